@@ -1,0 +1,65 @@
+// The application as a whole: engine health, devices, settings, the HTTP endpoint's switch.
+import { z } from 'zod';
+import { Device, LoadOptions } from '../engine/protocol.ts';
+import { ErrorBody } from './errors.ts';
+
+export const EngineStatus = z.object({
+  /** `stopped`: it crashed 3 times in 5 minutes and waits for `engine.restart`; `unresponsive`: no answer to ping for 5 s */
+  state: z.enum(['starting', 'ready', 'restarting', 'unresponsive', 'stopped']),
+  processId: z.number().int().nullable(),
+  restarts: z.number().int(),
+  llamaVersion: z.string().nullable(),
+  backends: z.array(z.string()),
+  error: ErrorBody.nullable(),
+});
+export type EngineStatus = z.infer<typeof EngineStatus>;
+
+export const Theme = z.enum(['dark', 'light', 'system']);
+export const Settings = z.object({
+  theme: Theme,
+  modelFolders: z.array(z.string()),
+  /** where downloads go */
+  downloadFolder: z.string(),
+  /** 0: let the engine choose (physical cores) */
+  threads: z.number().int().min(0).max(512),
+  /** null: every GPU */
+  devices: z.array(z.string()).nullable(),
+  loadDefaults: LoadOptions,
+  hubUrl: z.url(),
+  /** keep token-level routes of replies for the token inspector */
+  recordRoutes: z.boolean(),
+  /** load at start what was loaded at the end */
+  reloadModels: z.boolean(),
+  api: z.object({ enabled: z.boolean(), port: z.number().int().min(0).max(65535) }),
+});
+export type Settings = z.infer<typeof Settings>;
+
+export const ApiStatus = z.object({ running: z.boolean(), url: z.string().nullable(), keyRequired: z.boolean(), error: ErrorBody.nullable() });
+export type ApiStatus = z.infer<typeof ApiStatus>;
+
+export const AppInfo = z.object({
+  version: z.string(),
+  platform: z.string(),
+  dataFolder: z.string(),
+  embeddedModelId: z.string(),
+  engine: EngineStatus,
+});
+export type AppInfo = z.infer<typeof AppInfo>;
+
+export const appMethods = {
+  'app.info': { parameters: z.strictObject({}), result: AppInfo },
+  'devices.list': { parameters: z.strictObject({}), result: z.array(Device) },
+  'engine.restart': { parameters: z.strictObject({}), result: EngineStatus },
+  'settings.get': { parameters: z.strictObject({}), result: Settings },
+  'settings.set': { parameters: Settings.partial().strict(), result: Settings },
+  'api.status': { parameters: z.strictObject({}), result: ApiStatus },
+  /** null removes the key; the key itself is never given back */
+  'api.setKey': { parameters: z.strictObject({ key: z.string().min(16).nullable() }), result: ApiStatus },
+} as const;
+
+export const appEvents = {
+  'engine.changed': EngineStatus,
+  'settings.changed': Settings,
+  'api.changed': ApiStatus,
+  'app.openFile': z.object({ path: z.string() }),
+} as const;
