@@ -41,6 +41,11 @@ export const errorCatalogue = {
   'message.not-found': 404,
   'import.invalid': 400,
   'preset.not-found': 404,
+  // the database
+  'storage.locked': 409,
+  'storage.corrupt': 500,
+  'storage.newer': 500,
+  'storage.failed': 500,
   // engine process
   'engine.starting': 503,
   'engine.died': 503,

@@ -1,0 +1,84 @@
+// One engine, or one engine with one model, for the length of a command. No database, no library: commands work on files.
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { type Inspection, type LoadedModel, type LoadOptions, type ModelCard, MoebiusError } from '../contract/index.ts';
+import type { Engine } from '../engine/engine.ts';
+import { engineEnvironment, locateEngine } from '../engine/locate.ts';
+import { type Logger, silentLogger } from '../engine/log.ts';
+import { EngineSupervisor } from '../engine/supervisor.ts';
+import type { Generations, LoadedModels } from '../generation/generation.ts';
+import { GenerationService } from '../generation/generation-service.ts';
+import { note } from './output.ts';
+import { embeddedModel } from './paths.ts';
+
+/** MOEBIUS_LOG=1 shows the engine's log on stderr. */
+const logger: Logger = process.env.MOEBIUS_LOG ? { debug: note, info: note, warn: note, error: note } : silentLogger;
+
+/** Starts the engine, runs `work`, and ends the engine whatever happens. */
+export async function withEngine<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
+  const location = locateEngine();
+  const engine = new EngineSupervisor({ command: location.executable, environment: engineEnvironment(location), llamaVersion: location.llamaVersion, logger });
+  try {
+    await engine.start();
+    return await work(engine);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+export interface ModelSession {
+  engine: Engine;
+  generations: Generations;
+  loaded: LoadedModel;
+  modelId: string;
+  vocabularySize: number;
+}
+
+/** `path` undefined: the embedded model. */
+export async function withModel<T>(path: string | undefined, options: LoadOptions, work: (session: ModelSession) => Promise<T>): Promise<T> {
+  const file = path === undefined ? embeddedModel() : resolve(path);
+  if (!existsSync(file)) throw new MoebiusError('file.not-found', `There is no file ${file}.`, { details: { path: file } });
+  return withEngine(async (engine) => {
+    const loaded = await engine.call('model.load', { path: file, options });
+    const models = new OneModel(loaded);
+    const generations = new GenerationService({ engine, models });
+    return work({ engine, generations, loaded, modelId: models.card.id, vocabularySize: loaded.inspection.vocabularySize });
+  });
+}
+
+/** The library of a command: the one model that it loaded. */
+class OneModel implements LoadedModels {
+  readonly card: ModelCard;
+  readonly #loaded: LoadedModel;
+
+  constructor(loaded: LoadedModel) {
+    this.#loaded = loaded;
+    this.card = toCard(loaded.inspection, loaded);
+  }
+
+  async acquire(): Promise<{ card: ModelCard; loaded: LoadedModel }> {
+    return { card: this.card, loaded: this.#loaded };
+  }
+
+  loadedIds(): string[] {
+    return [this.card.id];
+  }
+}
+
+function toCard(inspection: Inspection, { inspection: _, ...loaded }: LoadedModel): ModelCard {
+  const { path, name, bytes } = inspection;
+  const id = basename(path, '.gguf');
+  return {
+    id,
+    path,
+    name,
+    bytes,
+    source: 'added',
+    note: null,
+    inspection,
+    problem: null,
+    state: { state: 'loaded', loaded },
+    defaults: {},
+    addedAt: Date.now(),
+  };
+}

@@ -1,0 +1,99 @@
+import { readFile } from 'node:fs/promises';
+import { text as readAll } from 'node:stream/consumers';
+import type { Command } from 'commander';
+import type { ExpertUsage, GenerationInput, GenerationOutcome } from '../generation/generation.ts';
+import { withModel } from './engine-session.ts';
+import { addModelOptions, addSamplingOptions, type ModelFlags, type SamplingFlags, toLoadOptions, toSampling, UsageError } from './options.ts';
+import { note, printJson, significant } from './output.ts';
+
+interface GenerateFlags extends ModelFlags, SamplingFlags {
+  prompt?: string;
+  file?: string;
+  chat?: boolean;
+  system?: string;
+  ignoreEos?: boolean;
+  json?: boolean;
+}
+
+export function addGenerateCommand(program: Command): void {
+  const command = program.command('generate').description('continue a prompt, or answer it with --chat');
+  addSamplingOptions(addModelOptions(command))
+    .option('-p, --prompt <text>', 'the prompt (default: standard input)')
+    .option('-f, --file <file>', 'read the prompt from a file')
+    .option('--chat', "treat the prompt as a user's message, through the model's chat template")
+    .option('--system <text>', 'system prompt, with --chat')
+    .option('--ignore-eos', 'go on after the end of generation')
+    .option('--json', 'one JSON object with text, speeds and expert usage')
+    .action(generate);
+}
+
+async function generate(model: string | undefined, flags: GenerateFlags): Promise<void> {
+  const load = toLoadOptions(flags);
+  const sampling = toSampling(flags);
+  const input = toInput(await readPrompt(flags), flags);
+  const result = await withModel(model ?? flags.model, load, async ({ generations, modelId }) => {
+    const generation = generations.start(
+      { modelId, input, sampling, maxTokens: flags.maxTokens, stop: flags.stop, ignoreEndOfGeneration: flags.ignoreEos },
+      flags.json ? {} : { onTokens: (tokens) => void process.stdout.write(tokens.map((token) => token.text).join('')) },
+    );
+    const stop = () => generation.cancel();
+    process.once('SIGINT', stop);
+    try {
+      return await generation.done;
+    } finally {
+      process.off('SIGINT', stop);
+    }
+  });
+  const report = toReport(result);
+  if (flags.json) return printJson(report);
+  process.stdout.write('\n');
+  note(
+    `${report.tokens} tokens, ${significant(report.tokensPerSecond)} tok/s, first after ${significant(report.timeToFirstTokenMs)} ms; prompt ${report.promptTokens} tokens, ${significant(report.promptTokensPerSecond)} tok/s`,
+  );
+}
+
+async function readPrompt(flags: GenerateFlags): Promise<string> {
+  if (flags.prompt !== undefined && flags.file !== undefined) throw new UsageError('Give --prompt or --file, not both.');
+  if (flags.prompt !== undefined) return flags.prompt;
+  if (flags.file !== undefined) return readFile(flags.file, 'utf8').catch(unreadable(flags.file));
+  if (process.stdin.isTTY) throw new UsageError('There is no prompt: give --prompt TEXT, --file FILE or standard input.');
+  return readAll(process.stdin);
+}
+
+const unreadable = (file: string) => (error: Error) => {
+  throw new UsageError(`Cannot read ${file}: ${error.message}`);
+};
+
+function toInput(prompt: string, flags: GenerateFlags): GenerationInput {
+  if (!flags.chat) return { prompt };
+  const system = flags.system ? [{ role: 'system' as const, content: flags.system }] : [];
+  return { chat: { messages: [...system, { role: 'user', content: prompt }] } };
+}
+
+const perSecond = (tokens: number, milliseconds: number) => (milliseconds > 0 ? (tokens * 1000) / milliseconds : 0);
+
+/** layers x experts */
+function toRows(usage: ExpertUsage): number[][] {
+  return usage.moeLayers.map((_, row) => [...usage.counts.subarray(row * usage.expertCount, (row + 1) * usage.expertCount)]);
+}
+
+/** What `generate --json` prints. */
+export function toReport(outcome: GenerationOutcome) {
+  return {
+    text: outcome.text,
+    finishReason: outcome.finishReason,
+    tokens: outcome.tokens,
+    promptTokens: outcome.promptTokens,
+    cachedTokens: outcome.cachedTokens,
+    // the first token comes out of the prompt's evaluation
+    tokensPerSecond: perSecond(outcome.tokens - 1, outcome.decodeMilliseconds),
+    promptTokensPerSecond: perSecond(outcome.promptTokens - outcome.cachedTokens, outcome.promptMilliseconds),
+    timeToFirstTokenMs: outcome.timeToFirstTokenMilliseconds,
+    promptMs: outcome.promptMilliseconds,
+    decodeMs: outcome.decodeMilliseconds,
+    seed: outcome.seed,
+    message: outcome.message,
+    moeLayers: outcome.usage?.moeLayers ?? [],
+    expertUsage: outcome.usage ? toRows(outcome.usage) : [],
+  };
+}

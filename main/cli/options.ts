@@ -1,0 +1,125 @@
+// Options that several commands share, and their way into LoadOptions and Sampling.
+import { type Command, InvalidArgumentError } from 'commander';
+import type { z } from 'zod';
+import { LoadOptions, Sampling } from '../contract/index.ts';
+import { describeIssues } from '../rpc/dispatcher.ts';
+
+/** A command that was called wrongly: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('not a number.');
+  return value;
+}
+
+export function wholeNumber(text: string): number {
+  const value = number(text);
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('not a whole number.');
+  return value;
+}
+
+const list = (text: string): string[] => text.split(',').filter((part) => part !== '');
+const collect = (text: string, previous: string[] = []): string[] => [...previous, text];
+
+export interface ModelFlags {
+  model?: string;
+  context?: number;
+  sequences?: number;
+  batch?: number;
+  threads?: number;
+  gpuLayers?: number;
+  devices?: string[];
+  cpuExpertLayers?: number;
+  kvType?: string;
+  flashAttention?: string;
+  telemetry: boolean;
+}
+
+export function addModelOptions(command: Command): Command {
+  return command
+    .argument('[model]', 'GGUF file (default: the embedded tiny-moe)')
+    .option('-m, --model <file>', 'the same as the argument')
+    .option('-c, --context <tokens>', 'context per sequence', wholeNumber)
+    .option('--sequences <n>', 'sequences that may run at once', wholeNumber)
+    .option('-b, --batch <tokens>', 'tokens per batch', wholeNumber)
+    .option('-t, --threads <n>', 'CPU threads (default: physical cores)', wholeNumber)
+    .option('--gpu-layers <n>', 'layers on GPUs (default: all, if there is a GPU)', wholeNumber)
+    .option('--devices <ids>', 'GPUs to use, as "moebius devices" names them, separated by commas', list)
+    .option('--cpu-expert-layers <n>', 'keep the experts of the first n MoE layers in RAM', wholeNumber)
+    .option('--kv-type <type>', 'type of the KV cache: f16, q8_0, ...')
+    .option('--flash-attention <mode>', 'auto, on or off')
+    .option('--no-telemetry', 'do not observe the router');
+}
+
+export function toLoadOptions(flags: ModelFlags): LoadOptions {
+  return parse(LoadOptions, {
+    contextLength: flags.context,
+    sequences: flags.sequences,
+    batch: flags.batch,
+    threads: flags.threads,
+    gpuLayers: flags.gpuLayers,
+    devices: flags.devices,
+    cpuExpertLayers: flags.cpuExpertLayers,
+    kvTypeK: flags.kvType,
+    kvTypeV: flags.kvType,
+    flashAttention: flags.flashAttention,
+    telemetry: flags.telemetry,
+  });
+}
+
+export interface SamplingFlags {
+  maxTokens?: number;
+  seed?: number;
+  temperature?: number;
+  topK?: number;
+  topP?: number;
+  minP?: number;
+  repeatPenalty?: number;
+  stop?: string[];
+  grammar?: string;
+  jsonSchema?: string;
+}
+
+export function addSamplingOptions(command: Command): Command {
+  return command
+    .option('-n, --max-tokens <n>', 'longest reply, tokens', wholeNumber)
+    .option('-s, --seed <n>', 'seed of the sampler', wholeNumber)
+    .option('--temperature <t>', '0: greedy', number)
+    .option('--top-k <k>', 'sample from the k most likely tokens', wholeNumber)
+    .option('--top-p <p>', 'sample from the most likely tokens that make up p', number)
+    .option('--min-p <p>', 'drop tokens below p times the most likely one', number)
+    .option('--repeat-penalty <x>', 'penalty on repeated tokens, 1: none', number)
+    .option('--stop <text>', 'end the reply before this text (may be given several times)', collect)
+    .option('--grammar <gbnf>', 'constrain the reply by a GBNF grammar')
+    .option('--json-schema <json>', 'constrain the reply by a JSON schema');
+}
+
+export function toSampling(flags: SamplingFlags): Sampling {
+  return parse(Sampling, {
+    seed: flags.seed,
+    temperature: flags.temperature,
+    topK: flags.topK,
+    topP: flags.topP,
+    minP: flags.minP,
+    repeatPenalty: flags.repeatPenalty,
+    grammar: flags.grammar,
+    jsonSchema: flags.jsonSchema === undefined ? undefined : parseJson(flags.jsonSchema),
+  });
+}
+
+function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new UsageError(describeIssues(parsed.error));
+  return parsed.data;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`--json-schema is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

@@ -1,0 +1,28 @@
+// Deleting a model's files from a model folder.
+import { rmdir, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import { MoebiusError } from '../../contract/index.ts';
+import { isInside, type ModelFiles } from './scan.ts';
+
+/** Deletes the files of `model` and the folders that this leaves empty, and nothing outside `folders`. */
+export async function deleteModelFiles(model: ModelFiles, folders: string[]): Promise<void> {
+  const home = folders.find((folder) => isInside(folder, model.path));
+  if (!home) {
+    throw new MoebiusError('request.invalid', `${model.path} is not in a model folder, so its file is left alone. Remove it from the list without deleting.`, {
+      details: { path: model.path },
+    });
+  }
+  for (const file of model.files) await unlink(file.path);
+  await removeEmptyFolders(path.dirname(model.path), home);
+}
+
+/** Removes `folder` and its parents below `home` for as long as they are empty. */
+export async function removeEmptyFolders(folder: string, home: string): Promise<void> {
+  for (let current = folder; isInside(home, current); current = path.dirname(current)) {
+    try {
+      await rmdir(current);
+    } catch {
+      return; // not empty
+    }
+  }
+}

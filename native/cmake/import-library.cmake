@@ -1,0 +1,28 @@
+# Windows packages hold .dll files without import libraries: make them from the export tables. Needs dumpbin and lib (MSVC).
+# moebius_import_libraries(<list variable>): replaces each .dll of the list by an import library in the build folder.
+function(moebius_import_libraries variable)
+    find_program(MOEBIUS_DUMPBIN dumpbin REQUIRED)
+    find_program(MOEBIUS_LIB lib REQUIRED)
+    set(result "")
+    foreach(dll ${${variable}})
+        get_filename_component(name "${dll}" NAME)
+        string(REGEX REPLACE "\\.dll$" "" stem "${name}")
+        set(definition "${CMAKE_BINARY_DIR}/import/${stem}.def")
+        set(import "${CMAKE_BINARY_DIR}/import/${stem}.lib")
+        if(NOT EXISTS "${import}" OR "${dll}" IS_NEWER_THAN "${import}")
+            execute_process(COMMAND "${MOEBIUS_DUMPBIN}" /nologo /exports "${dll}" OUTPUT_VARIABLE exports COMMAND_ERROR_IS_FATAL ANY)
+            # rows of the table: ordinal, hint, address, name
+            string(REGEX MATCHALL "\n +[0-9]+ +[0-9A-F]+ [0-9A-F]+ [^ \r\n]+" rows "${exports}")
+            set(text "LIBRARY \"${name}\"\nEXPORTS\n")
+            foreach(row ${rows})
+                string(REGEX REPLACE ".* ([^ ]+)$" "\\1" symbol "${row}")
+                string(APPEND text "    ${symbol}\n")
+            endforeach()
+            file(WRITE "${definition}" "${text}")
+            execute_process(COMMAND "${MOEBIUS_LIB}" /nologo "/def:${definition}" "/out:${import}" "/machine:${CMAKE_CXX_COMPILER_ARCHITECTURE_ID}"
+                COMMAND_ERROR_IS_FATAL ANY)
+        endif()
+        list(APPEND result "${import}")
+    endforeach()
+    set(${variable} "${result}" PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,30 @@
+// LoadOptions of main/engine/protocol.ts with every default filled in.
+#pragma once
+
+#include <ggml.h>
+#include <llama.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace moebius {
+
+struct load_options {
+    uint32_t                 context_length    = 0;  // tokens per sequence
+    uint32_t                 sequences         = 4;  // the KV cache has context_length * sequences cells, unified
+    uint32_t                 batch             = 512;
+    int32_t                  threads           = 0;
+    int32_t                  threads_batch     = 0;
+    int32_t                  gpu_layers        = 0;
+    std::vector<std::string> devices;       // llama.cpp device names, GPUs only
+    std::vector<float>       tensor_split;  // one per device, or empty
+    int32_t                  cpu_expert_layers = 0;
+    ggml_type                kv_type_k         = GGML_TYPE_F16;
+    ggml_type                kv_type_v         = GGML_TYPE_F16;
+    llama_flash_attn_type    flash_attention   = LLAMA_FLASH_ATTN_TYPE_AUTO;
+    bool                     memory_map        = true;
+    bool                     telemetry         = true;
+};
+
+}  // namespace moebius

@@ -1,0 +1,83 @@
+import { X } from 'lucide-react';
+import { AlertDialog, Dialog as Radix } from 'radix-ui';
+import type { ReactNode } from 'react';
+import { Button, IconButton } from './button.tsx';
+import { classes } from './classes.ts';
+import style from './dialog.module.css';
+
+export interface DialogProps {
+  open: boolean;
+  onOpenChange: (open: boolean) => void;
+  title: string;
+  description?: ReactNode;
+  /** buttons, the main one last */
+  footer?: ReactNode;
+  width?: 'small' | 'medium' | 'large';
+  children?: ReactNode;
+}
+
+export function Dialog({ open, onOpenChange, title, description, footer, width = 'medium', children }: DialogProps) {
+  return (
+    <Radix.Root open={open} onOpenChange={onOpenChange}>
+      <Radix.Portal>
+        <Radix.Overlay className={style.overlay} />
+        <Radix.Content className={classes(style.content, style[width])} {...(description ? {} : { 'aria-describedby': undefined })}>
+          <div className={style.head}>
+            <Radix.Title className={style.title}>{title}</Radix.Title>
+            <Radix.Close asChild>
+              <IconButton label="Close" icon={X} size="small" keys="escape" />
+            </Radix.Close>
+          </div>
+          <div className={style.body}>
+            {description && <Radix.Description className={style.description}>{description}</Radix.Description>}
+            {children}
+          </div>
+          {footer && <div className={style.footer}>{footer}</div>}
+        </Radix.Content>
+      </Radix.Portal>
+    </Radix.Root>
+  );
+}
+
+export interface ConfirmDialogProps {
+  open: boolean;
+  onOpenChange: (open: boolean) => void;
+  title: string;
+  /** what will happen, with the numbers, and whether it can be undone */
+  description: ReactNode;
+  /** the verb: `Delete`, `Restart` */
+  confirm: string;
+  danger?: boolean;
+  onConfirm: () => void;
+}
+
+/** Asks before something that can't be undone; Escape and the first focus are on the safe side. */
+export function ConfirmDialog({ open, onOpenChange, title, description, confirm, danger, onConfirm }: ConfirmDialogProps) {
+  return (
+    <AlertDialog.Root open={open} onOpenChange={onOpenChange}>
+      <AlertDialog.Portal>
+        <AlertDialog.Overlay className={style.overlay} />
+        <AlertDialog.Content className={classes(style.content, style.small)}>
+          <div className={style.head}>
+            <AlertDialog.Title className={style.title}>{title}</AlertDialog.Title>
+          </div>
+          <div className={style.body}>
+            <AlertDialog.Description asChild>
+              <div className={style.description}>{description}</div>
+            </AlertDialog.Description>
+          </div>
+          <div className={style.footer}>
+            <AlertDialog.Cancel asChild>
+              <Button>Cancel</Button>
+            </AlertDialog.Cancel>
+            <AlertDialog.Action asChild>
+              <Button variant={danger ? 'danger' : 'primary'} onClick={onConfirm}>
+                {confirm}
+              </Button>
+            </AlertDialog.Action>
+          </div>
+        </AlertDialog.Content>
+      </AlertDialog.Portal>
+    </AlertDialog.Root>
+  );
+}
