@@ -39,7 +39,14 @@ export const expertMethods = {
   /** tokens of a message that were recorded (setting `recordRoutes`), a page at a time */
   'experts.tokens': {
     parameters: z.strictObject({ messageId: z.string(), offset: z.number().int().min(0).default(0), limit: z.number().int().min(1).max(4096).default(1024) }),
-    result: z.object({ total: z.number().int(), moeLayers: z.array(z.number().int()), expertUsedCount: z.number().int(), tokens: z.array(TokenRoute) }),
+    result: z.object({
+      total: z.number().int(),
+      /** evaluated tokens without routes: a generation keeps those of its first 16,384 */
+      omitted: z.number().int().optional(),
+      moeLayers: z.array(z.number().int()),
+      expertUsedCount: z.number().int(),
+      tokens: z.array(TokenRoute),
+    }),
   },
 } as const;
 

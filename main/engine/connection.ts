@@ -163,9 +163,10 @@ export class EngineConnection {
 
   #onProgress(parameters: unknown): void {
     const progress = Progress.safeParse(parameters);
-    if (!progress.success) return this.kill(`it broke the protocol: a progress message that protocol.ts does not describe: ${progress.error.message}`);
-    const { token, ...rest } = progress.data;
-    this.#guard(() => this.#progress.get(token)?.onProgress?.(rest));
+    if (progress.success) {
+      const { token, ...rest } = progress.data;
+      this.#guard(() => this.#progress.get(token)?.onProgress?.(rest));
+    } else this.kill(`it broke the protocol: a progress message that protocol.ts does not describe: ${progress.error.message}`);
   }
 
   /** Frames of generations that are over, or were given up, are dropped. */
@@ -185,8 +186,8 @@ export class EngineConnection {
 
   /** A broken pipe is mostly the first sign of the process's end, whose own reason is the better one; so that gets time to arrive. */
   #onStreamError(error: Error): void {
-    if (error instanceof ProtocolViolation) return this.kill(`it broke the protocol: ${error.message}`);
-    setTimeout(() => this.kill(`its pipes failed: ${error.message}`), PIPE_FAILURE_MILLISECONDS).unref();
+    if (error instanceof ProtocolViolation) this.kill(`it broke the protocol: ${error.message}`);
+    else setTimeout(() => this.kill(`its pipes failed: ${error.message}`), PIPE_FAILURE_MILLISECONDS).unref();
   }
 
   async #watchEnd(): Promise<EngineEnd> {
@@ -217,14 +218,8 @@ function hasProgress(method: EngineMethod): boolean {
 }
 
 function deliver(frame: Frame, handlers: CallOptions): void {
-  switch (frame.kind) {
-    case 'tokens':
-      return handlers.onTokens?.(frame.tokens);
-    case 'routing':
-      return handlers.onRouting?.(frame.frame);
-    case 'routes':
-      return handlers.onRoutes?.(frame.frame);
-    case 'logits':
-      return handlers.onLogits?.(frame.frame);
-  }
+  if (frame.kind === 'tokens') handlers.onTokens?.(frame.tokens);
+  else if (frame.kind === 'routing') handlers.onRouting?.(frame.frame);
+  else if (frame.kind === 'routes') handlers.onRoutes?.(frame.frame);
+  else handlers.onLogits?.(frame.frame);
 }

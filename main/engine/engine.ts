@@ -19,7 +19,7 @@ export interface RoutingFrame {
   layerCount: number;
   expertCount: number;
   tokens: number;
-  cells: Uint8Array;
+  cells: Uint8Array<ArrayBuffer>;
 }
 
 /** A ROUTES frame: experts and weights are [token][moeLayer][k], flat; 0xFFFF = not computed. */

@@ -79,7 +79,7 @@ class Cursor {
   }
 }
 
-/** Decodes one whole frame. Throws ProtocolViolation. The result of a ROUTING frame is a view of `bytes`, all others are copies. */
+/** Decodes one whole frame. Throws ProtocolViolation. The result holds copies, no views of `bytes`. */
 export function decodeFrame(bytes: Uint8Array): Frame {
   const cursor = new Cursor(bytes);
   if (bytes.byteLength < HEADER_BYTES || cursor.u8() !== FRAME_MARK) throw new ProtocolViolation(`${bytes.byteLength} bytes that are not a frame`);
@@ -130,8 +130,8 @@ function decodeRouting(cursor: Cursor): RoutingFrame {
   const expertCount = cursor.u16();
   const tokens = cursor.u32();
   const cellCount = cursor.u32();
-  const cells = cursor.view(cellCount * CELL_BYTES);
-  const view = new DataView(cells.buffer, cells.byteOffset, cells.byteLength);
+  const cells = new Uint8Array(cursor.copy(cellCount * CELL_BYTES));
+  const view = new DataView(cells.buffer);
   for (let offset = 0; offset < cells.byteLength; offset += CELL_BYTES) {
     const cell = view.getUint32(offset, true);
     if (cell >= layerCount * expertCount) throw new ProtocolViolation(`cell ${cell} in a frame of ${layerCount} layers x ${expertCount} experts`);

@@ -52,7 +52,9 @@ function findExecutable(options: LocateOptions, platform: NodeJS.Platform): stri
   const candidates = named ? [named] : [installed, checkout].filter((path) => path !== undefined);
   const found = candidates.find((path) => existsSync(path));
   if (found !== undefined) return found;
-  const advice = named ? 'Correct the path (option or MOEBIUS_ENGINE).' : 'In a checkout, run "npm run build:native"; an installed app is incomplete, install it again.';
+  const advice = named
+    ? 'Correct the path (option or MOEBIUS_ENGINE).'
+    : 'In a checkout, run "npm run build:native"; an installed app is incomplete, install it again.';
   throw new MoebiusError('file.not-found', `The engine executable was not found at ${candidates.join(' or ')}. ${advice}`, { details: { candidates } });
 }
 
@@ -89,7 +91,12 @@ function loadOrder(name: string, prefix: string): number {
   return index < 0 ? variants.length : index;
 }
 
-function findBackends(packagesFolder: string, platform: NodeJS.Platform, architecture: string, llamaVersion: string): Pick<EngineLocation, 'backendFolders' | 'skipped'> {
+function findBackends(
+  packagesFolder: string,
+  platform: NodeJS.Platform,
+  architecture: string,
+  llamaVersion: string,
+): Pick<EngineLocation, 'backendFolders' | 'skipped'> {
   const scope = join(packagesFolder, '@node-llama-cpp');
   const prefix = platformName(platform, architecture);
   const found: { folder: string; order: number }[] = [];
@@ -105,7 +112,9 @@ function findBackends(packagesFolder: string, platform: NodeJS.Platform, archite
   }
   if (found.length === 0) {
     const advice = `Run "npm ci" on this machine, with optional packages.`;
-    throw new MoebiusError('file.not-found', `No llama.cpp ${llamaVersion} libraries for ${prefix} in ${scope}. ${advice}`, { details: { scope, prefix, llamaVersion, skipped } });
+    throw new MoebiusError('file.not-found', `No llama.cpp ${llamaVersion} libraries for ${prefix} in ${scope}. ${advice}`, {
+      details: { scope, prefix, llamaVersion, skipped },
+    });
   }
   found.sort((a, b) => a.order - b.order);
   return { backendFolders: found.map((each) => each.folder), skipped };

@@ -94,9 +94,12 @@ export class EngineSupervisor implements Engine {
   async call<M extends EngineMethod>(method: M, parameters: CallParameters<M>, options?: CallOptions): Promise<EngineResult<M>> {
     if (this.#disposed) throw disposedError();
     const { state, error } = this.#status;
-    if (state === 'stopped') throw error === null ? startingError('has not been started yet') : new MoebiusError(error.code, error.message, { details: error.details });
-    if (this.#connection === null || state === 'starting' || state === 'restarting') throw startingError(state === 'starting' ? 'is starting' : 'is being started again');
-    if (state === 'unresponsive') throw new MoebiusError('engine.unresponsive', error?.message ?? 'The engine does not answer. Wait, or restart it.', { details: error?.details });
+    if (state === 'stopped')
+      throw error === null ? startingError('has not been started yet') : new MoebiusError(error.code, error.message, { details: error.details });
+    if (this.#connection === null || state === 'starting' || state === 'restarting')
+      throw startingError(state === 'starting' ? 'is starting' : 'is being started again');
+    if (state === 'unresponsive')
+      throw new MoebiusError('engine.unresponsive', error?.message ?? 'The engine does not answer. Wait, or restart it.', { details: error?.details });
     return this.#connection.call(method, parameters, options);
   }
 
@@ -159,18 +162,23 @@ export class EngineSupervisor implements Engine {
     this.#health?.stop();
     this.#health = null;
     this.#renewReady();
-    if (this.#fatal !== null) return this.#giveUp(this.#fatal);
-    // a program that cannot be started will not start the next time either
-    if (end.spawnError !== null) return this.#giveUp(deathError(end, null));
-    const decision = this.#policy.died(performance.now(), connection.producedTokens);
-    if (!decision.restart) return this.#giveUp(crashLoopError(end, decision.deaths, this.#timing.restart.window));
-    this.#set({ state: 'restarting', processId: null, restarts: this.#status.restarts + 1, error: toErrorBody(deathError(end, null)) });
-    this.#restartTimer = setTimeout(() => this.#launch('restarting'), decision.delay);
+    const next = this.#decide(connection, end);
+    if (next instanceof MoebiusError) {
+      this.#set({ state: 'stopped', processId: null, error: toErrorBody(next) });
+      this.#settle(next);
+    } else {
+      this.#set({ state: 'restarting', processId: null, restarts: this.#status.restarts + 1, error: toErrorBody(deathError(end, null)) });
+      this.#restartTimer = setTimeout(() => this.#launch('restarting'), next);
+    }
   }
 
-  #giveUp(error: MoebiusError): void {
-    this.#set({ state: 'stopped', processId: null, error: toErrorBody(error) });
-    this.#settle(error);
+  /** Milliseconds until the next start, or why there is none. */
+  #decide(connection: EngineConnection, end: EngineEnd): number | MoebiusError {
+    if (this.#fatal !== null) return this.#fatal;
+    // a program that cannot be started will not start the next time either
+    if (end.spawnError !== null) return deathError(end, null);
+    const decision = this.#policy.died(performance.now(), connection.producedTokens);
+    return decision.restart ? decision.delay : crashLoopError(end, decision.deaths, this.#timing.restart.window);
   }
 
   /** Ends the current life on purpose; `#closing` resolves when it is over. */
@@ -203,9 +211,13 @@ function checkVersions(answer: Initialized, expected: string): void {
   if (release(answer.llamaVersion) === release(expected) && answer.protocolVersion === PROTOCOL_VERSION) return;
   const found = `llama.cpp ${answer.llamaVersion}, protocol ${answer.protocolVersion}`;
   const wanted = `llama.cpp ${expected}, protocol ${PROTOCOL_VERSION}`;
-  throw new MoebiusError('engine.version', `The engine is of another version: it has ${found}; this program needs ${wanted}. Run "npm run build:native", or install the app again.`, {
-    details: { found, wanted },
-  });
+  throw new MoebiusError(
+    'engine.version',
+    `The engine is of another version: it has ${found}; this program needs ${wanted}. Run "npm run build:native", or install the app again.`,
+    {
+      details: { found, wanted },
+    },
+  );
 }
 
 function startingError(what: string): MoebiusError {

@@ -5,7 +5,11 @@ import type { ChatInput, GenerateParameters, GenerateResult, LoadedModel } from 
 
 export type GenerationInput = { prompt: string } | { tokens: number[] } | { chat: ChatInput };
 
-export interface GenerationRequest extends Pick<GenerateParameters, 'sampling' | 'maxTokens' | 'stop' | 'logprobs' | 'overflow' | 'keep' | 'cacheKey' | 'cachePrompt' | 'ignoreEndOfGeneration'> {
+export interface GenerationRequest
+  extends Pick<
+    GenerateParameters,
+    'sampling' | 'maxTokens' | 'stop' | 'logprobs' | 'overflow' | 'keep' | 'cacheKey' | 'cachePrompt' | 'ignoreEndOfGeneration'
+  > {
   modelId: string;
   input: GenerationInput;
   /** set by the chat service: usage is then also counted for them, and frames carry them */

@@ -76,10 +76,11 @@ export class Throttle<Key> {
     if (this.#timers.has(key)) return;
     const wait = (this.#last.get(key) ?? Number.NEGATIVE_INFINITY) + this.#intervalMs - performance.now();
     if (wait <= 0) this.now(key);
-    else this.#timers.set(
-      key,
-      setTimeout(() => this.now(key), wait),
-    );
+    else
+      this.#timers.set(
+        key,
+        setTimeout(() => this.now(key), wait),
+      );
   }
 
   forget(key: Key): void {

@@ -1,6 +1,7 @@
 // The model library: what models there are, which are loaded, where new ones come from.
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import type { Logger } from 'pino';
 import { type Handlers, type LoadOptions, type ModelCard, MoebiusError, type Publish, toErrorBody } from '../contract/index.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { LoadedModel } from '../engine/protocol.ts';
@@ -13,8 +14,8 @@ import type { TransferTuning } from './downloads/transfer.ts';
 import { HubClient } from './hub/hub-client.ts';
 import { HubHttp } from './hub/hub-http.ts';
 import { Catalogue, type ModelRecord } from './models/catalogue.ts';
-import { engineReady } from './models/engine-ready.ts';
 import { deleteModelFiles } from './models/delete-files.ts';
+import { engineReady } from './models/engine-ready.ts';
 import { Inspections } from './models/inspections.ts';
 import { effectiveLoadOptions } from './models/load-options.ts';
 import { LoadedStore } from './models/loaded-store.ts';
@@ -52,6 +53,7 @@ export interface ModelLibraryParts {
   embeddedModelPath: string;
   /** retry pauses and file access of downloads; for tests */
   transfer?: Partial<TransferTuning>;
+  logger?: Pick<Logger, 'warn'>;
 }
 
 /** Call `start` before anything else and `dispose` at the end. */
@@ -67,6 +69,7 @@ export class ModelLibrary implements LoadedModels {
   readonly #scans = new SerialQueue();
   readonly #cards: Throttle<string>;
   readonly #unsubscribe: (() => void)[];
+  #disposed = false;
 
   constructor(parts: ModelLibraryParts) {
     const { engine, database, settings, publish } = parts;
@@ -86,16 +89,23 @@ export class ModelLibrary implements LoadedModels {
       database,
       hub: this.#hub,
       http: this.#http,
+      hubUrl: () => settings.current.hubUrl,
       downloadFolder: () => settings.current.downloadFolder,
       publish,
-      addModel: async (file, note) => (await this.#addFile(file, 'download', note)).id,
+      addModel: async (file, note) => {
+        const record = await this.#addFile(file, 'download', note);
+        this.#inBackground('inspecting a download', this.#examine(record));
+        return record.id;
+      },
       transfer: parts.transfer ?? {},
     });
     this.#unsubscribe = [
-      engine.onStatus(({ state }) => state === 'ready' && void this.#examineUnfinished()),
+      engine.onStatus(({ state }) => {
+        if (state === 'ready') this.#inBackground('inspecting models', this.#examineUnfinished());
+      }),
       settings.onChange((now, before) => {
         const foldersChanged = JSON.stringify([now.modelFolders, now.downloadFolder]) !== JSON.stringify([before.modelFolders, before.downloadFolder]);
-        if (foldersChanged) void this.scan();
+        if (foldersChanged) this.#inBackground('scanning folders', this.scan());
       }),
     ];
   }
@@ -144,12 +154,13 @@ export class ModelLibrary implements LoadedModels {
     await this.#downloads.start();
     await this.#placeEmbedded();
     const loaded = await this.#loadedStore.read();
-    void this.scan();
-    if (!loaded) void this.#loadAll([{ id: embeddedModelId, options: undefined }]);
-    else if (this.#parts.settings.current.reloadModels) void this.#loadAll(loaded);
+    this.#inBackground('scanning folders', this.scan());
+    if (!loaded) this.#inBackground('loading models', this.#loadAll([{ id: embeddedModelId, options: undefined }]));
+    else if (this.#parts.settings.current.reloadModels) this.#inBackground('loading models', this.#loadAll(loaded));
   }
 
   async dispose(): Promise<void> {
+    this.#disposed = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#inspections.dispose();
     this.#residency.dispose();
@@ -160,7 +171,10 @@ export class ModelLibrary implements LoadedModels {
   }
 
   list(): ModelCard[] {
-    return this.#catalogue.all().filter((record) => this.#isShown(record)).map((record) => this.#card(record));
+    return this.#catalogue
+      .all()
+      .filter((record) => this.#isShown(record))
+      .map((record) => this.#card(record));
   }
 
   get(id: string): ModelCard {
@@ -177,23 +191,36 @@ export class ModelLibrary implements LoadedModels {
         details: { path: absolute },
       });
     }
-    return this.#card(await this.#addFile(absolute, 'added', null));
+    const record = await this.#addFile(absolute, 'added', null);
+    await this.#examine(record);
+    return this.#card(record);
   }
 
   async remove(id: string, deleteFiles: boolean): Promise<void> {
     const record = this.#record(id);
-    if (record.source === 'embedded') throw new MoebiusError('request.invalid', 'The embedded model is part of the app and cannot be removed. It can be unloaded.');
+    if (record.source === 'embedded')
+      throw new MoebiusError('request.invalid', 'The embedded model is part of the app and cannot be removed. It can be unloaded.');
     if (deleteFiles && record.source === 'added') {
-      throw new MoebiusError('request.invalid', `${record.path} was added from outside the model folders. Remove it from the list here, and delete the file yourself if you want to.`, {
-        details: { path: record.path },
-      });
+      throw new MoebiusError(
+        'request.invalid',
+        `${record.path} was added from outside the model folders. Remove it from the list here, and delete the file yourself if you want to.`,
+        {
+          details: { path: record.path },
+        },
+      );
     }
     record.hidden = true; // from now on nobody can load it
-    await this.#residency.unload(id);
-    if (deleteFiles) await deleteModelFiles(await locateModel(record.path), this.#folders());
-    const comesBack = record.source === 'folder' && !deleteFiles;
-    if (comesBack) await this.#catalogue.save(record);
+    try {
+      await this.#residency.unload(id);
+      if (deleteFiles) await deleteModelFiles(await locateModel(record.path), this.#folders());
+    } catch (error) {
+      record.hidden = false;
+      throw error;
+    }
+    const scanFindsIt = !deleteFiles && this.#folders().some((folder) => isInside(folder, record.path));
+    if (scanFindsIt) await this.#catalogue.save(record);
     else await this.#catalogue.delete(record);
+    await this.#inspections.forget(record.path);
     if (deleteFiles) await this.#downloads.forgetModel(id);
     this.#cards.forget(id);
     this.#parts.publish('models.removed', { id });
@@ -262,12 +289,20 @@ export class ModelLibrary implements LoadedModels {
   #record(id: string): ModelRecord {
     const record = this.#catalogue.get(id);
     if (record && !record.hidden) return record;
-    throw new MoebiusError('model.not-found', `There is no model "${id}" in the library. Known: ${this.list().map((card) => card.id).join(', ')}.`, { details: { id } });
+    throw new MoebiusError(
+      'model.not-found',
+      `There is no model "${id}" in the library. Known: ${this.list()
+        .map((card) => card.id)
+        .join(', ')}.`,
+      { details: { id } },
+    );
   }
 
   #isShown(record: ModelRecord): boolean {
     if (record.hidden) return false;
-    return record.source !== 'folder' || this.#folders().some((folder) => isInside(folder, record.path)) || this.#residency.state(record.id).state !== 'unloaded';
+    return (
+      record.source !== 'folder' || this.#folders().some((folder) => isInside(folder, record.path)) || this.#residency.state(record.id).state !== 'unloaded'
+    );
   }
 
   #card(record: ModelRecord): ModelCard {
@@ -304,7 +339,7 @@ export class ModelLibrary implements LoadedModels {
       await this.#catalogue.save(record);
     }
     record.located = located;
-    await this.#examine(record);
+    this.#cards.now(record.id);
     return record;
   }
 
@@ -340,5 +375,12 @@ export class ModelLibrary implements LoadedModels {
     for (const { id, options } of models.toReversed()) {
       if (this.#catalogue.get(id)) await this.load(id, options).catch((error: unknown) => toErrorBody(error));
     }
+  }
+
+  /** Work that nobody waits for; its errors are logged, and nothing after `dispose` is one. */
+  #inBackground(what: string, work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      if (!this.#disposed) this.#parts.logger?.warn({ error }, `${what} failed`);
+    });
   }
 }

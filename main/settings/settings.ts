@@ -53,9 +53,16 @@ export class SettingsService {
   async #apply(change: Partial<Settings>): Promise<Settings> {
     const previous = this.#current;
     const parsed = Settings.safeParse({ ...previous, ...change });
-    if (!parsed.success) throw new MoebiusError('request.invalid', `These settings cannot be used: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}.`);
+    if (!parsed.success)
+      throw new MoebiusError(
+        'request.invalid',
+        `These settings cannot be used: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}.`,
+      );
     const next = await validateSettings(parsed.data, previous);
-    await this.#database.run('INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value', [rowKey, JSON.stringify(next)]);
+    await this.#database.run('INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value', [
+      rowKey,
+      JSON.stringify(next),
+    ]);
     this.#current = next;
     this.#publish('settings.changed', next);
     for (const listener of this.#listeners) listener(next, previous);

@@ -38,14 +38,19 @@ function hubUrl(text: string): string {
     throw new MoebiusError('request.invalid', `The hub address must begin with https:// or http://, not ${url.protocol}//.`, { details: { hubUrl: text } });
   }
   if (url.username || url.password || url.search || url.hash) {
-    throw new MoebiusError('request.invalid', 'The hub address must be a plain address without user, password, "?" or "#". A token goes into the environment variable HF_TOKEN.');
+    throw new MoebiusError(
+      'request.invalid',
+      'The hub address must be a plain address without user, password, "?" or "#". A token goes into the environment variable HF_TOKEN.',
+    );
   }
   return url.href.replace(/\/+$/, '');
 }
 
 function checkPort(port: number): void {
   if (port === 0 || port >= 1024) return;
-  throw new MoebiusError('request.invalid', `Port ${port} is reserved for the system. Choose one from 1024 to 65535, or 0 for any free port.`, { details: { port } });
+  throw new MoebiusError('request.invalid', `Port ${port} is reserved for the system. Choose one from 1024 to 65535, or 0 for any free port.`, {
+    details: { port },
+  });
 }
 
 /**

@@ -1,7 +1,7 @@
 // npm packages as the lock file has them, and a Node that is new enough to run the sources.
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { findNode, nodeModules, OLDEST_NODE, packagedNode, root } from './paths.mjs';
+import { findNode, nodeModules, OLDEST_NODE, packageBin, packagedNode, root } from './paths.mjs';
 import { run } from './process.mjs';
 import { SetupError, say } from './steps.mjs';
 
@@ -53,6 +53,14 @@ async function installPackages() {
   );
 }
 
+/** npm links only programs that are there when it installs a package. */
+function linkNode() {
+  if (process.platform === 'win32') return; // PATH is searched in the package's own folder
+  const link = packageBin('node');
+  rmSync(link, { force: true });
+  symlinkSync(join('..', 'node', 'bin', 'node'), link);
+}
+
 /** The package `node` fetches the binary of this platform in an install script, which is not run by default: it is run here. */
 async function installNode() {
   const environment = { ...process.env, npm_config_ignore_scripts: 'true' };
@@ -61,9 +69,12 @@ async function installNode() {
     env: environment,
     outputToStderr: true,
   });
-  if (code === 0 && isNodeInstalled()) return;
+  if (code === 0 && isNodeInstalled()) return linkNode();
   const instead = findNode();
-  if (!instead) throw new SetupError(`Could not install Node for ${process.platform}-${process.arch} (exit code ${code}). Install Node ${OLDEST_NODE} or newer and run the command again.`);
+  if (!instead)
+    throw new SetupError(
+      `Could not install Node for ${process.platform}-${process.arch} (exit code ${code}). Install Node ${OLDEST_NODE} or newer and run the command again.`,
+    );
   say(`[setup] node: could not install the packaged Node (exit code ${code}); using ${instead}, ${process.version}`);
 }
 

@@ -36,8 +36,13 @@ export function run(command, parameters, options = {}) {
     });
     let timedOut = false;
     const kill = (/** @type {NodeJS.Signals} */ signal) => killTree(child, group, signal);
-    const timer = options.limitSeconds === undefined ? undefined : setTimeout(() => ((timedOut = true), kill('SIGKILL')), options.limitSeconds * 1000);
-    const forward = (/** @type {NodeJS.Signals} */ signal) => kill(signal);
+    const stopLate = () => {
+      timedOut = true;
+      kill('SIGKILL');
+    };
+    const timer = options.limitSeconds === undefined ? undefined : setTimeout(stopLate, options.limitSeconds * 1000);
+    // Ctrl+C in a terminal already reaches a child of our own process group.
+    const forward = (/** @type {NodeJS.Signals} */ signal) => (signal === 'SIGINT' && !group && process.stdin.isTTY ? undefined : kill(signal));
     const finish = (/** @type {number} */ code) => {
       clearTimeout(timer);
       for (const signal of signals) process.off(signal, forward);

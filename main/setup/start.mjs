@@ -12,6 +12,9 @@ import { appSteps } from './tasks.mjs';
 /** A window that ends sooner than this with an error could not be shown. */
 const FAILED_START_SECONDS = 10;
 
+/** npm repeats the terminal's Ctrl+C: only insisting kills. */
+const MOST_SIGNALS = 4;
+
 const flags = process.argv.slice(2);
 const own = ['--window', '--browser', '--no-open'];
 const has = (/** @type {string} */ flag) => flags.includes(flag);
@@ -54,7 +57,9 @@ function runServer() {
   const node = findNode();
   if (!node) throw new SetupError('No Node that is new enough to run the app was found after setup.');
   const parameters = [join(root, 'main', 'cli', 'moebius.mjs'), 'serve', ...flags.filter((flag) => !own.includes(flag))];
-  const child = spawn(node, parameters, { cwd: root, env: toolEnvironment(), stdio: ['inherit', 'pipe', 'inherit'] });
+  // In its own process group, so that Ctrl+C reaches it once, from here, and it can end cleanly.
+  const detached = process.platform !== 'win32';
+  const child = spawn(node, parameters, { cwd: root, env: toolEnvironment(), stdio: ['ignore', 'pipe', 'inherit'], detached });
   let seen = canOpen() ? '' : null;
   child.stdout.on('data', (/** @type {Buffer} */ chunk) => {
     process.stdout.write(chunk);
@@ -65,8 +70,10 @@ function runServer() {
     seen = null;
     openBrowser(url);
   });
-  // The terminal sends Ctrl+C to both; a signal to this process alone is passed on.
-  for (const signal of /** @type {NodeJS.Signals[]} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => child.kill(signal));
+  let signals = 0;
+  for (const signal of /** @type {NodeJS.Signals[]} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+    process.on(signal, () => child.kill(++signals < MOST_SIGNALS ? signal : 'SIGKILL'));
+  }
   return new Promise((resolve) => {
     child.on('error', () => resolve(127));
     child.on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 0 : 1)));

@@ -6,6 +6,7 @@ import { cacheFolder, root } from './paths.mjs';
 
 /** A step that failed for a reason the user can do something about: the message says what failed and what to do. */
 export class SetupError extends Error {
+  /** @override */
   name = 'SetupError';
 }
 

@@ -22,7 +22,8 @@ const libraryFolders = ['/usr/lib', '/usr/lib64', '/lib', '/usr/local/lib', `/us
 /** @param {string} folder */
 const list = (folder) => (existsSync(folder) ? readdirSync(folder) : []);
 const hasSoftwareGpu = () =>
-  vulkanManifests.some((folder) => list(folder).some((file) => file.startsWith('lvp_icd'))) && libraryFolders.some((folder) => existsSync(join(folder, 'libvulkan.so.1')));
+  vulkanManifests.some((folder) => list(folder).some((file) => file.startsWith('lvp_icd'))) &&
+  libraryFolders.some((folder) => existsSync(join(folder, 'libvulkan.so.1')));
 
 /** @type {Requirement[]} */
 export const buildRequirements = [

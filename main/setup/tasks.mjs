@@ -49,7 +49,11 @@ function vitest(project) {
  */
 function ctest(folder, name) {
   const path = result(`${name}.xml`);
-  return { command: 'ctest', parameters: ['--test-dir', folder, '--output-on-failure', '--no-tests=error', '--output-junit', path], report: { kind: 'junit', path } };
+  return {
+    command: 'ctest',
+    parameters: ['--test-dir', folder, '--output-on-failure', '--no-tests=error', '--output-junit', path],
+    report: { kind: 'junit', path },
+  };
 }
 
 /**

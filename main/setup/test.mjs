@@ -42,14 +42,23 @@ function printSummary(results) {
   const rows = results.map(({ name, counts, seconds, note }) => [name, counts.passed, counts.failed, counts.skipped, `${seconds.toFixed(1)} s`, note]);
   const table = [['stage', 'passed', 'failed', 'skipped', 'time', ''], ...rows].map((row) => row.map(String));
   const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
-  const lines = table.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ').trimEnd());
+  const lines = table.map((row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
   process.stdout.write(`\n${lines.join('\n')}\n\n`);
 }
 
 mkdirSync(resultsFolder, { recursive: true });
+let isInterrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => (isInterrupted = true));
 const results = [];
-for (const name of testStages) results.push(await runStage(name));
+for (const name of testStages) {
+  if (!isInterrupted) results.push(await runStage(name));
+}
 printSummary(results);
 const total = sumCounts(results.map(({ counts }) => counts));
 process.stdout.write(`${countsLine(total)}\n`);
-process.exitCode = total.failed > 0 ? 1 : 0;
+process.exitCode = total.failed > 0 || isInterrupted ? 1 : 0;

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs';
 
 /**
  * Renames a damaged database, with its write-ahead log, to `<path>.corrupt-<UTC time>` and returns that name.
@@ -7,13 +7,17 @@ import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
 export function setAside(path: string, close: () => void): string {
   const time = new Date().toISOString().replaceAll(/[-:]|\.\d+Z$/g, '');
   const kept = freeName(`${path}.corrupt-${time}`);
-  if (existsSync(`${path}-wal`)) copyFileSync(`${path}-wal`, `${kept}-wal`);
+  if (hasContent(`${path}-wal`)) copyFileSync(`${path}-wal`, `${kept}-wal`);
   close();
   renameSync(path, kept);
   // copied, or derived from it
   rmSync(`${path}-wal`, { force: true });
   rmSync(`${path}-shm`, { force: true });
   return kept;
+}
+
+function hasContent(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 function freeName(wanted: string): string {

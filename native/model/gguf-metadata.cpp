@@ -130,7 +130,7 @@ static gguf_value read_value(gguf_reader & reader, const std::string & key) {
         }
         return value;
     }
-    const uint64_t bytes = value.count * gguf_element_bytes(value.type);  // count <= 2^24
+    const uint64_t bytes = value.count * gguf_element_bytes(value.type);  // count <= 2^22
     reader.need(bytes, "a value");
     value.bytes.resize(size_t(bytes));
     if (bytes > 0) {

@@ -12,10 +12,10 @@
 namespace moebius {
 
 // Bounds on what a header may claim, far above any real model, so that memory and time stay small.
-constexpr uint64_t GGUF_MAX_HEADER_BYTES   = 512ull << 20;  // metadata + tensor table
+constexpr uint64_t GGUF_MAX_HEADER_BYTES   = 128ull << 20;  // metadata + tensor table; the largest vocabularies take 20 MB
 constexpr uint64_t GGUF_MAX_STRING_BYTES   = 64ull << 20;
 constexpr uint64_t GGUF_MAX_KEY_BYTES      = 65535;  // the format's own limit
-constexpr uint64_t GGUF_MAX_ARRAY_LENGTH   = 1ull << 24;
+constexpr uint64_t GGUF_MAX_ARRAY_LENGTH   = 1ull << 22;
 constexpr uint64_t GGUF_MAX_KEY_COUNT      = 8192;   // llama.cpp compares every key with every other
 constexpr uint64_t GGUF_MAX_TENSOR_COUNT   = 32768;  // and every tensor name
 constexpr uint64_t GGUF_MIN_ALIGNMENT      = 32;     // llama.cpp aborts when a mapped buffer is aligned to less

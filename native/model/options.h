@@ -1,6 +1,8 @@
 // LoadOptions of main/engine/protocol.ts with every default filled in.
 #pragma once
 
+#include "rpc/errors.h"
+
 #include <ggml.h>
 #include <llama.h>
 
@@ -26,5 +28,12 @@ struct load_options {
     bool                     memory_map        = true;
     bool                     telemetry         = true;
 };
+
+// Fills in the defaults for the model that `inspection` describes (an Inspection object) and this machine's devices.
+// `options` may be null. Throws request.invalid or device.not-found.
+load_options options_parse(const json * options, const json & inspection);
+
+// The LoadOptions object; all fields but tensorSplit are always present.
+json options_to_json(const load_options & options);
 
 }  // namespace moebius

@@ -52,8 +52,9 @@ class router_observer {
 
     const router_shape & shape() const;
 
+    struct state;  // of the implementation
+
   private:
-    struct state;
     std::unique_ptr<state> self;
 };
 

@@ -1,12 +1,12 @@
 import type { CoreClient } from '../../main/contract/index.ts';
 import { connectMessagePort } from './message-port.ts';
-import { connectWebSocket } from './websocket.ts';
+import { type Credential, connectWebSocket } from './websocket.ts';
 
-const TOKEN_KEY = 'moebius.token';
+const SESSION_KEY = 'moebius.session';
 
 /**
  * The core of this window: over the preload's MessagePort inside Electron, else over a WebSocket to where the page came from.
- * `onRefused` is called when the core doesn't accept the token of the address.
+ * `onRefused` is called when the core accepts neither the token of the address nor this tab's session.
  */
 export function connectCore(onRefused: () => void): CoreClient {
   if (window.moebius) return connectMessagePort(window.moebius);
@@ -14,17 +14,16 @@ export function connectCore(onRefused: () => void): CoreClient {
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   url.hash = '';
   url.search = '';
-  return connectWebSocket({ url: url.href, token: takeToken(), onRefused });
+  return connectWebSocket({ url: url.href, credential: takeCredential(), onSession: (session) => sessionStorage.setItem(SESSION_KEY, session), onRefused });
 }
 
-/** The token of `#token=...`, kept for reloads of this tab and taken out of the address (and so of the history). */
-export function takeToken(): string {
+/** The one-time token of `#token=...`, taken out of the address (and so of the history); without one, the session that this tab has. */
+export function takeCredential(): Credential {
   const fragment = new URLSearchParams(window.location.hash.slice(1));
-  const fromAddress = fragment.get('token');
-  if (!fromAddress) return sessionStorage.getItem(TOKEN_KEY) ?? '';
-  sessionStorage.setItem(TOKEN_KEY, fromAddress);
+  const token = fragment.get('token');
+  if (!token) return { session: sessionStorage.getItem(SESSION_KEY) ?? '' };
   fragment.delete('token');
   const rest = fragment.get('page');
   history.replaceState(null, '', `${window.location.pathname}${window.location.search}${rest ? `#/${rest}` : ''}`);
-  return fromAddress;
+  return { token };
 }

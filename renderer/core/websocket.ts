@@ -8,9 +8,14 @@ export const CLOSE_UNAUTHORISED = 4401;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5000;
 
+/** A launch token works once; the core trades it for a session secret, with which this tab reconnects and reloads. */
+export type Credential = { token: string } | { session: string };
+
 export interface WebSocketOptions {
   url: string;
-  token: string;
+  credential: Credential;
+  /** called with the secret that replaces the token */
+  onSession?: (session: string) => void;
   /** the token was refused; no further attempt is made */
   onRefused?: () => void;
 }
@@ -18,6 +23,7 @@ export interface WebSocketOptions {
 class WebSocketTransport implements Transport {
   readonly #client: RpcClient;
   readonly #options: WebSocketOptions;
+  #credential: Credential;
   #socket: WebSocket | null = null;
   #ready = false;
   #retry = FIRST_RETRY_MS;
@@ -27,6 +33,7 @@ class WebSocketTransport implements Transport {
   constructor(client: RpcClient, options: WebSocketOptions) {
     this.#client = client;
     this.#options = options;
+    this.#credential = options.credential;
     this.#connect();
   }
 
@@ -46,7 +53,7 @@ class WebSocketTransport implements Transport {
     const socket = new WebSocket(this.#options.url);
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
-    socket.onopen = () => socket.send(JSON.stringify({ token: this.#options.token }));
+    socket.onopen = () => socket.send(JSON.stringify(this.#credential));
     socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.#receive(event.data);
     socket.onclose = (event) => this.#closed(event.code);
   }
@@ -57,9 +64,11 @@ class WebSocketTransport implements Transport {
       return;
     }
     // See decodeBinaryEvent: the core keeps the wire format.
-    const message = JSON.parse(data) as Incoming | { ready: true };
+    const message = JSON.parse(data) as Incoming | { ready: true; session: string };
     if ('ready' in message) {
       this.#ready = true;
+      this.#credential = { session: message.session };
+      this.#options.onSession?.(message.session);
       this.#retry = FIRST_RETRY_MS;
       this.#client.setConnected(true);
     } else {

@@ -1,5 +1,7 @@
 // `data-theme` on <html> is always dark or light. The choice is kept here too, so that the first paint, before the core answers, is right.
-import type { Theme } from '../../main/contract/index.ts';
+import type { Settings } from '../../main/contract/index.ts';
+
+type Theme = Settings['theme'];
 
 const KEY = 'moebius.theme';
 const light = () => window.matchMedia('(prefers-color-scheme: light)');

@@ -2,7 +2,7 @@
 // Run as: node fake-engine.ts '<Script as JSON>'. With `counter` every start appends a byte to that file, so that lives can differ.
 import { appendFileSync, statSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { encodeLogits, encodeRouting, encodeRoutes, encodeTokens } from './frames.ts';
+import { encodeLogits, encodeRoutes, encodeRouting, encodeTokens } from './frames.ts';
 
 export interface Script {
   llamaVersion?: string;
@@ -97,7 +97,10 @@ class FakeEngine {
     switch (method) {
       case 'initialize':
         if (mischief === 'refuse-version') return this.#refuse(id, 'engine.version', 'The libraries are of llama.cpp 0.4.0, this program needs 0.5.0.');
-        return this.#send({ id, result: { engineVersion: '0.1.0', protocolVersion, llamaVersion, backends: ['CPU'], backendProblems: [], processId: process.pid } });
+        return this.#send({
+          id,
+          result: { engineVersion: '0.1.0', protocolVersion, llamaVersion, backends: ['CPU'], backendProblems: [], processId: process.pid },
+        });
       case 'ping':
         return mutePing ? undefined : this.#send({ id, result: { uptimeMilliseconds: process.uptime() * 1000, running: 0 } });
       case 'shutdown':
@@ -137,10 +140,25 @@ class FakeEngine {
 
   #route(generation: number, position: number, ids: number[], routes: boolean): void {
     const cells = ids.flatMap((token) => [0, 1].flatMap((layer) => [0, 1].map((k) => layer * 4 + ((token + k) % 4))));
-    this.#write(encodeRouting(generation, { ...fakeShape, tokens: ids.length }, [...new Set(cells)].map((cell) => [cell, cells.filter((c) => c === cell).length, 0.5])));
+    this.#write(
+      encodeRouting(
+        generation,
+        { ...fakeShape, tokens: ids.length },
+        [...new Set(cells)].map((cell) => [cell, cells.filter((c) => c === cell).length, 0.5]),
+      ),
+    );
     if (!routes) return;
     const experts = ids.flatMap((token) => [0, 1].flatMap(() => [token % 4, (token + 1) % 4]));
-    this.#write(encodeRoutes(generation, position, ids, fakeShape, experts, experts.map((_, index) => (index % 2 === 0 ? 0.75 : 0.25))));
+    this.#write(
+      encodeRoutes(
+        generation,
+        position,
+        ids,
+        fakeShape,
+        experts,
+        experts.map((_, index) => (index % 2 === 0 ? 0.75 : 0.25)),
+      ),
+    );
   }
 
   #finish(id: unknown, finishReason: string, tokens: number): void {
@@ -177,7 +195,10 @@ class FakeEngine {
         this.#write(whole.subarray(0, whole.length - 1));
         break;
       case 'fail':
-        this.#refuse(id, 'context.full', 'The prompt has 900 tokens, the context 512. Shorten it or load the model with a larger context.', { promptTokens: 900, contextLength: 512 });
+        this.#refuse(id, 'context.full', 'The prompt has 900 tokens, the context 512. Shorten it or load the model with a larger context.', {
+          promptTokens: 900,
+          contextLength: 512,
+        });
         break;
       case 'bad-result':
         this.#send({ id, result: { finishReason: 'because' } });

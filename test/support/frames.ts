@@ -58,7 +58,11 @@ export function encodeTokens(generation: number, tokens: TokenSpec[]): Buffer {
   return Buffer.concat([header(1, generation), u32(tokens.length), ...encoded]);
 }
 
-export function encodeRouting(generation: number, shape: { layerCount: number; expertCount: number; tokens: number }, cells: [cell: number, count: number, weight: number][]): Buffer {
+export function encodeRouting(
+  generation: number,
+  shape: { layerCount: number; expertCount: number; tokens: number },
+  cells: [cell: number, count: number, weight: number][],
+): Buffer {
   const body = cells.map(([cell, count, weight]) => Buffer.concat([u32(cell), u32(count), f32(weight)]));
   return Buffer.concat([header(2, generation), u16(shape.layerCount), u16(shape.expertCount), u32(shape.tokens), u32(cells.length), ...body]);
 }

@@ -9,6 +9,11 @@ export function isEngineLoss(error: unknown): boolean {
   return code === 'engine.died' || code === 'engine.starting' || code === 'engine.unresponsive';
 }
 
+/** `after` for `engineReady` when `error` says that the process is gone for good. */
+export function endedProcess(error: unknown, processId: number | null): { processId: number | null } | undefined {
+  return errorCode(error) === 'engine.died' ? { processId } : undefined;
+}
+
 /** Whether the process that gave a handle still has it. */
 export function isSameProcess(engine: Engine, processId: number | null): boolean {
   const { state } = engine.status;
@@ -33,9 +38,8 @@ export function engineReady(engine: Engine, signal?: AbortSignal, after?: { proc
     const look = () => {
       const { state, processId, error } = engine.status;
       if (state === 'ready' && !(after && after.processId === processId)) return finish(() => resolve(processId));
-      if (state !== 'stopped') return;
-      const stopped = new MoebiusError(error?.code ?? 'engine.crash-loop', error?.message ?? 'The engine is stopped. Restart it.', { details: error?.details ?? {} });
-      finish(() => reject(stopped));
+      if (state !== 'stopped' || error === null) return; // stopped without an error: not started yet
+      finish(() => reject(new MoebiusError(error.code, error.message, { details: error.details })));
     };
     if (signal?.aborted) return onAbort();
     look();

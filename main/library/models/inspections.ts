@@ -4,7 +4,7 @@ import { ErrorBody, Inspection, toErrorBody } from '../../contract/index.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { Database } from '../../storage/database.ts';
 import { SerialQueue } from '../concurrency.ts';
-import { engineReady, isEngineLoss } from './engine-ready.ts';
+import { endedProcess, engineReady, isEngineLoss } from './engine-ready.ts';
 import { problemOfFiles, problemOfInspection } from './problems.ts';
 import type { ModelFiles } from './scan.ts';
 
@@ -15,7 +15,7 @@ export interface Examined {
   final: boolean;
 }
 
-/** A file that ended the engine's process this often in a row is not shown to it again by itself. */
+/** A file that ended the engine's process this often in a row is not shown to it again until it changes, or is removed and added. */
 const maximumAttempts = 2;
 
 const CachedRow = z.object({ inspection: z.string().nullable(), problem: z.string().nullable() });
@@ -32,13 +32,17 @@ export class Inspections {
     this.#database = database;
   }
 
-  /** Never rejects: what goes wrong is the model's problem. The engine is asked only if the files changed since the last time. */
+  /** What goes wrong is the model's problem; only a failing database rejects. The engine is asked only if the files changed since the last time. */
   async examine(model: ModelFiles): Promise<Examined> {
     const missing = problemOfFiles(model);
     if (missing) return { inspection: null, problem: missing, final: true };
     const fingerprint = model.files.map((file) => `${file.bytes}:${file.modifiedMs}`).join(' ');
     const cached = await this.#cached(model.path, fingerprint);
     return cached ?? this.#queue.run(() => this.#ask(model.path, fingerprint));
+  }
+
+  async forget(path: string): Promise<void> {
+    await this.#database.run('DELETE FROM model_inspections WHERE path = ?', [path]);
   }
 
   dispose(): void {
@@ -55,9 +59,10 @@ export class Inspections {
       return examined;
     } catch (error) {
       const problem = toErrorBody(error);
-      const examined: Examined = { inspection: null, problem, final: !problem.code.startsWith('engine.') && problem.code !== 'cancelled' };
+      const deadly = problem.code === 'engine.died';
+      const examined: Examined = { inspection: null, problem, final: deadly || !(problem.code.startsWith('engine.') || problem.code === 'cancelled') };
       // Anything but a fault of the file itself may be gone with the next version of the engine.
-      if (problem.code.startsWith('file.')) await this.#remember(path, fingerprint, examined);
+      if (deadly || problem.code.startsWith('file.')) await this.#remember(path, fingerprint, examined);
       return examined;
     }
   }
@@ -69,7 +74,7 @@ export class Inspections {
         return await this.#engine.call('model.inspect', { path }, { signal: this.#stop.signal });
       } catch (error) {
         if (!isEngineLoss(error) || attempt >= maximumAttempts) throw error;
-        after = { processId };
+        after = endedProcess(error, processId);
       }
     }
   }

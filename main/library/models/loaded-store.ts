@@ -28,7 +28,9 @@ export class LoadedStore {
   save(list: LoadedList): void {
     const json = JSON.stringify(list);
     this.#write = this.#write
-      .then(() => this.#database.run('INSERT INTO library_state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value', [key, json]))
+      .then(() =>
+        this.#database.run('INSERT INTO library_state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value', [key, json]),
+      )
       .catch(() => undefined);
   }
 

@@ -1,8 +1,8 @@
 // Why a file in the library cannot be used as a model.
 import path from 'node:path';
 import { type ErrorBody, type Inspection, MoebiusError, toErrorBody } from '../../contract/index.ts';
-import { parseSplitName } from './split-names.ts';
 import type { ModelFiles } from './scan.ts';
+import { parseSplitName } from './split-names.ts';
 
 /** `general.type` of GGUF files that only work together with a model. */
 const companions: Record<string, string> = {
@@ -25,9 +25,13 @@ export function problemOfFiles(model: ModelFiles): ErrorBody | null {
   const names = model.missing.map((file) => path.basename(file));
   const shown = names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '');
   return toErrorBody(
-    new MoebiusError('file.split-incomplete', `${names.length} of the ${count} parts of this model are missing: ${shown}. Put them into ${path.dirname(model.path)}.`, {
-      details: { missing: model.missing, count },
-    }),
+    new MoebiusError(
+      'file.split-incomplete',
+      `${names.length} of the ${count} parts of this model are missing: ${shown}. Put them into ${path.dirname(model.path)}.`,
+      {
+        details: { missing: model.missing, count },
+      },
+    ),
   );
 }
 

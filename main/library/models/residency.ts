@@ -1,8 +1,8 @@
 // Which models are in the engine, and how they get there and back after the engine's end.
-import { type ErrorBody, type LoadedModel, type LoadOptions, MoebiusError, type ModelState, toErrorBody } from '../../contract/index.ts';
+import { type ErrorBody, type LoadedModel, type LoadOptions, type ModelState, MoebiusError, toErrorBody } from '../../contract/index.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { abortable, abortReason, cancelledError, errorCode, SerialQueue } from '../concurrency.ts';
-import { engineReady, isEngineLoss, isSameProcess } from './engine-ready.ts';
+import { endedProcess, engineReady, isEngineLoss, isSameProcess } from './engine-ready.ts';
 import { sameLoadOptions } from './load-options.ts';
 
 /** What to load: `call` is what the caller asked for, `effective` what that came to with all defaults. */
@@ -95,7 +95,8 @@ export class Residency {
   load(id: string, request: LoadRequest, join: boolean): Promise<LoadedModel> {
     const slot = this.#slot(id);
     const { intent } = slot;
-    if (intent?.kind === 'load' && !intent.controller.signal.aborted && (join || sameLoadOptions(intent.request.effective, request.effective))) return intent.promise;
+    if (intent?.kind === 'load' && !intent.controller.signal.aborted && (join || sameLoadOptions(intent.request.effective, request.effective)))
+      return intent.promise;
     if (intent?.kind === 'load') intent.controller.abort(cancelledError('Another load of this model with other options took over.'));
     this.#orders += 1;
     slot.order = this.#orders;
@@ -144,7 +145,9 @@ export class Residency {
   #begin(slot: Slot, request: LoadRequest, recovery: boolean): Promise<LoadedModel> {
     const controller = new AbortController();
     const { signal } = controller;
-    const promise = slot.queue.run(() => (recovery ? this.#inTurn(signal, () => this.#performLoad(slot, request, signal, true)) : this.#performLoad(slot, request, signal, false)));
+    const promise = slot.queue.run(() =>
+      recovery ? this.#inTurn(signal, () => this.#performLoad(slot, request, signal, true)) : this.#performLoad(slot, request, signal, false),
+    );
     const intent: Intent = { kind: 'load', request, controller, promise, recovery };
     slot.intent = intent;
     this.#settle(slot, { progress: { fraction: 0, stage: recovery ? 'restart' : 'waiting' }, error: null, stranded: null });
@@ -180,7 +183,7 @@ export class Residency {
       } catch (error) {
         if (signal.aborted) throw abortReason(signal);
         if (!recovery || !isEngineLoss(error) || attempt >= maximumRecoveryAttempts) throw error;
-        after = { processId };
+        after = endedProcess(error, processId);
       }
     }
   }
@@ -192,9 +195,10 @@ export class Residency {
       this.#events.progress(slot.id);
     };
     const loaded = await this.#engine.call('model.load', { path: request.path, options: request.effective }, { signal, onProgress });
-    if (!isSameProcess(this.#engine, processId)) throw new MoebiusError('engine.died', 'The engine ended while it was loading the model. Load the model again.');
+    if (!isSameProcess(this.#engine, processId))
+      throw new MoebiusError('engine.died', 'The engine ended while it was loading the model. Load the model again.');
     if (!signal.aborted) return loaded;
-    await this.#engine.call('model.unload', { model: loaded.model }); // the cancellation came too late for the engine
+    await this.#unloadHandle({ loaded, processId }); // the cancellation came too late for the engine
     throw abortReason(signal);
   }
 
@@ -229,11 +233,16 @@ export class Residency {
     const { resident } = slot;
     if (!resident) return;
     slot.resident = null;
-    if (!isSameProcess(this.#engine, resident.processId)) return;
+    await this.#unloadHandle(resident);
+  }
+
+  async #unloadHandle({ loaded, processId }: Resident): Promise<void> {
+    if (!isSameProcess(this.#engine, processId)) return; // gone with its process
     try {
-      await this.#engine.call('model.unload', { model: resident.loaded.model });
+      if ((await engineReady(this.#engine)) !== processId) return;
+      await this.#engine.call('model.unload', { model: loaded.model });
     } catch (error) {
-      if (isEngineLoss(error) || errorCode(error) === 'model.not-loaded' || errorCode(error) === 'model.not-found') return;
+      if (errorCode(error) === 'model.not-loaded' || errorCode(error) === 'engine.died' || !isSameProcess(this.#engine, processId)) return;
       throw error;
     }
   }

@@ -15,7 +15,7 @@ const BODY_LIMIT = 16 * 1024 * 1024; // bytes; a long context as JSON
 export interface ApiServerOptions extends CompletionServices {
   /** 0: any free one */
   port: number;
-  cards(): Promise<ModelCard[]>;
+  cards(): ModelCard[];
   engineStatus(): EngineStatus;
   /** null: no key is required */
   keyMatches: ((key: string) => boolean) | null;
@@ -44,8 +44,8 @@ export function buildApi(options: ApiServerOptions, port: () => number): Fastify
     throw new MoebiusError('request.unknown-method', `There is no ${request.method} ${request.url} here.`);
   });
   app.get('/health', async () => health(options));
-  app.get('/v1/models', async () => ({ object: 'list', data: (await usable(options)).map(toApiModel) }));
-  app.get<{ Params: { model: string } }>('/v1/models/:model', async ({ params }) => toApiModel(await findModel(options, params.model)));
+  app.get('/v1/models', async () => ({ object: 'list', data: usable(options).map(toApiModel) }));
+  app.get<{ Params: { model: string } }>('/v1/models/:model', async ({ params }) => toApiModel(findModel(options, params.model)));
   app.post('/v1/chat/completions', (request, reply) => chatCompletions(options, request, reply));
   return app;
 }
@@ -103,10 +103,10 @@ function health(options: ApiServerOptions) {
   return { status: state === 'ready' ? 'ok' : state, models: options.models.loadedIds() };
 }
 
-const usable = async (options: ApiServerOptions) => (await options.cards()).filter((card) => card.problem === null);
+const usable = (options: ApiServerOptions) => options.cards().filter((card) => card.problem === null);
 
-async function findModel(options: ApiServerOptions, id: string): Promise<ModelCard> {
-  const cards = await usable(options);
+function findModel(options: ApiServerOptions, id: string): ModelCard {
+  const cards = usable(options);
   const card = cards.find((candidate) => candidate.id === id);
   if (card) return card;
   const names = cards.map((candidate) => candidate.id).join(', ') || 'none';

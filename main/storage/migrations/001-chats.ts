@@ -5,7 +5,7 @@ import type { Migration } from './migration.ts';
  * `messages.row` is the order of creation and the rowid of the index; times are milliseconds since 1970.
  * `parent_id` does not cascade: SQLite walks cascades recursively and gives up at 1000 levels, which a long conversation exceeds.
  */
-export const chats: Migration = {
+export const migration001: Migration = {
   version: 1,
   name: 'chats',
   sql: `

@@ -1,5 +1,7 @@
-// Model library: known files, what the engine said of them, what was loaded, downloads.
-export const migration002 = {
+import type { Migration } from './migration.ts';
+
+/** Model library: known files, what the engine said of them, what was loaded, downloads. */
+export const migration002: Migration = {
   version: 2,
   name: 'models',
   sql: `
@@ -35,5 +37,3 @@ export const migration002 = {
     ) STRICT;
   `,
 };
-
-export default migration002;

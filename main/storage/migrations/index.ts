@@ -1,5 +1,6 @@
-import { chats } from './001-chats.ts';
+import { migration001 } from './001-chats.ts';
+import { migration002 } from './002-models.ts';
 import type { Migration } from './migration.ts';
 
 /** In order, without gaps. */
-export const migrations: readonly Migration[] = [chats];
+export const migrations: readonly Migration[] = [migration001, migration002];

@@ -36,7 +36,7 @@ let behave: (handlers: GenerationHandlers) => Promise<GenerationOutcome>;
 function api(change: Partial<ApiServerOptions> = {}): FastifyInstance {
   const options: ApiServerOptions = {
     port: 0,
-    cards: async () => [
+    cards: () => [
       modelCard('tiny-moe', { defaults: { sampling: { topK: 7 }, maxTokens: 99 } }),
       modelCard('broken', { problem: { code: 'file.truncated', message: 'cut' } }),
     ],

@@ -1,0 +1,107 @@
+// Where the application core is put together: every service gets its dependencies here, and nowhere else.
+import { join } from 'node:path';
+import packageJson from '../package.json' with { type: 'json' };
+import { ChatService } from './chat/chat-service.ts';
+import type { AppInfo, Handlers, Settings } from './contract/index.ts';
+import { engineEnvironment, type LocateOptions, locateEngine } from './engine/locate.ts';
+import type { Logger } from './engine/log.ts';
+import { EngineSupervisor } from './engine/supervisor.ts';
+import { ExpertService } from './experts/expert-service.ts';
+import { GenerationService } from './generation/generation-service.ts';
+import { embeddedModelId, ModelLibrary } from './library/library.ts';
+import { Dispatcher } from './rpc/dispatcher.ts';
+import { EventHub } from './rpc/event-hub.ts';
+import { ApiService } from './server/api/api-service.ts';
+import { defaultSettings } from './settings/defaults.ts';
+import { SettingsService } from './settings/settings.ts';
+import { openDatabase } from './storage/open.ts';
+
+export interface CoreOptions {
+  /** absolute; created if need be; one process at a time */
+  dataFolder: string;
+  /** absolute path of the GGUF that ships with the app */
+  embeddedModel: string;
+  logger: Logger;
+  /** where the engine is, if not in this checkout */
+  engine?: LocateOptions;
+}
+
+export interface StartOptions {
+  /** instead of the settings; `port` undefined: the one of the settings */
+  api?: { enabled: boolean; port?: number };
+}
+
+export interface Core {
+  readonly dispatcher: Dispatcher;
+  readonly hub: EventHub;
+  readonly api: ApiService;
+  /** Starts engine, library and endpoint. Resolves when calls can be served; models go on loading. */
+  start(options?: StartOptions): Promise<void>;
+  /** Ends everything in the reverse order; idempotent. */
+  dispose(): Promise<void>;
+}
+
+/** Opens the data folder. Rejects with MoebiusError when another process has it, or when it or the engine cannot be used. */
+export async function createCore(options: CoreOptions): Promise<Core> {
+  const { dataFolder, logger } = options;
+  const location = locateEngine(options.engine);
+  const database = await openDatabase(join(dataFolder, 'moebius.db'), { logger });
+  const hub = new EventHub();
+  const { publish } = hub;
+  const engine = new EngineSupervisor({ command: location.executable, environment: engineEnvironment(location), llamaVersion: location.llamaVersion, logger });
+  const settings = new SettingsService(database, defaultSettings(dataFolder), publish);
+  const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel });
+  const experts = new ExpertService({ database, engine, logger });
+  const generations = new GenerationService({ engine, models: library, usage: experts, publish });
+  const chats = new ChatService({ database, generations, models: library, publish, recordRoutes: () => settings.current.recordRoutes, logger });
+  const api = new ApiService(database, publish, { generations, models: library, cards: () => library.list(), engineStatus: () => engine.status, logger });
+
+  const handlers: Handlers = {
+    'app.info': (): AppInfo => ({ version: packageJson.version, platform: process.platform, dataFolder, embeddedModelId, engine: engine.status }),
+    'devices.list': async () => (await engine.call('devices.list', {})).devices,
+    'engine.restart': async () => {
+      await engine.restart();
+      return engine.status;
+    },
+    ...settings.handlers,
+    ...library.handlers,
+    ...chats.handlers,
+    ...experts.handlers,
+    ...api.handlers,
+  };
+
+  engine.onStatus((status) => publish('engine.changed', status));
+  hub.subscribe((event, payload) => {
+    if (event === 'models.changed' && 'state' in payload && isUnloaded(payload)) experts.resetModel(payload.id);
+  });
+
+  let disposed: Promise<void> | null = null;
+  return {
+    dispatcher: new Dispatcher(handlers),
+    hub,
+    api,
+    async start({ api: override }: StartOptions = {}) {
+      await settings.start();
+      await chats.start();
+      engine.start().catch((error: Error) => logger.error(error.message)); // the UI shows it from engine.changed
+      await library.start();
+      const apiSettings = (current: Settings) => (override ? { enabled: override.enabled, port: override.port ?? current.api.port } : current.api);
+      await api.start(apiSettings(settings.current));
+      settings.onChange((current) => void api.apply(apiSettings(current)));
+    },
+    dispose() {
+      disposed ??= (async () => {
+        await api.dispose();
+        await chats.dispose();
+        await library.dispose();
+        await engine.dispose();
+        await database.close();
+      })();
+      return disposed;
+    },
+  };
+}
+
+function isUnloaded(payload: object): payload is { id: string } {
+  return 'id' in payload && 'state' in payload && (payload.state as { state?: unknown }).state === 'unloaded'; // a model card's state is an object with `state`
+}

@@ -1,0 +1,60 @@
+// A llama_context with all that belongs to it: persistent threadpools and the router observer.
+#pragma once
+
+#include "model/options.h"
+#include "router/observer.h"
+
+#include <llama-cpp.h>
+#include <llama.h>
+
+#include <functional>
+#include <memory>
+
+namespace moebius {
+
+class decode_context {
+  public:
+    // Throws user_error (model.load-failed). The router is observed if options.telemetry and the shape is not empty.
+    decode_context(llama_model * model, const load_options & options, const router_shape & shape);
+    ~decode_context();
+
+    llama_context *     get() const { return context.get(); }
+    llama_memory_t      memory() const { return llama_get_memory(context.get()); }
+    const llama_vocab * vocab() const { return llama_model_get_vocab(model); }
+    const llama_model * get_model() const { return model; }
+
+    // nullptr: not asked, or the architecture hides its router
+    router_observer * observer() const { return observing ? hook.get() : nullptr; }
+
+    // Tokens of one sequence; llama.cpp itself rounds its cache up.
+    uint32_t context_length() const { return length; }
+    // Tokens in one llama_decode, which then is one ubatch.
+    uint32_t batch() const { return batch_size; }
+    // Tokens of one llama_decode whose logits may be asked.
+    uint32_t outputs() const { return output_count; }
+    // Recurrent and hybrid models split a batch by sequence: prompt chunks must then be decoded one sequence at a time.
+    bool splits_by_sequence() const { return by_sequence; }
+
+  private:
+    using threadpool = std::unique_ptr<ggml_threadpool, std::function<void(ggml_threadpool *)>>;
+
+    void attach_threadpools(const load_options & options);
+    void warm_up();
+
+    llama_model *                    model;
+    uint32_t                         length       = 0;
+    uint32_t                         batch_size   = 0;
+    uint32_t                         output_count = 0;
+    bool                             by_sequence  = false;
+    bool                             observing    = false;
+    // in this order: the context uses all of them until it is gone
+    std::unique_ptr<router_observer> hook;
+    threadpool                       pool;
+    threadpool                       pool_batch;
+    llama_context_ptr                context;
+};
+
+// The parameters that decode_context uses, without the observer: for estimates that build a context of their own.
+llama_context_params decode_context_parameters(const llama_model * model, const load_options & options);
+
+}  // namespace moebius

@@ -1,0 +1,149 @@
+#include "estimate.h"
+
+#include "decode/context.h"
+#include "devices.h"
+#include "llama-log.h"
+#include "llama-open.h"
+#include "model-parameters.h"
+
+#include <ggml-backend.h>
+#include <llama-cpp.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <numeric>
+
+namespace moebius {
+
+namespace {
+
+ggml_backend_dev_t device_by_id(const std::string & id) {
+    return id == cpu_device_id ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : gpu_device(id);
+}
+
+// "12.34 GB (12340000000 bytes)"
+std::string readable(uint64_t bytes) {
+    char text[64];
+    if (bytes >= 1000000000) {
+        std::snprintf(text, sizeof(text), "%.2f GB", double(bytes) / 1e9);
+    } else {
+        std::snprintf(text, sizeof(text), "%.1f MB", double(bytes) / 1e6);
+    }
+    return std::string(text) + " (" + std::to_string(bytes) + " bytes)";
+}
+
+std::string file_name(const std::string & path) {
+    return std::filesystem::u8path(path).filename().u8string();
+}
+
+uint64_t saturating_add(uint64_t a, uint64_t b) {
+    return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max() : a + b;
+}
+
+}  // namespace
+
+uint64_t memory_estimate::have() const {
+    uint64_t sum = 0;
+    for (const device_estimate & device : devices) {
+        sum = saturating_add(sum, device.free);
+    }
+    return sum;
+}
+
+const device_estimate * memory_estimate::short_device() const {
+    for (const device_estimate & device : devices) {
+        const bool knows = device.total > 0;  // some drivers report nothing; the allocation itself will tell
+        if (knows && device.memory.sum() > device.free) {
+            return &device;
+        }
+    }
+    return nullptr;
+}
+
+memory_estimate estimate_memory(const gguf_model & file, const json & inspection, const load_options & options) {
+    const llama_log_scope log(true);
+    model_parameters      parameters(options, inspection);
+    parameters.value.no_alloc  = true;
+    parameters.value.load_mode = LLAMA_LOAD_MODE_NONE;
+    const llama_model_ptr   model   = llama_open(file, parameters.value, log);
+    llama_context_params    settings = decode_context_parameters(model.get(), options);
+    router_observer         observer(router_shape_from(inspection));
+    if (options.telemetry && !observer.shape().empty()) {
+        observer.attach(settings);  // what it keeps of each layer counts too
+    }
+    const llama_context_ptr context(llama_init_from_model(model.get(), settings));
+    if (!context) {
+        throw user_error("model.load-failed", file_name(file.files.front()) + ": no context with these options: " +
+                                                  log.first_error("llama.cpp gave no reason") + ".");
+    }
+    memory_estimate estimate;
+    for (const device_split & device : memory_of(model.get(), context.get(), options.devices)) {
+        const device_memory memory = device_memory_now(device_by_id(device.id));
+        estimate.devices.push_back({ device.id, device.memory, memory.free, memory.total });
+        estimate.total.add(device.memory);
+    }
+    return estimate;
+}
+
+json estimate_to_json(const memory_estimate & estimate, const load_options & options) {
+    json devices = json::array();
+    for (const device_estimate & device : estimate.devices) {
+        json entry           = memory_to_json(device.memory);
+        entry["id"]          = device.id;
+        entry["memoryFree"]  = device.free;
+        entry["memoryTotal"] = device.total;
+        devices.push_back(std::move(entry));
+    }
+    return {
+        { "total", memory_to_json(estimate.total) },
+        { "devices", std::move(devices) },
+        { "need", estimate.need() },
+        { "have", estimate.have() },
+        { "fits", estimate.short_device() == nullptr },
+        { "options", options_to_json(options) },
+    };
+}
+
+void refuse_hopeless(const gguf_model & file, const load_options & options) {
+    const uint64_t need = std::accumulate(file.tensors.begin(), file.tensors.end(), uint64_t(0),
+                                          [](uint64_t sum, const gguf_tensor & tensor) { return saturating_add(sum, tensor.bytes); });
+    uint64_t have = device_memory_now(device_by_id(cpu_device_id)).free;
+    for (const std::string & id : options.devices) {
+        const device_memory memory = device_memory_now(device_by_id(id));
+        if (memory.total == 0) {
+            return;  // unknown
+        }
+        have = saturating_add(have, memory.free);
+    }
+    if (need > have) {
+        throw user_error("model.does-not-fit",
+                         file_name(file.files.front()) + " does not fit: its weights alone need " + readable(need) +
+                             ", and there are " + readable(have) +
+                             " free on all devices together. Close other programs or take a smaller quantisation.",
+                         { { "need", need }, { "have", have } });
+    }
+}
+
+void refuse_unless_fits(const memory_estimate & estimate, const std::string & name) {
+    const device_estimate * device = estimate.short_device();
+    if (!device) {
+        return;
+    }
+    const memory_split & memory = device->memory;
+    const bool           on_cpu = device->id == cpu_device_id;
+    throw user_error("model.does-not-fit",
+                     file_name(name) + " does not fit on " + device->id + ": it needs " + readable(memory.sum()) + ", of them " +
+                         readable(memory.kv_cache) + " for the KV cache, and " + readable(device->free) + " are free. " +
+                         (on_cpu ? "Reduce contextLength or sequences, or close other programs."
+                                 : "Put fewer layers on it (gpuLayers), keep experts in RAM (cpuExpertLayers), or reduce contextLength."),
+                     { { "need", memory.sum() },
+                       { "have", device->free },
+                       { "device", device->id },
+                       { "weights", memory.weights },
+                       { "experts", memory.experts },
+                       { "kvCache", memory.kv_cache },
+                       { "compute", memory.compute } });
+}
+
+}  // namespace moebius

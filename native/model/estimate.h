@@ -1,0 +1,40 @@
+// Memory that a model will need, known before any weight is read.
+#pragma once
+
+#include "gguf-file.h"
+#include "memory.h"
+#include "options.h"
+
+namespace moebius {
+
+struct device_estimate {
+    std::string  id;
+    memory_split memory;
+    uint64_t     free;   // bytes
+    uint64_t     total;  // bytes; 0: the device does not tell
+};
+
+struct memory_estimate {
+    std::vector<device_estimate> devices;  // CPU first
+    memory_split                 total;
+
+    uint64_t need() const { return total.sum(); }
+    uint64_t have() const;
+    // the first device that is too small, or null
+    const device_estimate * short_device() const;
+};
+
+// Asks llama.cpp itself, without allocating: exact for weights, KV cache and graph buffers. Throws model.unsupported or
+// model.load-failed for a file that llama.cpp does not take.
+memory_estimate estimate_memory(const gguf_model & file, const json & inspection, const load_options & options);
+
+json estimate_to_json(const memory_estimate & estimate, const load_options & options);  // an Estimate object
+
+// Throws model.does-not-fit when the weights alone are more than all of the devices have. Needs no llama.cpp, so that the
+// hopeless case is refused at once.
+void refuse_hopeless(const gguf_model & file, const load_options & options);
+
+// Throws model.does-not-fit when a device is too small.
+void refuse_unless_fits(const memory_estimate & estimate, const std::string & name);
+
+}  // namespace moebius

@@ -1,0 +1,19 @@
+// What this machine gives to this process: RAM and CPU cores, limits of cgroups and affinity respected.
+#pragma once
+
+#include <cstdint>
+
+namespace moebius {
+
+struct host_memory {
+    uint64_t total;      // bytes: RAM, or the cgroup's limit if that is less
+    uint64_t available;  // bytes that can still be used without swapping; file cache counts as free
+};
+
+host_memory host_memory_now();
+
+// Cores that this process may run on, two threads of one core counted once, and no more than the cgroup's CPU quota
+// rounded up. At least 1.
+int32_t host_physical_cores();
+
+}  // namespace moebius

@@ -1,0 +1,102 @@
+#include "loaded-model.h"
+
+#include "host.h"
+#include "llama-log.h"
+#include "llama-open.h"
+#include "memory.h"
+#include "model-parameters.h"
+#include "prefetch.h"
+
+#include <numeric>
+
+namespace moebius {
+
+namespace {
+
+// Shares of the progress bar. With a memory map, reading the file is the long part and llama.cpp's own part short.
+constexpr double validated = 0.02;
+constexpr double read      = 0.95;
+constexpr double prefetched = 0.80;
+
+// Gives where llama.cpp's part of the bar begins.
+double prefetch(const gguf_model & file, const load_options & options, load_progress & progress) {
+    const uint64_t total = std::accumulate(file.file_bytes.begin(), file.file_bytes.end(), uint64_t(0));
+    if (!options.memory_map || total > host_memory_now().available) {
+        return validated;  // weights go to GPUs through RAM that is less than the file: reading ahead would not keep them
+    }
+    uint64_t before = 0;
+    for (size_t i = 0; i < file.files.size(); i++) {
+        const bool go_on = prefetch_file(file.files[i], file.file_bytes[i], [&](uint64_t bytes) {
+            return progress.report("weights", validated + (prefetched - validated) * double(before + bytes) / double(total));
+        });
+        if (!go_on) {
+            progress.throw_if_cancelled();
+        }
+        before += file.file_bytes[i];
+    }
+    return prefetched;
+}
+
+llama_model_ptr read_weights(const loaded_model & plan, const gguf_model & file, load_progress & progress) {
+    const llama_log_scope log;
+    model_parameters      parameters(plan.options, plan.inspection);
+    struct bar {
+        load_progress & progress;
+        double          begin;
+    } bar{ progress, prefetch(file, plan.options, progress) };
+    parameters.value.progress_callback_user_data = &bar;
+    parameters.value.progress_callback           = [](float fraction, void * user_data) {
+        const auto & bar = *static_cast<struct bar *>(user_data);
+        return bar.progress.report("weights", bar.begin + (read - bar.begin) * double(fraction));
+    };
+    llama_model_ptr model = llama_open(file, parameters.value, log);
+    if (!model) {
+        progress.throw_if_cancelled();
+    }
+    return model;
+}
+
+std::unique_ptr<decoder> make_decoder(const loaded_model & plan, output & out) {
+    const llama_log_scope log;
+    try {
+        return std::make_unique<decoder>(plan.model.get(), plan.options, plan.inspection, out);
+    } catch (user_error & error) {
+        const std::string reason = log.first_error("");
+        if (!reason.empty()) {
+            error.details["reason"] = reason;
+        }
+        throw;
+    }
+}
+
+}  // namespace
+
+void load_weights(loaded_model & plan, const gguf_model & file, load_progress & progress, output & out) {
+    plan.model = read_weights(plan, file, progress);
+    progress.report("context", read);
+    progress.throw_if_cancelled();
+    plan.engine    = make_decoder(plan, out);
+    plan.telemetry = plan.engine->observes_router();
+    plan.memory    = json::array();
+    for (const device_split & device : memory_of(plan.model.get(), plan.engine->context(), plan.options.devices)) {
+        json entry  = memory_to_json(device.memory);
+        entry["id"] = device.id;
+        plan.memory.push_back(std::move(entry));
+    }
+    progress.throw_if_cancelled();
+    progress.report("warmup", 1.0);  // the decoder warmed up when it was made
+}
+
+json loaded_model_to_json(const loaded_model & model) {
+    return {
+        { "model", model.id },
+        { "path", model.path },
+        { "inspection", model.inspection },
+        { "options", options_to_json(model.options) },
+        { "loadMilliseconds", model.load_ms },
+        { "memory", model.memory },
+        { "telemetry", model.telemetry },
+    };
+}
+
+}  // namespace moebius

@@ -1,0 +1,73 @@
+#include "memory.h"
+
+#include "devices.h"
+#include "tensor-class.h"
+
+#include <llama-ext.h>
+#include <llama-model.h>
+
+#include <set>
+
+namespace moebius {
+
+namespace {
+
+memory_split & entry_of(std::vector<device_split> & devices, const std::string & id) {
+    for (device_split & device : devices) {
+        if (device.id == id) {
+            return device.memory;
+        }
+    }
+    devices.push_back({ id, {} });
+    return devices.back().memory;
+}
+
+void add_tensors(std::vector<device_split> & devices, const llama_model * model) {
+    std::set<const ggml_tensor *> seen;  // a tied output layer is the embedding's tensor under a second entry
+    for (const auto & [name, tensor] : llama_internal_get_tensor_map(model)) {
+        if (!tensor->buffer || tensor->view_src || !seen.insert(tensor).second) {
+            continue;
+        }
+        const ggml_backend_buffer_type_t type  = ggml_backend_buffer_get_type(tensor->buffer);
+        const uint64_t                   bytes = ggml_backend_buft_get_alloc_size(type, tensor);
+        memory_split &                   split = entry_of(devices, device_id_of(type));
+        (classify_tensor(name) == tensor_class::experts ? split.experts : split.weights) += bytes;
+    }
+}
+
+}  // namespace
+
+void memory_split::add(const memory_split & other) {
+    weights += other.weights;
+    experts += other.experts;
+    kv_cache += other.kv_cache;
+    compute += other.compute;
+}
+
+std::vector<device_split> memory_of(const llama_model * model, const llama_context * context, const std::vector<std::string> & gpus) {
+    std::vector<device_split> devices = { { cpu_device_id, {} } };
+    for (const std::string & gpu : gpus) {
+        devices.push_back({ gpu, {} });
+    }
+    add_tensors(devices, model);
+    for (const auto & [type, data] : llama_get_memory_breakdown(context)) {
+        memory_split & split = entry_of(devices, device_id_of(type));
+        split.kv_cache += data.context;
+        split.compute += data.compute;
+    }
+    // the breakdown leaves out the buffer that logits are copied to: one row per sequence
+    const uint64_t vocabulary = uint64_t(llama_vocab_n_tokens(llama_model_get_vocab(model)));
+    devices.front().memory.compute += vocabulary * llama_n_seq_max(context) * sizeof(float);
+    return devices;
+}
+
+json memory_to_json(const memory_split & memory) {
+    return {
+        { "weights", memory.weights },
+        { "experts", memory.experts },
+        { "kvCache", memory.kv_cache },
+        { "compute", memory.compute },
+    };
+}
+
+}  // namespace moebius

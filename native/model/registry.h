@@ -1,0 +1,70 @@
+// The loaded models of this process. Thread-safe.
+#pragma once
+
+#include "estimate.h"
+#include "loaded-model.h"
+#include "rpc/dispatcher.h"
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+
+namespace moebius {
+
+// A model that cannot be freed while this lives. Keep it for a call, not for a generation.
+class model_lease {
+  public:
+    model_lease(std::shared_ptr<loaded_model> model, std::shared_lock<std::shared_mutex> lock)
+        : model(std::move(model)), lock(std::move(lock)) {}
+
+    loaded_model * operator->() const { return model.get(); }
+
+  private:
+    std::shared_ptr<loaded_model>       model;
+    std::shared_lock<std::shared_mutex> lock;
+};
+
+class model_registry {
+  public:
+    explicit model_registry(output & out) : out(out) {}
+    ~model_registry() { clear(); }
+
+    // Loads and gives a LoadedModel object. `options` may be null. Runs on a job thread; several loads may run at once.
+    // Throws file.*, model.*, device.not-found, request.invalid, cancelled.
+    json load(call & request, const std::string & path, const json * options, std::optional<std::string> progress_token);
+
+    // Cancels the model's generations and frees it. Throws model.not-loaded.
+    void unload(int32_t id);
+
+    json        list() const;
+    model_lease lease(int32_t id) const;  // throws model.not-loaded
+
+    // Reader thread; never wait for a load or unload.
+    int  running() const;
+    void cancel(const json & request_id);
+
+    void clear();
+
+  private:
+    // what running loads will still take of a device
+    struct promise {
+        uint64_t free_before = 0;  // bytes that were free when the first of them began
+        uint64_t bytes       = 0;  // of all of them
+        int      loads       = 0;
+    };
+    class reservation;
+
+    std::shared_ptr<loaded_model>              find(int32_t id) const;
+    std::vector<std::shared_ptr<loaded_model>> all() const;
+    static void                                release(loaded_model & model);
+
+    output &                                         out;
+    mutable std::mutex                               mutex;  // guards the fields below
+    std::map<int32_t, std::shared_ptr<loaded_model>> models;
+    int32_t                                          next_id = 1;
+    std::map<std::string, promise>                   promises;  // by device id
+};
+
+}  // namespace moebius

@@ -1,0 +1,36 @@
+// The small map under a reply: which experts wrote it.
+import { useEffect, useRef, useState } from 'react';
+import { ExpertGrid } from './expert-grid.tsx';
+import { useLiveUsage } from './use-usage.ts';
+
+/** Fetches the counters of a stored message only once it is near the view. */
+export function ExpertMiniMap({ messageId }: { messageId: string }) {
+  const box = useRef<HTMLDivElement>(null);
+  const near = useNear(box);
+  const { usage, subscribe } = useLiveUsage(near ? { kind: 'message', id: messageId } : null);
+  return (
+    <div ref={box} style={{ minHeight: 28 }}>
+      {usage && (
+        <ExpertGrid
+          mini
+          label={`Experts of this reply: ${usage.layerCount} layers by ${usage.expertCount} experts`}
+          source={usage}
+          scale="log"
+          cellText={() => ''}
+          subscribe={subscribe}
+        />
+      )}
+    </div>
+  );
+}
+
+function useNear(box: React.RefObject<HTMLElement | null>): boolean {
+  const [near, setNear] = useState(false);
+  useEffect(() => {
+    if (!box.current) return;
+    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && setNear(true), { rootMargin: '200px' });
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, [box]);
+  return near;
+}

@@ -1,0 +1,45 @@
+import type { FinishReason, Message } from '../../../main/contract/index.ts';
+import { format } from '../../components/index.ts';
+import type { LiveReply } from '../../stores/live.ts';
+import style from './message-row.module.css';
+
+const endings: Record<FinishReason, string> = {
+  stop: 'ended by itself',
+  stopString: 'stop string',
+  length: 'length limit',
+  contextFull: 'context full',
+  cancelled: 'stopped',
+};
+
+/** The quiet line under a reply: what it cost and how it ended; full precision on hover. */
+export function MessageStatsLine({ message, live }: { message: Message; live: LiveReply | undefined }) {
+  if (live) {
+    return (
+      <div className={style.stats}>
+        {live.tokens > 0 && (
+          <>
+            <span>{format.rate(live.tokensPerSecond)}</span>
+            <span>{format.exact(live.tokens)} tokens</span>
+          </>
+        )}
+      </div>
+    );
+  }
+  const { stats, finishReason } = message;
+  if (!stats) return null;
+  return (
+    <div className={style.stats}>
+      <span title={`${format.exact(stats.tokensPerSecond)} tokens a second`}>{format.rate(stats.tokensPerSecond)}</span>
+      <span title={`${format.exact(stats.timeToFirstTokenMs)} ms from the request to the first token`}>first token {format.duration(stats.timeToFirstTokenMs)}</span>
+      <span>
+        {format.exact(stats.tokens)} {stats.tokens === 1 ? 'token' : 'tokens'}
+      </span>
+      <span title={`${format.exact(stats.promptTokensPerSecond)} prompt tokens a second; ${format.exact(stats.cachedTokens)} were still in the KV cache`}>
+        prompt {format.exact(stats.promptTokens)}
+        {stats.cachedTokens > 0 && ` (${format.exact(stats.cachedTokens)} cached)`}
+      </span>
+      <span>seed {stats.seed}</span>
+      {finishReason && <span>{endings[finishReason]}</span>}
+    </div>
+  );
+}

@@ -1,0 +1,27 @@
+// Watch the experts: live grid and balance, the token inspector, two conversations side by side.
+import { Tabs } from '../../components/index.ts';
+import { navigate, useLocation } from '../../shell/navigation.ts';
+import { CompareView } from './compare-view.tsx';
+import style from './experts.module.css';
+import { LiveView } from './live-view.tsx';
+import { TokenInspector } from './token-inspector.tsx';
+
+const views = ['live', 'tokens', 'compare'] as const;
+
+/** `#/experts/live`, `#/experts/tokens?message=ID`, `#/experts/compare`; `#/experts?message=ID` opens the inspector. */
+export default function ExpertsPage() {
+  const { parts, query } = useLocation();
+  const message = query.get('message');
+  const view = views.find((name) => name === parts[0]) ?? (message ? 'tokens' : 'live');
+  const tabs = [
+    { id: 'live', label: 'Live', content: <LiveView /> },
+    { id: 'tokens', label: 'Token inspector', content: <TokenInspector messageId={message} /> },
+    { id: 'compare', label: 'Compare', content: <CompareView /> },
+  ];
+  return (
+    <div className={style.page}>
+      <h1 className="visually-hidden">Experts</h1>
+      <Tabs label="Views of the experts" tabs={tabs} value={view} onChange={(id) => navigate('experts', [id], id === 'tokens' && message ? { message } : {})} />
+    </div>
+  );
+}

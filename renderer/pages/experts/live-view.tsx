@@ -1,0 +1,164 @@
+// The live grid with its controls, figures, history and exports.
+import { Download, Grid3x3, Image, Table2 } from 'lucide-react';
+import { useCallback, useMemo, useState } from 'react';
+import { usageBalance } from '../../../main/contract/experts-balance.ts';
+import { Button, EmptyState, format, IconButton, Section, Segmented, Select } from '../../components/index.ts';
+import type { ScaleKind } from '../../experts/colour-scale.ts';
+import { type Cell, ExpertGrid } from '../../experts/expert-grid.tsx';
+import type { LiveUsage } from '../../experts/live-usage.ts';
+import { useLiveUsage } from '../../experts/use-usage.ts';
+import { navigate } from '../../shell/navigation.ts';
+import { useCommands, useStores } from '../../stores/index.tsx';
+import { BalanceTable, meanBalance } from './balance-table.tsx';
+import style from './experts.module.css';
+import { gridImage, saveBlob, usageCsv } from './export.ts';
+import { HistoryChart } from './history-chart.tsx';
+import { type ScopeChoice, ScopePicker, scopeValue, useScopes } from './scope-picker.tsx';
+import { UsageTable } from './usage-table.tsx';
+
+const halfLives = [1, 8, 60, Number.POSITIVE_INFINITY];
+const halfLifeLabel = (seconds: number) => (seconds === Number.POSITIVE_INFINITY ? 'whole session' : `${seconds} s`);
+
+export function LiveView() {
+  const scopes = useScopes();
+  const [wanted, setWanted] = useState<string>();
+  const choice = scopes.find((candidate) => scopeValue(candidate.scope) === wanted) ?? scopes[0];
+  if (!choice) {
+    return (
+      <EmptyState
+        icon={Grid3x3}
+        title="Nothing to watch yet"
+        action={
+          <Button variant="primary" onClick={() => navigate('models')}>
+            Load a model
+          </Button>
+        }
+      >
+        Load a model and send it a message: every token shows here which experts it went through, layer by layer.
+      </EmptyState>
+    );
+  }
+  return (
+    <LiveScope
+      key={scopeValue(choice.scope)}
+      choice={choice}
+      picker={<ScopePicker label="Counters of" scopes={scopes} value={scopeValue(choice.scope)} onChange={setWanted} />}
+    />
+  );
+}
+
+/** `layer 3 (block 4) · expert 17 · 2.10% of the layer · 412 tokens` */
+export function describeCell(
+  usage: { values: ArrayLike<number>; totals?: ArrayLike<number>; expertCount: number },
+  moeLayers: readonly number[],
+  { layer, expert }: Cell,
+): string {
+  const row = layer * usage.expertCount;
+  let total = 0;
+  for (let index = 0; index < usage.expertCount; index++) total += usage.values[row + index] ?? 0;
+  const value = usage.values[row + expert] ?? 0;
+  const share = total > 0 ? format.percent(value / total) : '–';
+  const count = usage.totals ? ` · ${format.exact(usage.totals[row + expert] ?? 0)} tokens in all` : '';
+  return `layer ${moeLayers[layer] ?? layer} · expert ${expert} · ${share} of the layer${count}`;
+}
+
+function LiveScope({ choice, picker }: { choice: ScopeChoice; picker: React.ReactNode }) {
+  const { usage: hub } = useStores();
+  const { usage, subscribe, version } = useLiveUsage(choice.scope);
+  const [scale, setScale] = useState<ScaleKind>('linear');
+  const [halfLife, setHalfLife] = useState(hub.halfLife);
+  const [asTable, setAsTable] = useState(false);
+  const [pinned, setPinned] = useState<Cell | null>(null);
+  const changeHalfLife = (text: string) => {
+    hub.setHalfLife(Number(text));
+    setHalfLife(Number(text));
+  };
+  const cellText = useCallback((cell: Cell) => (usage ? describeCell(usage, choice.moeLayers, cell) : ''), [usage, choice.moeLayers]);
+  useExportCommands(usage, choice);
+  const title = `Experts of ${choice.title}`;
+  return (
+    <div className={style.view}>
+      <div className={style.controls}>
+        {picker}
+        <Select
+          aria-label="Half-life of the counters"
+          value={String(halfLife)}
+          onChange={changeHalfLife}
+          options={halfLives.map((seconds) => ({ value: String(seconds), label: `fades by half in: ${halfLifeLabel(seconds)}` }))}
+        />
+        <Segmented
+          label="Scale"
+          value={scale}
+          onChange={setScale}
+          options={[
+            { value: 'linear', label: 'Linear' },
+            { value: 'log', label: 'Log' },
+          ]}
+        />
+        <IconButton
+          label={asTable ? 'Show as a grid' : 'Show as a table'}
+          icon={asTable ? Grid3x3 : Table2}
+          pressed={asTable}
+          onClick={() => setAsTable(!asTable)}
+        />
+        <span className={style.spring} />
+        <Button icon={Download} disabled={!usage} onClick={() => usage && exportCsv(usage, choice)}>
+          CSV
+        </Button>
+        <Button icon={Image} disabled={!usage} onClick={() => usage && void exportPng(usage, choice, scale)}>
+          PNG
+        </Button>
+      </div>
+      {!usage && <p className={style.waiting}>Nothing was counted yet. Send a message, and its tokens appear here as they are made.</p>}
+      {usage && !asTable && (
+        <ExpertGrid label={title} source={usage} scale={scale} cellText={cellText} subscribe={subscribe} pinned={pinned} onPin={setPinned} />
+      )}
+      {usage && asTable && <UsageTable caption={title} usage={usage} moeLayers={choice.moeLayers} version={version} />}
+      {usage && <Figures usage={usage} choice={choice} version={version} />}
+    </div>
+  );
+}
+
+function Figures({ usage, choice, version }: { usage: LiveUsage; choice: ScopeChoice; version: number }) {
+  // `version` says that the counters, which change in place, have changed
+  // biome-ignore lint/correctness/useExhaustiveDependencies: see above
+  const rows = useMemo(
+    () => usageBalance({ moeLayers: rowLayers(usage, choice), expertCount: usage.expertCount, counts: usage.values }),
+    [usage, choice, version],
+  );
+  return (
+    <>
+      <Section title="Balance" hint="Of the counters above. 1.00 max/mean is perfect balance; dead experts had no token at all.">
+        <BalanceTable rows={rows} expertCount={usage.expertCount} />
+      </Section>
+      <Section title="History" hint="Sampled twice a second while this view is open. Drag to zoom, double-click to reset.">
+        <HistoryChart tokens={usage.tokens} balance={meanBalance(rows)} />
+      </Section>
+    </>
+  );
+}
+
+const rowLayers = (usage: LiveUsage, choice: ScopeChoice) => Array.from({ length: usage.layerCount }, (_, row) => choice.moeLayers[row] ?? row);
+const fileName = (choice: ScopeChoice, extension: string) => `experts-${choice.title.replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 40)}.${extension}`;
+
+function exportCsv(usage: LiveUsage, choice: ScopeChoice): void {
+  saveBlob(new Blob([usageCsv(usage, rowLayers(usage, choice))], { type: 'text/csv' }), fileName(choice, 'csv'));
+}
+
+async function exportPng(usage: LiveUsage, choice: ScopeChoice, scale: ScaleKind): Promise<void> {
+  saveBlob(await gridImage(usage, rowLayers(usage, choice), scale, choice.title), fileName(choice, 'png'));
+}
+
+function useExportCommands(usage: LiveUsage | null, choice: ScopeChoice): void {
+  const commands = useMemo(
+    () =>
+      usage === null
+        ? []
+        : [
+            { id: 'experts.csv', title: 'Export expert counters as CSV', group: 'Experts', icon: Download, run: () => exportCsv(usage, choice) },
+            { id: 'experts.png', title: 'Export the expert grid as PNG', group: 'Experts', icon: Image, run: () => void exportPng(usage, choice, 'linear') },
+          ],
+    [usage, choice],
+  );
+  useCommands(commands);
+}
