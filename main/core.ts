@@ -45,12 +45,13 @@ export interface Core {
 export async function createCore(options: CoreOptions): Promise<Core> {
   const { dataFolder, logger } = options;
   const location = locateEngine(options.engine);
+  for (const { folder, reason } of location.skipped) logger.warn(`${folder} is not used: ${reason}`);
   const database = await openDatabase(join(dataFolder, 'moebius.db'), { logger });
   const hub = new EventHub();
   const { publish } = hub;
   const engine = new EngineSupervisor({ command: location.executable, environment: engineEnvironment(location), llamaVersion: location.llamaVersion, logger });
   const settings = new SettingsService(database, defaultSettings(dataFolder), publish);
-  const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel });
+  const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel, logger });
   const experts = new ExpertService({ database, engine, logger });
   const generations = new GenerationService({ engine, models: library, usage: experts, publish });
   const chats = new ChatService({ database, generations, models: library, publish, recordRoutes: () => settings.current.recordRoutes, logger });

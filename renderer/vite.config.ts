@@ -6,6 +6,8 @@ export default defineConfig({
   root: import.meta.dirname,
   base: './',
   plugins: [react()],
+  // rehype-katex brings an older KaTeX of its own, whose class names the style sheet of ours doesn't have.
+  resolve: { dedupe: ['katex'] },
   build: {
     outDir: '../dist/renderer',
     emptyOutDir: true,

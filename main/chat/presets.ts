@@ -83,7 +83,12 @@ export class Presets {
       await database.run('INSERT INTO presets (id, name, system_prompt, parameters, created_at) VALUES (?, ?, ?, ?, ?)', columns);
       return this.get(newId);
     }
-    const changed = await database.run('UPDATE presets SET name = ?, system_prompt = ?, parameters = ? WHERE id = ?', [name, systemPrompt, JSON.stringify(parameters), id]);
+    const changed = await database.run('UPDATE presets SET name = ?, system_prompt = ?, parameters = ? WHERE id = ?', [
+      name,
+      systemPrompt,
+      JSON.stringify(parameters),
+      id,
+    ]);
     if (changed.changes === 0) throw notFound(id);
     return this.get(id);
   }

@@ -2,11 +2,14 @@
 import type { EngineMessage, GenerationParameters, Message } from '../contract/index.ts';
 import type { ChatInput } from '../engine/protocol.ts';
 
-/** Later layers win; sampling is merged setting by setting. */
-export function mergeParameters(...layers: GenerationParameters[]): GenerationParameters {
-  const merged: GenerationParameters = Object.assign({}, ...layers);
-  const sampling = Object.assign({}, ...layers.map((layer) => layer.sampling));
-  return Object.keys(sampling).length === 0 ? merged : { ...merged, sampling };
+/** What `over` says wins; sampling is merged setting by setting. */
+export function mergeParameters(under: GenerationParameters, over: GenerationParameters): GenerationParameters {
+  if (under.sampling === undefined || over.sampling === undefined) return { ...under, ...over };
+  const { grammar, jsonSchema, ...rest } = under.sampling;
+  // the engine takes one of the two: either kind replaces either kind
+  const constrained = over.sampling.grammar !== undefined || over.sampling.jsonSchema !== undefined;
+  const kept = { ...(grammar !== undefined && { grammar }), ...(jsonSchema !== undefined && { jsonSchema }) };
+  return { ...under, ...over, sampling: { ...rest, ...(constrained ? {} : kept), ...over.sampling } };
 }
 
 /** The first that is not empty. */

@@ -59,7 +59,15 @@ export function toMessage(row: MessageRow): Message {
 }
 
 export function toSummary(row: SummaryRow, snippet: string | null): ChatSummary {
-  return { id: row.id, title: row.title, modelId: row.model_id, messageCount: row.message_count, createdAt: row.created_at, updatedAt: row.updated_at, snippet };
+  return {
+    id: row.id,
+    title: row.title,
+    modelId: row.model_id,
+    messageCount: row.message_count,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    snippet,
+  };
 }
 
 export function toStoredChat(row: ChatRow, messages: Message[]): StoredChat {
@@ -96,7 +104,17 @@ export function updateMessage(message: Message): Statement {
 
 function changing(message: Message) {
   const { text, reasoning, state, finishReason, modelId } = message;
-  return [text, reasoning, JSON.stringify(message.toolCalls), state, finishReason, json(message.error), modelId, json(message.stats), Number(message.hasRoutes)];
+  return [
+    text,
+    reasoning,
+    JSON.stringify(message.toolCalls),
+    state,
+    finishReason,
+    json(message.error),
+    modelId,
+    json(message.stats),
+    Number(message.hasRoutes),
+  ];
 }
 
 export function insertChat(chat: StoredChat): Statement {

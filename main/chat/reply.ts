@@ -1,11 +1,11 @@
 // One reply being written: asks for it, streams it to the UI, saves it, and brings it to its final state.
-import { type GenerationParameters, type Message, type ModelDefaults, type Publish, toErrorBody } from '../contract/index.ts';
+import { type GenerationParameters, type Message, type Publish, toErrorBody } from '../contract/index.ts';
 import type { TokenPiece } from '../engine/engine.ts';
 import type { Generation, GenerationRequest, Generations, LoadedModels } from '../generation/generation.ts';
 import type { Warn } from './announce.ts';
 import { broken, cancelled, ended } from './ending.ts';
 import { Pace } from './pace.ts';
-import { chatInput, firstPrompt, mergeParameters } from './prompt.ts';
+import { chatInput, firstPrompt } from './prompt.ts';
 import type { ChatStore } from './store.ts';
 
 /** ms; timers may fire up to 1 ms early, and the contract allows 60 a second */
@@ -29,7 +29,7 @@ export interface ReplyPlan {
   modelId: string;
   /** of the chat, else of its preset; empty: the model's own */
   systemPrompt: string;
-  /** over the model's own */
+  /** of the preset and the chat */
   parameters: GenerationParameters;
   /** root first, up to the message to answer; when going on, the message itself comes last */
   path: Message[];
@@ -108,7 +108,7 @@ export class Reply {
     const { generations, models } = this.#parts;
     const { card } = await models.acquire(this.#plan.modelId, signal);
     signal.throwIfAborted();
-    const generation = generations.start(this.#request(card.defaults), {
+    const generation = generations.start(this.#request(card.defaults.systemPrompt), {
       onTokens: (tokens) => this.#receive(tokens),
       onPromptProgress: (fraction) => this.#progress(fraction),
     });
@@ -116,12 +116,12 @@ export class Reply {
     return generation;
   }
 
-  #request(defaults: ModelDefaults): GenerationRequest {
+  /** Model defaults of sampling and length are the generation service's business: they hold for the HTTP endpoint too. */
+  #request(modelPrompt: string | undefined): GenerationRequest {
     const { message, modelId, path, parameters } = this.#plan;
-    const { sampling, maxTokens } = defaults;
-    const systemPrompt = firstPrompt(this.#plan.systemPrompt, defaults.systemPrompt);
+    const systemPrompt = firstPrompt(this.#plan.systemPrompt, modelPrompt);
     return {
-      ...mergeParameters({ ...(sampling && { sampling }), ...(maxTokens && { maxTokens }) }, parameters),
+      ...parameters,
       modelId,
       input: { chat: chatInput(systemPrompt, path, message.text !== '') },
       cacheKey: message.chatId,

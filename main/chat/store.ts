@@ -60,10 +60,10 @@ export class ChatStore {
     const messages = await this.#database.all<{ chat_id: string; snippet: string }>(
       `WITH best AS MATERIALIZED (
          SELECT messages.chat_id, messages_search.rowid AS message_row, min(messages_search.rank)
-         FROM messages_search JOIN messages ON messages.row = messages_search.rowid WHERE messages_search MATCH ?1 GROUP BY messages.chat_id)
+         FROM messages_search JOIN messages ON messages.row = messages_search.rowid WHERE messages_search MATCH ? GROUP BY messages.chat_id)
        SELECT best.chat_id, snippet(messages_search, ${snippetArguments}) AS snippet
-       FROM best JOIN messages_search ON messages_search.rowid = best.message_row WHERE messages_search MATCH ?1`,
-      [expression],
+       FROM best JOIN messages_search ON messages_search.rowid = best.message_row WHERE messages_search MATCH ?`,
+      [expression, expression],
     );
     const snippets = new Map([...titles, ...messages].map((hit) => [hit.chat_id, hit.snippet]));
     const rows = await this.#database.all<SummaryRow>(

@@ -63,14 +63,18 @@ export class Turns {
   }
 
   async #edit(chat: StoredChat, message: Message, text: string): Promise<Sent> {
-    if (message.role !== 'user') throw new MoebiusError('request.invalid', 'Only your own messages can be edited; regenerate a reply instead.', { details: { messageId: message.id } });
+    if (message.role !== 'user')
+      throw new MoebiusError('request.invalid', 'Only your own messages can be edited; regenerate a reply instead.', { details: { messageId: message.id } });
     return this.#say(chat, message.parentId, text);
   }
 
   /** Of a user message: a (further) reply to it. */
   async #regenerate(chat: StoredChat, message: Message): Promise<Sent> {
     const questionId = message.role === 'user' ? message.id : message.parentId;
-    if (questionId === null) throw new MoebiusError('request.invalid', 'This reply begins the conversation: there is no message to answer again.', { details: { messageId: message.id } });
+    if (questionId === null)
+      throw new MoebiusError('request.invalid', 'This reply begins the conversation: there is no message to answer again.', {
+        details: { messageId: message.id },
+      });
     return this.#answer(chat, null, questionId);
   }
 
@@ -90,7 +94,9 @@ export class Turns {
     const { id, parentId } = message;
     if (message.role !== 'assistant') throw new MoebiusError('request.invalid', 'Only a reply can be continued.', { details: { messageId: id } });
     if (chat.messages.some((other) => other.parentId === id)) {
-      throw new MoebiusError('request.invalid', 'This reply has been answered already: regenerate it, or continue the last one.', { details: { messageId: id } });
+      throw new MoebiusError('request.invalid', 'This reply has been answered already: regenerate it, or continue the last one.', {
+        details: { messageId: id },
+      });
     }
     const assistantMessage: Message = { ...message, state: 'streaming', finishReason: null, error: null, modelId: this.#modelOf(chat) };
     const path = pathTo(chat.messages, message.text === '' ? parentId : id);

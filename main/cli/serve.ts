@@ -1,7 +1,4 @@
 import type { Command } from 'commander';
-import pino from 'pino';
-import { createCore } from '../core.ts';
-import { startWebServer } from '../server/web-server.ts';
 import { UsageError, wholeNumber } from './options.ts';
 import { print, printJson } from './output.ts';
 import { defaultDataFolder, embeddedModel, rendererRoot } from './paths.ts';
@@ -31,6 +28,8 @@ export function addServeCommand(program: Command): void {
 type Announcement = { what: 'ui' | 'api'; url: string } | { what: 'api'; error: string };
 
 async function serve(flags: ServeFlags): Promise<void> {
+  // only this command needs the whole application
+  const [{ default: pino }, { createCore }, { startWebServer }] = await Promise.all([import('pino'), import('../core.ts'), import('../server/web-server.ts')]);
   if (!Object.hasOwn({ ...pino.levels.values, silent: 0 }, flags.logLevel))
     throw new UsageError(`--log-level ${flags.logLevel}: use debug, info, warn, error or silent.`);
   for (const [name, port] of [

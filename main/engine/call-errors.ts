@@ -32,12 +32,7 @@ function lastLine(end: EngineEnd): string {
 /** `engine.died`; `method`: the call it broke off, null for the engine's own status. */
 export function deathError(end: EngineEnd, method: string | null): MoebiusError {
   const during = method === null ? '' : ` during ${method}`;
-  const advice =
-    end.spawnError !== null
-      ? 'Check the installation.'
-      : method === null
-        ? 'It is started again.'
-        : 'It is started again by itself; try again when it is ready.';
+  const advice = end.spawnError !== null ? 'Check the installation.' : method === null ? 'It is started again.' : 'Try again when the engine is ready.';
   return new MoebiusError('engine.died', `The engine process ${describeEnd(end)}${during}.${lastLine(end)} ${advice}`, { details: endDetails(end) });
 }
 

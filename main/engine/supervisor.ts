@@ -106,7 +106,14 @@ export class EngineSupervisor implements Engine {
   #set(change: Partial<EngineStatus>): void {
     this.#status = { ...this.#status, ...change };
     this.#logger.info(`engine ${this.#status.state}${this.#status.error ? `: ${this.#status.error.message}` : ''}`);
-    for (const listener of [...this.#listeners]) listener(this.#status);
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(this.#status);
+      } catch (error) {
+        // a bug of the listener must not disturb the engine, nor hide the change from the others
+        this.#logger.error(`a listener of the engine's status failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      }
+    }
   }
 
   #launch(state: 'starting' | 'restarting'): void {

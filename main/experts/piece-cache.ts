@@ -19,8 +19,9 @@ export class PieceCache {
     const wanted = [...new Set(tokenIds)].filter((id) => !known.has(id));
     const fetchNext = async (): Promise<void> => {
       for (let id = wanted.pop(); id !== undefined; id = wanted.pop()) {
-        const { text } = await this.#engine.call('model.detokenize', { model, tokens: [id] });
-        known.set(id, text);
+        // twice: SentencePiece vocabularies drop the space in front of a whole text, so only the second one reads as it does inside a text
+        const { text } = await this.#engine.call('model.detokenize', { model, tokens: [id, id] });
+        known.set(id, text.slice(Math.floor(text.length / 2)));
       }
     };
     // without an engine the rest is given up

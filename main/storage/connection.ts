@@ -2,10 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import BetterSqlite3 from 'better-sqlite3';
-import { MoebiusError } from '../contract/errors.ts';
 import { setAside } from './aside.ts';
 import type { SqlValue, Statement } from './database.ts';
-import { isCorruption, translateError } from './errors.ts';
+import { isCorruption, StorageError, translateError } from './errors.ts';
 import { migrate } from './migrate.ts';
 import type { Migration } from './migrations/migration.ts';
 import { acquireWriterLock, type WriterLock } from './writer-lock.ts';
@@ -13,9 +12,7 @@ import { acquireWriterLock, type WriterLock } from './writer-lock.ts';
 /** prepared statements kept; the app has about a hundred */
 const STATEMENT_LIMIT = 256;
 
-export type Operation =
-  | { kind: 'all' | 'get' | 'run'; statement: Statement }
-  | { kind: 'transaction'; statements: Statement[] };
+export type Operation = { kind: 'all' | 'get' | 'run'; statement: Statement } | { kind: 'transaction'; statements: Statement[] };
 
 export interface OpenReport {
   migrations: string[];
@@ -30,7 +27,7 @@ export class Connection {
   readonly #sqlite: BetterSqlite3.Database;
   readonly #prepared = new Map<string, BetterSqlite3.Statement>();
 
-  /** Throws MoebiusError: storage.locked, storage.newer, storage.corrupt (the file has then been set aside), storage.failed, disk.full. */
+  /** Throws StorageError: storage.locked, storage.newer, storage.corrupt (the file has then been set aside), storage.failed, disk.full. */
   constructor(path: string, migrations: readonly Migration[]) {
     const begin = performance.now();
     this.#path = path;
@@ -48,7 +45,7 @@ export class Connection {
     }
   }
 
-  /** What `all`, `get`, `run` and `transaction` of Database give. Throws MoebiusError or SqlError. */
+  /** What `all`, `get`, `run` and `transaction` of Database give. Throws StorageError or SqlError. */
   execute(operation: Operation): unknown {
     try {
       if (operation.kind === 'transaction') return this.#transaction(operation.statements);
@@ -125,15 +122,16 @@ function check(sqlite: BetterSqlite3.Database): void {
   if (verdict !== 'ok') throw new BetterSqlite3.SqliteError(verdict.replaceAll(/\s+/g, ' '), 'SQLITE_CORRUPT');
 }
 
-function corruptError(path: string, kept: string, cause: unknown): MoebiusError {
+function corruptError(path: string, kept: string, cause: unknown): StorageError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const message = `The database ${path} is damaged (${reason}). It was kept as ${kept}, nothing was deleted. Start Moebius again to begin with an empty one, or put a backup at ${path} first.`;
-  return new MoebiusError('storage.corrupt', message, { details: { path, kept, reason }, cause });
+  return new StorageError('storage.corrupt', message, { path, kept, reason }, cause);
 }
 
 function openingError(error: unknown, path: string): unknown {
   const translated = translateError(error, path);
-  if (translated instanceof MoebiusError || !(translated instanceof Error) || !('code' in translated) || !String(translated.code).startsWith('E')) return translated;
+  if (translated instanceof StorageError || !(translated instanceof Error) || !('code' in translated) || !String(translated.code).startsWith('E'))
+    return translated;
   const message = `The data folder ${dirname(path)} cannot be used (${translated.message}). Check its permissions, or start Moebius with another data folder.`;
-  return new MoebiusError('storage.failed', message, { details: { path }, cause: error });
+  return new StorageError('storage.failed', message, { path }, error);
 }

@@ -1,5 +1,5 @@
 import type BetterSqlite3 from 'better-sqlite3';
-import { MoebiusError } from '../contract/errors.ts';
+import { StorageError } from './errors.ts';
 import type { Migration } from './migrations/migration.ts';
 
 /**
@@ -11,7 +11,7 @@ export function migrate(connection: BetterSqlite3.Database, migrations: readonly
   const newest = migrations.at(-1)?.version ?? 0;
   if (current > newest) {
     const message = `The database ${connection.name} has schema version ${current}; this Moebius knows versions up to ${newest}. Update Moebius, or start it with another data folder.`;
-    throw new MoebiusError('storage.newer', message, { details: { path: connection.name, version: current, supported: newest } });
+    throw new StorageError('storage.newer', message, { path: connection.name, version: current, supported: newest });
   }
   const pending = migrations.filter((migration) => migration.version > current);
   for (const migration of pending) connection.transaction(() => apply(connection, migration)).immediate();

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { MoebiusError } from '../contract/errors.ts';
 import type { Operation } from './connection.ts';
 import type { Database, SqlValue, Statement } from './database.ts';
-import { fromWireError } from './errors.ts';
+import { fromWireError } from './received-errors.ts';
 import type { WorkerInput, WorkerReply, WorkerRequest } from './worker.ts';
 
 export interface OpenOptions {
@@ -100,7 +100,8 @@ class WorkerDatabase implements Database {
   #receive(reply: WorkerReply): void {
     if ('opened' in reply) {
       this.#options.logger?.info({ path: this.#path, ...reply.opened }, 'database opened');
-      if (reply.opened.journalMode !== 'wal') this.#options.logger?.warn({ path: this.#path, journalMode: reply.opened.journalMode }, 'no write-ahead log here');
+      if (reply.opened.journalMode !== 'wal')
+        this.#options.logger?.warn({ path: this.#path, journalMode: reply.opened.journalMode }, 'no write-ahead log here');
       this.#take(0)?.resolve(undefined);
     } else if ('failed' in reply) this.#fail(fromWireError(reply.failed));
     else if ('error' in reply) this.#take(reply.id)?.reject(fromWireError(reply.error));

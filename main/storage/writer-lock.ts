@@ -1,7 +1,7 @@
 // One writer per database, kept by the operating system: an exclusive transaction on an empty database beside it.
 // The lock is gone the moment its process is, however that ended; the file `<database>.lock` itself stays and means nothing.
 import BetterSqlite3 from 'better-sqlite3';
-import { MoebiusError } from '../contract/errors.ts';
+import { StorageError } from './errors.ts';
 
 /** ms to wait for a Moebius that is just closing */
 const PATIENCE = 250;
@@ -20,7 +20,7 @@ export function acquireWriterLock(databasePath: string): WriterLock {
     lock.close();
     if (!(error instanceof BetterSqlite3.SqliteError) || !error.code.startsWith('SQLITE_BUSY')) throw error;
     const message = `Another Moebius is using ${databasePath}. Close it first, or start this one with another data folder.`;
-    throw new MoebiusError('storage.locked', message, { details: { path: databasePath }, cause: error });
+    throw new StorageError('storage.locked', message, { path: databasePath }, error);
   }
   return { release: () => lock.close() };
 }

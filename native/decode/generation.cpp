@@ -78,9 +78,9 @@ void generation::evaluated(uint32_t count) {
     }
 }
 
-void generation::add_logits(const float * row) {
+bool generation::add_logits(const float * row) {
     logits_frame.append(row, size_t(llama_vocab_n_tokens(vocab)) * sizeof(float));
-    ++logit_rows;
+    return ++logit_rows == (all_logits ? tokens.size() : 1);
 }
 
 bool generation::is_end(llama_token token) const {

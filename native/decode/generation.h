@@ -50,7 +50,7 @@ class generation {
     void start(sequence_slot & slot, const router_shape * observed);
     void count_routes(const observed_routes & routes, uint32_t first, uint32_t count);  // before `evaluated`
     void evaluated(uint32_t count);
-    void add_logits(const float * row);
+    bool add_logits(const float * row);  // true: that was the last row
     // A token was drawn from `logits`. Returns the reason if it was the last one.
     // full: the context has no room to evaluate it.
     std::optional<finish_reason> accept(llama_token token, const float * logits, bool full);

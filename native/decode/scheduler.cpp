@@ -202,8 +202,7 @@ void scheduler::next_token(runner & g, uint32_t index) {
         return;
     }
     if (g->wants_logits_frame()) {
-        g->add_logits(logits);
-        if (g->pending() == 0) {
+        if (g->add_logits(logits)) {
             finish(g, finish_reason::length);
         }
         return;

@@ -9,7 +9,7 @@
 #include <ggml-backend.h>
 #include <llama-cpp.h>
 
-#include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <numeric>
@@ -17,6 +17,9 @@
 namespace moebius {
 
 namespace {
+
+// cells of the KV cache, over all sequences
+constexpr uint32_t measured_cells_limit = 1u << 18;
 
 ggml_backend_dev_t device_by_id(const std::string & id) {
     return id == cpu_device_id ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : gpu_device(id);
@@ -39,6 +42,48 @@ std::string file_name(const std::string & path) {
 
 uint64_t saturating_add(uint64_t a, uint64_t b) {
     return a > std::numeric_limits<uint64_t>::max() - b ? std::numeric_limits<uint64_t>::max() : a + b;
+}
+
+// Bytes per device of the model with a context of these options. llama.cpp allocates no buffers, but some 50 bytes a cell.
+std::vector<device_split> measure(llama_model * model, const json & inspection, const load_options & options, const llama_log_scope & log) {
+    llama_context_params settings = decode_context_parameters(model, options);
+    router_observer      observer(router_shape_from(inspection));
+    if (options.telemetry && !observer.shape().empty()) {
+        observer.attach(settings);  // what it keeps of each layer counts too
+    }
+    const llama_context_ptr context(llama_init_from_model(model, settings));
+    if (!context) {
+        throw user_error("model.load-failed", "The model loads, but not with this context: " + log.first_error("llama.cpp gave no reason") + ".",
+                         { { "contextLength", options.context_length }, { "sequences", options.sequences } });
+    }
+    return memory_of(model, context.get(), options.devices);
+}
+
+// b is the value at `to` and a at half of it: goes on along that line to `length`.
+uint64_t extrapolate(uint64_t a, uint64_t b, uint32_t to, uint32_t length) {
+    const double slope = (double(b) - double(a)) / (double(to) / 2);
+    return b + uint64_t(std::max(0.0, slope * (double(length) - double(to))));
+}
+
+// The same for contexts of any size: all parts of the memory grow linearly with the context (or not at all) once it is
+// large, so that what a huge one takes is known without paying for its cells.
+std::vector<device_split> measure_any_context(llama_model * model, const json & inspection, const load_options & options, const llama_log_scope & log) {
+    const uint32_t largest = measured_cells_limit / options.sequences;
+    if (options.context_length <= largest) {
+        return measure(model, inspection, options, log);
+    }
+    load_options smaller            = options;
+    smaller.context_length          = largest / 2;
+    const auto half                 = measure(model, inspection, smaller, log);
+    smaller.context_length          = largest;
+    std::vector<device_split> whole = measure(model, inspection, smaller, log);
+    for (size_t i = 0; i < whole.size(); i++) {
+        memory_split &       at_whole = whole[i].memory;
+        const memory_split & at_half  = half[i].memory;
+        at_whole.kv_cache = extrapolate(at_half.kv_cache, at_whole.kv_cache, largest, options.context_length);
+        at_whole.compute  = extrapolate(at_half.compute, at_whole.compute, largest, options.context_length);
+    }
+    return whole;
 }
 
 }  // namespace
@@ -66,19 +111,10 @@ memory_estimate estimate_memory(const gguf_model & file, const json & inspection
     model_parameters      parameters(options, inspection);
     parameters.value.no_alloc  = true;
     parameters.value.load_mode = LLAMA_LOAD_MODE_NONE;
-    const llama_model_ptr   model   = llama_open(file, parameters.value, log);
-    llama_context_params    settings = decode_context_parameters(model.get(), options);
-    router_observer         observer(router_shape_from(inspection));
-    if (options.telemetry && !observer.shape().empty()) {
-        observer.attach(settings);  // what it keeps of each layer counts too
-    }
-    const llama_context_ptr context(llama_init_from_model(model.get(), settings));
-    if (!context) {
-        throw user_error("model.load-failed", file_name(file.files.front()) + ": no context with these options: " +
-                                                  log.first_error("llama.cpp gave no reason") + ".");
-    }
-    memory_estimate estimate;
-    for (const device_split & device : memory_of(model.get(), context.get(), options.devices)) {
+    const llama_model_ptr     model  = llama_open(file, parameters.value, log);
+    std::vector<device_split> splits = measure_any_context(model.get(), inspection, options, log);
+    memory_estimate           estimate;
+    for (const device_split & device : splits) {
         const device_memory memory = device_memory_now(device_by_id(device.id));
         estimate.devices.push_back({ device.id, device.memory, memory.free, memory.total });
         estimate.total.add(device.memory);

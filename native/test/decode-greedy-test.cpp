@@ -16,7 +16,7 @@ plain_run run_plainly(const llama_model * model, std::vector<llama_token> prompt
     llama_context_params parameters = llama_context_default_params();
     parameters.n_ctx                = 512;
     parameters.n_batch = parameters.n_ubatch = 256;
-    parameters.n_threads = parameters.n_threads_batch = 2;
+    parameters.n_threads = parameters.n_threads_batch = 1;
     llama_context_ptr   context(llama_init_from_model(const_cast<llama_model *>(model), parameters));
     const llama_vocab * vocab = llama_model_get_vocab(model);
     const size_t        size  = size_t(llama_vocab_n_tokens(vocab));

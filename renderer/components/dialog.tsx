@@ -1,7 +1,7 @@
 import { X } from 'lucide-react';
 import { AlertDialog, Dialog as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
-import { Button, IconButton } from './button.tsx';
+import { Button } from './button.tsx';
 import { classes } from './classes.ts';
 import style from './dialog.module.css';
 
@@ -24,15 +24,16 @@ export function Dialog({ open, onOpenChange, title, description, footer, width =
         <Radix.Content className={classes(style.content, style[width])} {...(description ? {} : { 'aria-describedby': undefined })}>
           <div className={style.head}>
             <Radix.Title className={style.title}>{title}</Radix.Title>
-            <Radix.Close asChild>
-              <IconButton label="Close" icon={X} size="small" keys="escape" />
-            </Radix.Close>
           </div>
           <div className={style.body}>
             {description && <Radix.Description className={style.description}>{description}</Radix.Description>}
             {children}
           </div>
           {footer && <div className={style.footer}>{footer}</div>}
+          {/* Last, so that the first focus goes to what the dialog is about. */}
+          <Radix.Close className={style.close} aria-label="Close" title="Close (Esc)">
+            <X size={14} aria-hidden />
+          </Radix.Close>
         </Radix.Content>
       </Radix.Portal>
     </Radix.Root>

@@ -4,6 +4,7 @@ import type { InputHTMLAttributes, ReactNode, Ref, TextareaHTMLAttributes } from
 import { useEffect, useId, useState } from 'react';
 import { classes } from './classes.ts';
 import style from './field.module.css';
+import { Tooltip } from './tooltip.tsx';
 
 /** What a control inside a Field must spread on its focusable element. */
 export interface FieldControl {
@@ -17,8 +18,8 @@ export interface FieldProps {
   /** what it does, its unit, its default */
   hint?: ReactNode;
   error?: string | null | undefined;
-  /** `row`: label left, control right */
-  layout?: 'column' | 'row';
+  /** `row`: label left, control right; `compact`: the hint shows on hover of the label */
+  layout?: 'column' | 'row' | 'compact';
   /** beside the label: a value, a reset button */
   trailing?: ReactNode;
   children: (control: FieldControl) => ReactNode;
@@ -30,9 +31,7 @@ export function Field({ label, hint, error, layout = 'column', trailing, childre
   return (
     <div className={classes(style.field, layout === 'row' && style.row)}>
       <div className={style.head}>
-        <label className={style.label} htmlFor={id}>
-          {label}
-        </label>
+        <FieldLabel id={id} label={label} hint={layout === 'compact' ? hint : undefined} />
         {trailing && <span className={style.trailing}>{trailing}</span>}
         {hint && layout === 'row' && (
           <div className={style.hint} id={`${id}-hint`}>
@@ -54,6 +53,25 @@ export function Field({ label, hint, error, layout = 'column', trailing, childre
         )}
       </div>
     </div>
+  );
+}
+
+function FieldLabel({ id, label, hint }: { id: string; label: ReactNode; hint: ReactNode }) {
+  const element = (
+    <label className={style.label} htmlFor={id}>
+      {label}
+    </label>
+  );
+  if (!hint) return element;
+  return (
+    <>
+      <Tooltip content={hint} side="left">
+        {element}
+      </Tooltip>
+      <span className="visually-hidden" id={`${id}-hint`}>
+        {hint}
+      </span>
+    </>
   );
 }
 

@@ -33,7 +33,7 @@ export function Select<Value extends string>(props: SelectProps<Value>) {
         <span className={style.value}>
           <Radix.Value placeholder={placeholder ?? 'Choose'} />
         </span>
-        <Radix.Icon>
+        <Radix.Icon className={style.chevron}>
           <ChevronDown size={14} aria-hidden />
         </Radix.Icon>
       </Radix.Trigger>

@@ -112,7 +112,7 @@ export const elements: Components = {
   ),
   input: ({ checked }) => <input type="checkbox" checked={checked === true} disabled aria-label={checked ? 'done' : 'to do'} />,
   // Headings of a reply stand below the page's own.
-  h1: ({ children }) => <h3 className={style.h1}>{children}</h3>,
+  h1: ({ children }) => <h2 className={style.h1}>{children}</h2>,
   h2: ({ children }) => <h3 className={style.h2}>{children}</h3>,
   h3: ({ children }) => <h4>{children}</h4>,
   h4: ({ children }) => <h5>{children}</h5>,

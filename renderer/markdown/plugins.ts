@@ -13,7 +13,8 @@ interface MarkdownNode {
 /** HTML in Markdown becomes text: the reader sees what the model wrote, the browser never does. */
 function remarkHtmlAsText() {
   const walk = (node: MarkdownNode, inBlock: boolean) => {
-    node.children = node.children?.map((child) => {
+    if (!node.children) return;
+    node.children = node.children.map((child) => {
       if (child.type !== 'html') {
         walk(child, child.type === 'paragraph' || child.type === 'heading' || child.type === 'tableCell' || inBlock);
         return child;
@@ -22,9 +23,7 @@ function remarkHtmlAsText() {
       return inBlock ? text : { type: 'paragraph', children: [text] };
     });
   };
-  return (tree: MarkdownNode) => {
-    if (tree.children) walk(tree, false);
-  };
+  return (tree: MarkdownNode) => walk(tree, false);
 }
 
 /** Elements and attributes that pass; everything else is dropped. Images pass to be drawn as chips (see elements.tsx). */
@@ -63,7 +62,9 @@ let code: Promise<PluggableList> | undefined;
 
 /** KaTeX. `trust: false`: no links, images or HTML attributes out of formulas; macros may expand a thousand times at most. */
 export function loadMath(): Promise<PluggableList> {
-  math ??= import('./math.ts').then((module) => [[module.rehypeKatex, { trust: false, maxExpand: 1000, maxSize: 20, strict: 'ignore', errorColor: 'var(--warn)' }]]);
+  math ??= import('./math.ts').then((module) => [
+    [module.rehypeKatex, { trust: false, maxExpand: 1000, maxSize: 20, strict: 'ignore', errorColor: 'var(--warn)' }],
+  ]);
   return math;
 }
 

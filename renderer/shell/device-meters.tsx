@@ -39,9 +39,12 @@ function DeviceMeter({ device }: { device: Device }) {
   return (
     <li>
       <Tooltip content={`${device.description}: ${figures} used, ${format.bytes(device.memoryFree)} free`} side="bottom">
-        <a className={style.meter} href={address('settings', ['devices'])} aria-label={`${name}: ${figures} used`}>
-          <span className={style.name}>{name}</span>
-          <Meter label={name} fraction={fraction} text={figures} warnAt={0.92} size="small" className={style.track} />
+        <a className={style.meter} href={address('settings', ['devices'])}>
+          <span>{name}</span>
+          <span className="visually-hidden">{figures} used,</span>
+          <span aria-hidden>
+            <Meter label={name} fraction={fraction} text={figures} warnAt={0.92} size="small" className={style.track} />
+          </span>
           <span className={style.figure}>{format.percent(Math.round(fraction * 100) / 100)}</span>
         </a>
       </Tooltip>

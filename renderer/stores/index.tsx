@@ -42,7 +42,18 @@ export function createStores(client: CoreClient): Stores {
   const app = createAppStore(client, notices);
   const commands = createCommandsStore();
   const draft = createDraftStore();
-  const stores: Stores = { client, app, settings, models, chats, notices, commands, draft, usage: new UsageHub(client, DEFAULT_HALF_LIFE), ...createConversationStores(client, notices) };
+  const stores: Stores = {
+    client,
+    app,
+    settings,
+    models,
+    chats,
+    notices,
+    commands,
+    draft,
+    usage: new UsageHub(client, DEFAULT_HALF_LIFE),
+    ...createConversationStores(client, notices),
+  };
   client.onConnection((connected) => {
     const before = app.getState().connection;
     if (!connected) {

@@ -1,6 +1,6 @@
 // `test` and `expect` for the browser specs: each test gets a running app (`served`) and a page that has it open (`app`).
 import { test as base, expect, type Page } from '@playwright/test';
-import { type Served, type ServeOptions, startServe } from './serve.ts';
+import { type Served, type ServeOptions, startServe } from '../support/serve.ts';
 
 interface Fixtures {
   /** set with `test.use({ serveOptions: { flags: ['--api'] } })` */

@@ -4,8 +4,8 @@ import type { EngineStatus } from '../../main/contract/app.ts';
 import type { TokenPiece } from '../../main/engine/engine.ts';
 import type { LoadedModel } from '../../main/engine/protocol.ts';
 import { defaultTiming, type EngineSupervisor } from '../../main/engine/supervisor.ts';
-import { GenerationService } from '../../main/generation/generation-service.ts';
 import type { GenerationRequest } from '../../main/generation/generation.ts';
+import { GenerationService } from '../../main/generation/generation-service.ts';
 import { startEngine, tinyModel } from '../support/engine.ts';
 import { LibraryDouble } from '../support/engine-double.ts';
 
@@ -31,7 +31,13 @@ function load(): Promise<LoadedModel> {
   return engine.call('model.load', { path: tinyModel, options: { threads: 1, threadsBatch: 1 } });
 }
 
-const greedy: GenerationRequest = { modelId: 'tiny-moe', input: { prompt: 'Once upon a time' }, sampling: { temperature: 0 }, maxTokens: 32, ignoreEndOfGeneration: true };
+const greedy: GenerationRequest = {
+  modelId: 'tiny-moe',
+  input: { prompt: 'Once upon a time' },
+  sampling: { temperature: 0 },
+  maxTokens: 32,
+  ignoreEndOfGeneration: true,
+};
 
 function reached(state: EngineStatus['state']): Promise<number> {
   return new Promise((resolve) => {

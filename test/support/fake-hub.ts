@@ -24,6 +24,8 @@ export interface Fault {
   status?: number;
   /** answers 200 with everything, whatever range was asked for */
   ignoreRange?: boolean;
+  /** answers 206 although the file is not the one that If-Range names */
+  ignoreIfRange?: boolean;
   /** answers 206 for the range that begins here instead */
   otherRangeFrom?: number;
   /** claims this Content-Length */
@@ -152,7 +154,7 @@ function rangeStart(request: http.IncomingMessage, etag: string, fault: Fault): 
   const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
   if (!range || fault.ignoreRange) return null;
   const condition = request.headers['if-range'];
-  return condition === undefined || condition === etag ? Number(range[1]) : null;
+  return condition === undefined || condition === etag || fault.ignoreIfRange ? Number(range[1]) : null;
 }
 
 async function sendBody(response: http.ServerResponse, body: Buffer, fault: Fault): Promise<void> {

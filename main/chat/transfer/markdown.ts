@@ -17,7 +17,7 @@ const escapedDivider = /^\\+## (?:System|User|Assistant) <!-- moebius:(?:system|
 /** `messages`: the branch, root first. Reasoning, statistics and tool calls are left out. */
 export function exportMarkdown(chat: Pick<Chat, 'title' | 'systemPrompt' | 'messages'>): string {
   const system: Section[] = chat.systemPrompt === '' ? [] : [{ role: 'system', text: chat.systemPrompt }];
-  const sections = [...system, ...chat.messages].map(({ role, text }) => `## ${headings[role]} <!-- moebius:${role} -->\n\n${escape(text)}\n`);
+  const sections = [...system, ...chat.messages].map(({ role, text }) => `## ${headings[role]} <!-- moebius:${role} -->\n\n${escapeDividers(text)}\n`);
   return [`# ${chat.title.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim()}\n`, ...sections].join('\n');
 }
 
@@ -28,7 +28,10 @@ export function importMarkdown(content: string, identity: Identity): StoredChat[
   const sections = own.length > 0 ? own : importHeadings(text);
   const turns = sections.filter((section) => section.role !== 'system');
   if (turns.length === 0) throw importInvalid('', 'there is no message in it; a message begins with a line "## User" or "## Assistant"');
-  const systemPrompt = sections.filter((section) => section.role === 'system').map((section) => section.text).join('\n\n');
+  const systemPrompt = sections
+    .filter((section) => section.role === 'system')
+    .map((section) => section.text)
+    .join('\n\n');
   return [build(titleIn(text, own.length > 0), systemPrompt, turns, identity)];
 }
 
@@ -36,7 +39,7 @@ function importSections(lines: string[]): Section[] {
   // an editor changed every line end: change them back
   if (lines.find((line) => divider.test(line))?.endsWith('\r')) return importSections(lines.map((line) => line.replace(/\r$/, '')));
   const starts = lines.flatMap((line, index) => (divider.test(line) ? [index] : []));
-  return starts.map((start, n) => ({ role: roleOf(lines[start]), text: unescape(lines.slice(start + 1, starts[n + 1])) }));
+  return starts.map((start, n) => ({ role: roleOf(lines[start]), text: textOf(lines.slice(start + 1, starts[n + 1])) }));
 }
 
 function roleOf(line: string | undefined): Section['role'] {
@@ -44,7 +47,7 @@ function roleOf(line: string | undefined): Section['role'] {
   return role === 'system' || role === 'user' ? role : 'assistant';
 }
 
-function escape(text: string): string {
+function escapeDividers(text: string): string {
   return text
     .split('\n')
     .map((line) => (divider.test(line) || escapedDivider.test(line) ? `\\${line}` : line))
@@ -52,7 +55,7 @@ function escape(text: string): string {
 }
 
 /** `lines` of one section: the text between two blank lines. */
-function unescape(lines: string[]): string {
+function textOf(lines: string[]): string {
   const begin = lines[0] === '' ? 1 : 0;
   const end = lines.length > begin && lines.at(-1) === '' ? -1 : undefined;
   return lines

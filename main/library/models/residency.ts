@@ -37,7 +37,7 @@ interface Slot {
   resident: Resident | null;
   progress: { fraction: number; stage: string } | null;
   error: ErrorBody | null;
-  /** came back in vain because the engine had given up: tried again when the engine is ready */
+  /** could not be loaded because the engine had given up: loaded when it is ready again */
   stranded: LoadRequest | null;
   /** rises with every load that a caller asked for */
   order: number;
@@ -100,7 +100,7 @@ export class Residency {
     if (intent?.kind === 'load') intent.controller.abort(cancelledError('Another load of this model with other options took over.'));
     this.#orders += 1;
     slot.order = this.#orders;
-    return this.#begin(slot, request, false);
+    return this.#begin(slot, join && slot.stranded ? slot.stranded : request, false);
   }
 
   /** Resolves when the model is out of the engine; a load that is under way is cancelled. */
@@ -213,7 +213,8 @@ export class Residency {
     if (slot.intent !== intent || intent.kind !== 'load') return;
     slot.intent = null;
     const cancelled = errorCode(error) === 'cancelled';
-    const stranded = intent.recovery && this.#engine.status.state === 'stopped' && !this.#disposed;
+    // With engine.died this load itself may be what ended the engine: not again unless somebody asks.
+    const stranded = !cancelled && this.#engine.status.state === 'stopped' && errorCode(error) !== 'engine.died' && !this.#disposed;
     this.#settle(slot, { progress: null, error: cancelled ? null : toErrorBody(error), stranded: stranded ? intent.request : null });
     if (!this.#disposed) this.#events.wantedChanged();
   }

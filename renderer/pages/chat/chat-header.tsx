@@ -17,7 +17,14 @@ export function ChatHeader({ chatId, listOpen, onToggleList, parametersOpen, onT
   const title = useConversations((state) => (chatId ? state.conversations[chatId]?.chat.title : undefined));
   return (
     <header className={style.header}>
-      <IconButton label={listOpen ? 'Hide the chats' : 'Show the chats'} icon={PanelLeft} keys="mod+b" pressed={listOpen} onClick={onToggleList} side="bottom" />
+      <IconButton
+        label={listOpen ? 'Hide the chats' : 'Show the chats'}
+        icon={PanelLeft}
+        keys="mod+b"
+        pressed={listOpen}
+        onClick={onToggleList}
+        side="bottom"
+      />
       {!listOpen && <IconButton label="New chat" icon={SquarePen} keys="mod+shift+o" onClick={() => newChat(stores)} side="bottom" />}
       <h1 className={style.title}>{chatId ? title : 'New chat'}</h1>
       <IconButton

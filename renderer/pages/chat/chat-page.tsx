@@ -1,12 +1,12 @@
-import { useCallback, useEffect, useMemo } from 'react';
 import { PanelLeft, SlidersHorizontal } from 'lucide-react';
-import { EmptyState, Button, ErrorNotice } from '../../components/index.ts';
+import { useCallback, useEffect, useMemo } from 'react';
+import { Button, EmptyState, ErrorNotice } from '../../components/index.ts';
 import { useShownChatId } from '../../shell/current-model.ts';
 import { navigate } from '../../shell/navigation.ts';
 import { errorHelp } from '../../stores/error-help.ts';
 import { useApp, useCommands, useConversations, useStores } from '../../stores/index.tsx';
-import style from './chat-page.module.css';
 import { ChatHeader } from './chat-header.tsx';
+import style from './chat-page.module.css';
 import { Composer } from './composer.tsx';
 import { ConversationList } from './conversation-list.tsx';
 import { DeletionDialog } from './deletion.tsx';

@@ -83,9 +83,18 @@ function TextConstraint({ label, hint, value, parse, onChange }: TextConstraintP
     }
   };
   return (
-    <Field label={label} hint={hint} error={problem}>
+    <Field layout="compact" label={label} hint={hint} error={problem}>
       {(control) => (
-        <TextArea {...control} mono rows={3} spellCheck={false} placeholder="None" value={draft} onChange={(event) => setDraft(event.target.value)} onBlur={commit} />
+        <TextArea
+          {...control}
+          mono
+          rows={3}
+          spellCheck={false}
+          placeholder="None"
+          value={draft}
+          onChange={(event) => setDraft(event.target.value)}
+          onBlur={commit}
+        />
       )}
     </Field>
   );

@@ -26,7 +26,7 @@ export function LengthGroup({ parameters, onChange }: GroupProps) {
     <details className={style.group} open>
       <summary>Reply</summary>
       <div className={style.rows}>
-        <Field label="Seed" hint="The same seed, prompt and settings give the same reply. Empty: another one each time.">
+        <Field layout="compact" label="Seed" hint="The same seed, prompt and settings give the same reply. Empty: another one each time.">
           {(control) => (
             <div className={style.withButton}>
               <NumberInput
@@ -47,7 +47,7 @@ export function LengthGroup({ parameters, onChange }: GroupProps) {
             </div>
           )}
         </Field>
-        <Field label="Longest reply" hint="Tokens. Empty: until the model ends or the context is full.">
+        <Field layout="compact" label="Longest reply" hint="Tokens. Empty: until the model ends or the context is full.">
           {(control) => (
             <NumberInput
               {...control}
@@ -84,7 +84,7 @@ function StopStrings({ stop, onChange }: { stop: readonly string[]; onChange: (s
     setDraft('');
   };
   return (
-    <Field label="Stop strings" hint="The reply ends before any of these. \n is a new line; Enter adds one.">
+    <Field layout="compact" label="Stop strings" hint="The reply ends before any of these. \n is a new line; Enter adds one.">
       {(control) => (
         <>
           {stop.length > 0 && (

@@ -3,9 +3,9 @@ import { useState } from 'react';
 import type { Message } from '../../../main/contract/index.ts';
 import { classes, IconButton } from '../../components/index.ts';
 import { copyText } from '../../markdown/copy.ts';
-import { pages } from '../registry.ts';
 import { navigate } from '../../shell/navigation.ts';
 import { useConversations, useStores } from '../../stores/index.tsx';
+import { pages } from '../registry.ts';
 import { useDeletion } from './deletion.tsx';
 import { useEditing } from './editing.ts';
 import style from './message-row.module.css';
@@ -27,7 +27,13 @@ export function MessageActions({ message, last = false }: { message: Message; la
       <CopyButton text={message.text} />
       {!reply && <IconButton label="Edit" icon={Pencil} size="small" keys="up" onClick={() => startEditing(message.id)} />}
       {reply && (
-        <IconButton label="Regenerate" icon={RefreshCw} size="small" {...(last ? { keys: 'mod+shift+enter' } : {})} onClick={() => void regenerate(message.id)} />
+        <IconButton
+          label="Regenerate"
+          icon={RefreshCw}
+          size="small"
+          {...(last ? { keys: 'mod+shift+enter' } : {})}
+          onClick={() => void regenerate(message.id)}
+        />
       )}
       {reply && cut && message.text !== '' && <IconButton label="Continue" icon={Play} size="small" onClick={() => void continueMessage(message.id)} />}
       {reply && hasInspector && message.hasRoutes && (

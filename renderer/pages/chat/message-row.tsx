@@ -1,9 +1,10 @@
 import { memo } from 'react';
 import type { Message } from '../../../main/contract/index.ts';
-import { ProgressBar, format } from '../../components/index.ts';
+import { format, ProgressBar } from '../../components/index.ts';
+import { ExpertMiniMap } from '../../experts/expert-mini-map.tsx';
 import { Markdown } from '../../markdown/markdown.tsx';
-import type { LiveReply } from '../../stores/live.ts';
 import { useConversations, useLive, useModels } from '../../stores/index.tsx';
+import type { LiveReply } from '../../stores/live.ts';
 import { useEditing } from './editing.ts';
 import { MessageActions } from './message-actions.tsx';
 import { MessageEditor } from './message-editor.tsx';
@@ -55,8 +56,13 @@ function Reply({ message, live, last }: { message: Message; live: LiveReply | un
       ))}
       {streaming && text === '' && <Waiting fraction={live?.promptFraction ?? null} />}
       {!streaming && <MessageEnding message={message} />}
-      <MessageStatsLine message={message} live={live} />
-      {!streaming && <MessageActions message={message} last={last} />}
+      <div className={style.foot}>
+        <div>
+          <MessageStatsLine message={message} live={live} />
+          {!streaming && <MessageActions message={message} last={last} />}
+        </div>
+        <ExpertMiniMap messageId={message.id} />
+      </div>
     </article>
   );
 }

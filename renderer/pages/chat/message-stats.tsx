@@ -30,7 +30,9 @@ export function MessageStatsLine({ message, live }: { message: Message; live: Li
   return (
     <div className={style.stats}>
       <span title={`${format.exact(stats.tokensPerSecond)} tokens a second`}>{format.rate(stats.tokensPerSecond)}</span>
-      <span title={`${format.exact(stats.timeToFirstTokenMs)} ms from the request to the first token`}>first token {format.duration(stats.timeToFirstTokenMs)}</span>
+      <span title={`${format.exact(stats.timeToFirstTokenMs)} ms from the request to the first token`}>
+        first token {format.duration(stats.timeToFirstTokenMs)}
+      </span>
       <span>
         {format.exact(stats.tokens)} {stats.tokens === 1 ? 'token' : 'tokens'}
       </span>

@@ -21,11 +21,9 @@ export function ParameterRow({ parameter, value, standard, onChange }: Parameter
   // biome-ignore lint/correctness/useExhaustiveDependencies: what the core stored ends the movement
   useEffect(() => setMoving(null), [value]);
   const shown = moving ?? value ?? standard;
-  const reset = value !== undefined && (
-    <IconButton label={`Reset ${label} to ${standard}`} icon={RotateCcw} size="small" onClick={() => onChange(undefined)} />
-  );
+  const reset = value !== undefined && <IconButton label={`Reset ${label} to ${standard}`} icon={RotateCcw} size="small" onClick={() => onChange(undefined)} />;
   return (
-    <Field label={label} hint={hint} trailing={reset || undefined}>
+    <Field label={label} hint={hint} layout="compact" trailing={reset || undefined}>
       {(control) => (
         <div className={style.number}>
           <Slider

@@ -51,7 +51,12 @@ export function PresetPicker({ setup, change }: PresetPickerProps) {
             trigger={<IconButton label="Preset actions" icon={MoreHorizontal} variant="plain" />}
             items={[
               { label: 'Save as new preset…', icon: SaveAll, run: () => setDialog('save') },
-              { label: current ? `Save into “${current.name}”` : 'Save', icon: Save, disabled: !own || !modified, run: () => current && void store(current.name, current.id) },
+              {
+                label: current ? `Save into “${current.name}”` : 'Save',
+                icon: Save,
+                disabled: !own || !modified,
+                run: () => current && void store(current.name, current.id),
+              },
               null,
               { label: 'Delete preset…', icon: Trash2, danger: true, disabled: !own, run: () => setDialog('delete') },
             ]}
@@ -92,7 +97,14 @@ function SaveDialog({ onClose, onSave }: { onClose: () => void; onSave: (name: s
     </>
   );
   return (
-    <Dialog open onOpenChange={onClose} title="Save as preset" description="Keeps this system prompt and these parameters under a name." width="small" footer={footer}>
+    <Dialog
+      open
+      onOpenChange={onClose}
+      title="Save as preset"
+      description="Keeps this system prompt and these parameters under a name."
+      width="small"
+      footer={footer}
+    >
       <form id="save-preset" onSubmit={save}>
         <Field label="Name">{(control) => <TextInput {...control} value={name} maxLength={80} onChange={(event) => setName(event.target.value)} />}</Field>
       </form>

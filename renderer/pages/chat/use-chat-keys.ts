@@ -50,7 +50,14 @@ function chatCommands(stores: Stores, chatId: string): Command[] {
         if (running) void conversations.stop(running);
       },
     },
-    { id: 'chat.regenerate', title: 'Regenerate the last reply', group: 'Chat', icon: RefreshCw, keys: 'mod+shift+enter', run: withLast(({ id }) => void conversations.regenerate(id)) },
+    {
+      id: 'chat.regenerate',
+      title: 'Regenerate the last reply',
+      group: 'Chat',
+      icon: RefreshCw,
+      keys: 'mod+shift+enter',
+      run: withLast(({ id }) => void conversations.regenerate(id)),
+    },
     { id: 'chat.copy', title: 'Copy the last reply', group: 'Chat', icon: Copy, run: withLast(({ text }) => void copyText(text)) },
     { id: 'chat.export.markdown', title: 'Export this chat as Markdown', group: 'Chat', icon: Download, run: () => void saveChat(stores, chatId, 'markdown') },
     { id: 'chat.export.json', title: 'Export this chat as JSON', group: 'Chat', icon: Download, run: () => void saveChat(stores, chatId, 'json') },

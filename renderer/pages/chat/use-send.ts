@@ -15,7 +15,9 @@ export function useSend(chatId: string | null): { send: (text: string) => Promis
   const send = useCallback(
     async (text: string) => {
       if (!model) {
-        stores.notices.getState().show({ tone: 'info', title: 'There is no model to answer.', actions: [{ label: 'Open Models', run: () => navigate('models') }] });
+        stores.notices
+          .getState()
+          .show({ tone: 'info', title: 'There is no model to answer.', actions: [{ label: 'Open Models', run: () => navigate('models') }] });
         return false;
       }
       setBusy(true);
@@ -35,10 +37,12 @@ export function useSend(chatId: string | null): { send: (text: string) => Promis
 async function sendFirst(stores: ReturnType<typeof useStores>, modelId: string, text: string): Promise<boolean> {
   const { setup } = stores.draft.getState();
   const { presetId, systemPrompt, parameters } = setup;
-  const conversation = await stores.conversations.getState().create(
-    { modelId, ...(systemPrompt ? { systemPrompt } : {}), ...(presetId ? { presetId } : {}) },
-    Object.keys(parameters).length > 0 ? { parameters } : {},
-  );
+  const conversation = await stores.conversations
+    .getState()
+    .create(
+      { modelId, ...(systemPrompt ? { systemPrompt } : {}), ...(presetId ? { presetId } : {}) },
+      Object.keys(parameters).length > 0 ? { parameters } : {},
+    );
   if (!conversation) return false;
   const { id } = conversation.chat;
   navigate('chat', [id]);

@@ -8,7 +8,11 @@ import style from './welcome.module.css';
 
 /** What the small embedded model has something to say about. */
 const samplesOfEmbedded = ['What is a dwarf?', 'What is 12 + 30?', 'In the beginning God created'];
-const samples = ['Explain what a mixture-of-experts layer does, in five sentences.', 'Write a Python function that merges two sorted lists.', 'Make a table of the planets with radius and day length.'];
+const samples = [
+  'Explain what a mixture-of-experts layer does, in five sentences.',
+  'Write a Python function that merges two sorted lists.',
+  'Make a table of the planets with radius and day length.',
+];
 
 /** A new chat: what answers, and three things to try. */
 export function Welcome() {
@@ -22,8 +26,8 @@ export function Welcome() {
       <h2 className={style.title}>{model ? model.name : 'No model yet'}</h2>
       {embedded && model?.inspection && (
         <p className={style.note}>
-          A mixture of experts of {format.count(model.inspection.parameterCount)} parameters that comes with Moebius, for trying things out: it answers at once, and it is
-          often wrong.
+          A mixture of experts of {format.count(model.inspection.parameterCount)} parameters that comes with Moebius, for trying things out: it answers at once,
+          and it is often wrong.
         </p>
       )}
       {!embedded && model?.note && <p className={style.note}>{model.note}</p>}

@@ -21,7 +21,15 @@ export function ApiSettings() {
       {status?.running && status.url && <Address url={status.url} />}
       <Field label="Port" hint="0: any that is free." layout="row">
         {(control) => (
-          <NumberInput {...control} className={style.short} value={api.port} min={0} max={65_535} integer onCommit={(port) => change({ api: { ...api, port: port ?? 0 } })} />
+          <NumberInput
+            {...control}
+            className={style.short}
+            value={api.port}
+            min={0}
+            max={65_535}
+            integer
+            onCommit={(port) => change({ api: { ...api, port: port ?? 0 } })}
+          />
         )}
       </Field>
       <ApiKey required={status?.keyRequired ?? false} />
@@ -65,7 +73,15 @@ function ApiKey({ required }: { required: boolean }) {
       >
         {(control) => (
           <div className={style.inline}>
-            <TextInput {...control} mono type="password" autoComplete="new-password" placeholder={required ? 'Another key' : 'A key of your own'} value={draft} onChange={(event) => setDraft(event.target.value)} />
+            <TextInput
+              {...control}
+              mono
+              type="password"
+              autoComplete="new-password"
+              placeholder={required ? 'Another key' : 'A key of your own'}
+              value={draft}
+              onChange={(event) => setDraft(event.target.value)}
+            />
             <Button disabled={draft.length < SHORTEST_KEY} onClick={() => void set(draft)}>
               Set
             </Button>
@@ -105,5 +121,7 @@ function ApiKey({ required }: { required: boolean }) {
 /** 192 random bits. */
 function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(24));
-  return `mb-${btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_')}`;
+  return `mb-${btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')}`;
 }

@@ -39,7 +39,9 @@ export function DeviceSettings() {
       </ul>
       {devices.length === 0 && <Notice title="The engine has not named its devices yet">They are listed when it runs.</Notice>}
       {devices.length > 0 && gpus.length === 0 && (
-        <Notice title="No GPU was found">Models run on the CPU. A GPU appears here when its driver (CUDA, Vulkan or Metal) is installed and the engine is restarted.</Notice>
+        <Notice title="No GPU was found">
+          Models run on the CPU. A GPU appears here when its driver (CUDA, Vulkan or Metal) is installed and the engine is restarted.
+        </Notice>
       )}
       <Field label="Threads" hint="For the CPU’s part of the work. Empty: as many as there are physical cores." layout="row">
         {(control) => (

@@ -11,8 +11,20 @@ export function FolderSettings() {
   return (
     <>
       <ModelFolders folders={settings.modelFolders} onChange={(modelFolders) => change({ modelFolders })} />
-      <CommittedText label="Download folder" hint="Downloads of models go here; it is scanned too." value={settings.downloadFolder} onCommit={(downloadFolder) => change({ downloadFolder })} browse />
-      <CommittedText label="Model hub" hint="Hugging Face, or a mirror of it." value={settings.hubUrl} onCommit={(hubUrl) => change({ hubUrl })} check={checkUrl} />
+      <CommittedText
+        label="Download folder"
+        hint="Downloads of models go here; it is scanned too."
+        value={settings.downloadFolder}
+        onCommit={(downloadFolder) => change({ downloadFolder })}
+        browse
+      />
+      <CommittedText
+        label="Model hub"
+        hint="Hugging Face, or a mirror of it."
+        value={settings.hubUrl}
+        onCommit={(hubUrl) => change({ hubUrl })}
+        check={checkUrl}
+      />
       <Field label="Load at start" hint="Loads the models again that were loaded when Moebius was closed." layout="row">
         {(control) => <Switch {...control} checked={settings.reloadModels} onChange={(reloadModels) => change({ reloadModels })} />}
       </Field>
@@ -64,7 +76,12 @@ function ModelFolders({ folders, onChange }: { folders: readonly string[]; onCha
               {folders.map((folder) => (
                 <li key={folder}>
                   <code>{folder}</code>
-                  <IconButton label={`Remove ${folder} from the list`} icon={X} size="small" onClick={() => onChange(folders.filter((other) => other !== folder))} />
+                  <IconButton
+                    label={`Remove ${folder} from the list`}
+                    icon={X}
+                    size="small"
+                    onClick={() => onChange(folders.filter((other) => other !== folder))}
+                  />
                 </li>
               ))}
             </ul>

@@ -5,11 +5,25 @@ import { useSettingValues } from './use-setting.ts';
 
 type NumberOption = 'contextLength' | 'sequences' | 'batch' | 'gpuLayers' | 'cpuExpertLayers';
 const numbers: { key: NumberOption; label: string; hint: string; placeholder: string; min: number; max: number }[] = [
-  { key: 'contextLength', label: 'Context', hint: 'Tokens a conversation may have. The KV cache grows with it.', placeholder: 'the model’s, at most 8192', min: 8, max: 16_777_216 },
+  {
+    key: 'contextLength',
+    label: 'Context',
+    hint: 'Tokens a conversation may have. The KV cache grows with it.',
+    placeholder: 'the model’s, at most 8192',
+    min: 8,
+    max: 16_777_216,
+  },
   { key: 'sequences', label: 'Conversations at once', hint: 'Each has its own KV cache of a whole context.', placeholder: '4', min: 1, max: 64 },
   { key: 'batch', label: 'Batch', hint: 'Tokens evaluated together.', placeholder: '512', min: 1, max: 16_384 },
   { key: 'gpuLayers', label: 'Layers on GPUs', hint: 'From the end of the model.', placeholder: 'all that there are', min: 0, max: 100_000 },
-  { key: 'cpuExpertLayers', label: 'Layers with experts in RAM', hint: 'The routed experts of the first layers stay in RAM; the rest of those layers goes to the GPU.', placeholder: '0', min: 0, max: 100_000 },
+  {
+    key: 'cpuExpertLayers',
+    label: 'Layers with experts in RAM',
+    hint: 'The routed experts of the first layers stay in RAM; the rest of those layers goes to the GPU.',
+    placeholder: '0',
+    min: 0,
+    max: 100_000,
+  },
 ];
 
 const DEFAULT = 'default';
@@ -38,14 +52,34 @@ export function LoadDefaults() {
       {numbers.map(({ key, label, hint, placeholder, min, max }) => (
         <Field key={key} label={label} hint={hint} layout="row">
           {(control) => (
-            <NumberInput {...control} className={style.number} value={options[key]} placeholder={placeholder} min={min} max={max} integer onCommit={(value) => set(key, value)} />
+            <NumberInput
+              {...control}
+              className={style.number}
+              value={options[key]}
+              placeholder={placeholder}
+              min={min}
+              max={max}
+              integer
+              onCommit={(value) => set(key, value)}
+            />
           )}
         </Field>
       ))}
       {(['kvTypeK', 'kvTypeV'] as const).map((key) => (
-        <Field key={key} label={key === 'kvTypeK' ? 'KV cache, keys' : 'KV cache, values'} hint="Smaller types take less memory and cost some quality." layout="row">
+        <Field
+          key={key}
+          label={key === 'kvTypeK' ? 'KV cache, keys' : 'KV cache, values'}
+          hint="Smaller types take less memory and cost some quality."
+          layout="row"
+        >
           {(control) => (
-            <Select {...control} className={style.number} value={options[key] ?? DEFAULT} options={kvOptions} onChange={(value) => set(key, value === DEFAULT ? undefined : value)} />
+            <Select
+              {...control}
+              className={style.number}
+              value={options[key] ?? DEFAULT}
+              options={kvOptions}
+              onChange={(value) => set(key, value === DEFAULT ? undefined : value)}
+            />
           )}
         </Field>
       ))}

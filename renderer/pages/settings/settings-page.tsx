@@ -7,8 +7,8 @@ import { AppearanceSettings } from './appearance-settings.tsx';
 import { DataSettings } from './data-settings.tsx';
 import { DeviceSettings } from './device-settings.tsx';
 import { EnginePanel } from './engine-panel.tsx';
-import { LoadDefaults } from './load-defaults.tsx';
 import { FolderSettings } from './folder-settings.tsx';
+import { LoadDefaults } from './load-defaults.tsx';
 import style from './settings.module.css';
 
 const sections = [

@@ -3,14 +3,20 @@ import { chatInput, firstPrompt, mergeParameters } from '../../../main/chat/prom
 import { message } from './doubles.ts';
 
 describe('mergeParameters', () => {
-  it('lets later layers win, sampling setting by setting', () => {
-    const model = { sampling: { temperature: 0.8, topK: 40 }, maxTokens: 100 };
+  it('lets the chat win over its preset, sampling setting by setting', () => {
+    const preset = { sampling: { temperature: 0.8, topK: 40 }, maxTokens: 100 };
     const chat = { sampling: { temperature: 0 }, stop: ['\n'] };
-    expect(mergeParameters(model, {}, chat)).toEqual({ sampling: { temperature: 0, topK: 40 }, maxTokens: 100, stop: ['\n'] });
+    expect(mergeParameters(preset, chat)).toEqual({ sampling: { temperature: 0, topK: 40 }, maxTokens: 100, stop: ['\n'] });
   });
 
-  it('has no sampling when no layer has', () => {
+  it('has no sampling when neither has', () => {
     expect(mergeParameters({}, { maxTokens: 5 })).toEqual({ maxTokens: 5 });
+  });
+
+  it('never has both a grammar and a JSON schema', () => {
+    const schema = { jsonSchema: { type: 'object' } };
+    expect(mergeParameters({ sampling: { grammar: 'root ::= "a"', topK: 1 } }, { sampling: schema })).toEqual({ sampling: { ...schema, topK: 1 } });
+    expect(mergeParameters({ sampling: schema }, { sampling: { topK: 1 } })).toEqual({ sampling: { ...schema, topK: 1 } });
   });
 });
 

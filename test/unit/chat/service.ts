@@ -148,8 +148,10 @@ export async function bench(changes: Partial<ChatServiceParts> & { path?: string
     await database.close();
     rmSync(folder, { recursive: true, force: true });
   });
-  const payloads = <E extends EventName>(event: E) => published.filter((one): one is Extract<Published, { event: E }> => one.event === event).map((one) => one.payload as EventPayload<E>);
-  const final = (messageId: string) => vi.waitUntil(() => payloads('chat.message').findLast((message) => message.id === messageId && message.state !== 'streaming'), { interval: 1 });
+  const payloads = <E extends EventName>(event: E) =>
+    published.filter((one): one is Extract<Published, { event: E }> => one.event === event).map((one) => one.payload as EventPayload<E>);
+  const final = (messageId: string) =>
+    vi.waitUntil(() => payloads('chat.message').findLast((message) => message.id === messageId && message.state !== 'streaming'), { interval: 1 });
   return { service, call: service.handlers, database, generations, models, published, payloads, final, path };
 }
 

@@ -22,15 +22,9 @@ describe('events of a reply', () => {
     generation.progress(0.5);
     generation.stream('Hello');
     generation.finish();
-    await expect.poll(() => b.published.slice(begin).map((one) => one.event)).toEqual([
-      'chat.message',
-      'chat.message',
-      'chats.changed',
-      'chat.progress',
-      'chat.delta',
-      'chat.message',
-      'chats.changed',
-    ]);
+    await expect
+      .poll(() => b.published.slice(begin).map((one) => one.event))
+      .toEqual(['chat.message', 'chat.message', 'chats.changed', 'chat.progress', 'chat.delta', 'chat.message', 'chats.changed']);
     expect(b.payloads('chat.progress')).toEqual([{ chatId: reply.chatId, messageId: reply.id, fraction: 0.5 }]);
     expect(b.payloads('chats.changed').at(-1)).toMatchObject({ id: reply.chatId, messageCount: 2, title: 'q' });
   });
@@ -69,7 +63,10 @@ describe('events of a reply', () => {
     generation.stream('one');
     generation.stream(' two');
     const shown = (await b.call['chats.get']({ id: chatId })).messages[1];
-    const told = b.payloads('chat.delta').map((delta) => delta.text).join('');
+    const told = b
+      .payloads('chat.delta')
+      .map((delta) => delta.text)
+      .join('');
     expect(told.startsWith(shown?.text ?? '-')).toBe(true);
     expect(shown).toMatchObject({ state: 'streaming' });
     await sleep(40);
@@ -155,7 +152,11 @@ describe('a reply that breaks', () => {
     generation.fail(new MoebiusError('engine.died', 'The engine ended (signal SIGKILL).', { details: { signal: 'SIGKILL' } }));
     const error = { code: 'engine.died', message: 'The engine ended (signal SIGKILL).', details: { signal: 'SIGKILL' } };
     expect(await b.final(reply.id)).toMatchObject({ text: 'a long prefix that had streamed', state: 'interrupted', error, stats: null });
-    expect((await b.call['chats.get']({ id: reply.chatId })).messages[1]).toMatchObject({ text: 'a long prefix that had streamed', state: 'interrupted', error });
+    expect((await b.call['chats.get']({ id: reply.chatId })).messages[1]).toMatchObject({
+      text: 'a long prefix that had streamed',
+      state: 'interrupted',
+      error,
+    });
   });
 
   it('is interrupted, not failed, when the engine dies before the first word', async () => {

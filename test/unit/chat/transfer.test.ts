@@ -24,8 +24,25 @@ const chat: StoredChat = {
   leafId: 'b',
   messages: [
     message({ id: 'q', text: 'question' }),
-    message({ id: 'a', parentId: 'q', role: 'assistant', text: 'one', reasoning: 'hm', state: 'stopped', finishReason: 'cancelled', hasRoutes: true, modelId: 'tiny-moe' }),
-    message({ id: 'b', parentId: 'q', role: 'assistant', text: 'two', state: 'interrupted', error: { code: 'engine.died', message: 'gone', details: { exitCode: 9 } } }),
+    message({
+      id: 'a',
+      parentId: 'q',
+      role: 'assistant',
+      text: 'one',
+      reasoning: 'hm',
+      state: 'stopped',
+      finishReason: 'cancelled',
+      hasRoutes: true,
+      modelId: 'tiny-moe',
+    }),
+    message({
+      id: 'b',
+      parentId: 'q',
+      role: 'assistant',
+      text: 'two',
+      state: 'interrupted',
+      error: { code: 'engine.died', message: 'gone', details: { exitCode: 9 } },
+    }),
   ],
 };
 const file = () => JSON.parse(exportJson([chat]));
@@ -62,25 +79,51 @@ describe('JSON', () => {
     ['an unknown role', (content) => Object.assign(content.chats[0].messages[1], { role: 'robot' }) && content, 'chats.0.messages.1.role', 'expected one of'],
     ['a missing text', (content) => delete content.chats[0].messages[0].text && content, 'chats.0.messages.0.text', 'expected string'],
     ['an id used twice', (content) => Object.assign(content.chats[0].messages[1], { id: 'q' }) && content, 'chats.0.messages.1.id', '"q" is used twice'],
-    ['a parent that comes later', (content) => Object.assign(content.chats[0].messages[0], { parentId: 'b' }) && content, 'chats.0.messages.0.parentId', 'no message "b" before'],
-    ['a message that is its own parent', (content) => Object.assign(content.chats[0].messages[0], { parentId: 'q' }) && content, 'chats.0.messages.0.parentId', 'no message "q" before'],
+    [
+      'a parent that comes later',
+      (content) => Object.assign(content.chats[0].messages[0], { parentId: 'b' }) && content,
+      'chats.0.messages.0.parentId',
+      'no message "b" before',
+    ],
+    [
+      'a message that is its own parent',
+      (content) => Object.assign(content.chats[0].messages[0], { parentId: 'q' }) && content,
+      'chats.0.messages.0.parentId',
+      'no message "q" before',
+    ],
     ['a leaf that is not there', (content) => Object.assign(content.chats[0], { leafId: 'x' }) && content, 'chats.0.leafId', 'no message "x"'],
-    ['a setting out of range', (content) => Object.assign(content.chats[0].parameters, { maxTokens: 0 }) && content, 'chats.0.parameters.maxTokens', 'Too small'],
+    [
+      'a setting out of range',
+      (content) => Object.assign(content.chats[0].parameters, { maxTokens: 0 }) && content,
+      'chats.0.parameters.maxTokens',
+      'Too small',
+    ],
     ['a time with a fraction', (content) => Object.assign(content.chats[0], { createdAt: 1.5 }) && content, 'chats.0.createdAt', 'expected int'],
     ['nesting without end', () => `{"format":${'['.repeat(200_000)}${']'.repeat(200_000)}}`, '', 'more than 500 levels'],
   ])('refuses %s, saying where and why', (_, change, path, reason) => {
     const changed = change(file());
     const content = typeof changed === 'string' ? changed : JSON.stringify(changed);
     expect(() => importJson(content, identity())).toThrow(
-      expect.objectContaining({ code: 'import.invalid', message: expect.stringContaining('Nothing was imported'), details: { path, reason: expect.stringContaining(reason) } }),
+      expect.objectContaining({
+        code: 'import.invalid',
+        message: expect.stringContaining('Nothing was imported'),
+        details: { path, reason: expect.stringContaining(reason) },
+      }),
     );
   });
 
   it('throws nothing but import.invalid for anything', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.json(), fc.anything().map((value) => `{"format":"moebius-chats","version":1,"chats":${fc.stringify(value)}}`)), (content) => {
-        expect(() => importJson(content, identity())).toThrow(expect.objectContaining({ code: 'import.invalid' }));
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.json(),
+          fc.anything().map((value) => `{"format":"moebius-chats","version":1,"chats":${fc.stringify(value)}}`),
+        ),
+        (content) => {
+          expect(() => importJson(content, identity())).toThrow(expect.objectContaining({ code: 'import.invalid' }));
+        },
+      ),
     );
   });
 });
@@ -88,7 +131,20 @@ describe('JSON', () => {
 describe('Markdown', () => {
   const line = fc.oneof(
     fc.string({ unit: 'grapheme' }),
-    fc.constantFrom('', ' ', '```', '```ts', '~~~~', '# Title', '## User', '## User <!-- moebius:user -->', '\\## Assistant <!-- moebius:assistant -->', '## System <!-- moebius:system -->\r', '\\\\## User <!-- moebius:user -->', '\r'),
+    fc.constantFrom(
+      '',
+      ' ',
+      '```',
+      '```ts',
+      '~~~~',
+      '# Title',
+      '## User',
+      '## User <!-- moebius:user -->',
+      '\\## Assistant <!-- moebius:assistant -->',
+      '## System <!-- moebius:system -->\r',
+      '\\\\## User <!-- moebius:user -->',
+      '\r',
+    ),
   );
   const text = fc.array(line, { maxLength: 8 }).map((lines) => lines.join('\n'));
   const turns = fc.array(fc.record({ role: fc.constantFrom('user' as const, 'assistant' as const), text }), { minLength: 1, maxLength: 6 });

@@ -6,7 +6,9 @@ import { leafWithout, newestLeafUnder, pathTo, siblingsOf, subtreeOf, type TreeN
 const forest = fc
   .array(fc.nat(), { minLength: 1, maxLength: 40 })
   .map((choices) => choices.map((choice, n): TreeNode => ({ id: `m${n}`, parentId: choice % (n + 1) === n ? null : `m${choice % (n + 1)}` })));
-const forestAndMessage = forest.chain((messages) => fc.record({ messages: fc.constant(messages), id: fc.constantFrom(...messages.map((message) => message.id)) }));
+const forestAndMessage = forest.chain((messages) =>
+  fc.record({ messages: fc.constant(messages), id: fc.constantFrom(...messages.map((message) => message.id)) }),
+);
 const parentOf = (messages: readonly TreeNode[], id: string) => messages.find((message) => message.id === id)?.parentId;
 
 describe('pathTo', () => {

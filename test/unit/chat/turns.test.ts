@@ -18,7 +18,15 @@ describe('chat.send', () => {
     const b = await bench();
     const { reply } = await answered(b, 'Why?', 'Because.');
     expect(reply).toMatchObject({ text: 'Because.', state: 'complete', finishReason: 'stop', error: null });
-    expect(reply.stats).toEqual({ promptTokens: 30, cachedTokens: 10, tokens: 1, tokensPerSecond: 2, promptTokensPerSecond: 200, timeToFirstTokenMs: 101, seed: 42 });
+    expect(reply.stats).toEqual({
+      promptTokens: 30,
+      cachedTokens: 10,
+      tokens: 1,
+      tokensPerSecond: 2,
+      promptTokensPerSecond: 200,
+      timeToFirstTokenMs: 101,
+      seed: 42,
+    });
   });
 
   it('stores the final reply before it publishes it', async () => {
@@ -115,12 +123,10 @@ describe('chat.send', () => {
 });
 
 describe('what the model is told', () => {
-  const settings = { sampling: { temperature: 0.5, topK: 5 }, maxTokens: 50, systemPrompt: 'model prompt' };
-
-  it('falls back from the chat to its preset to the model', async () => {
+  it("is the chat's, else its preset's, else the model's system prompt; parameters of the chat over those of the preset", async () => {
     const b = await bench();
-    b.models.defaults = settings;
-    const preset = await b.call['presets.save']({ name: 'p', systemPrompt: 'preset prompt', parameters: { sampling: { topK: 9 } } });
+    b.models.defaults = { systemPrompt: 'model prompt' };
+    const preset = await b.call['presets.save']({ name: 'p', systemPrompt: 'preset prompt', parameters: { sampling: { topK: 9, temperature: 1 } } });
     const chat = await b.call['chats.create']({});
     const ask = async () => {
       const { assistantMessage } = await b.call['chat.send']({ chatId: chat.id, text: 'q', parentId: null });
@@ -128,9 +134,9 @@ describe('what the model is told', () => {
       await b.call['chat.stop']({ messageId: assistantMessage.id });
       return { prompt: asked(generation)[0], sampling: generation.request.sampling, maxTokens: generation.request.maxTokens };
     };
-    expect(await ask()).toEqual({ prompt: ['system', 'model prompt'], sampling: { temperature: 0.5, topK: 5 }, maxTokens: 50 });
+    expect(await ask()).toEqual({ prompt: ['system', 'model prompt'] });
     await b.call['chats.update']({ id: chat.id, presetId: preset.id });
-    expect(await ask()).toEqual({ prompt: ['system', 'preset prompt'], sampling: { temperature: 0.5, topK: 9 }, maxTokens: 50 });
+    expect(await ask()).toEqual({ prompt: ['system', 'preset prompt'], sampling: { temperature: 1, topK: 9 } });
     await b.call['chats.update']({ id: chat.id, systemPrompt: 'chat prompt', parameters: { sampling: { temperature: 0 }, maxTokens: 7 } });
     expect(await ask()).toEqual({ prompt: ['system', 'chat prompt'], sampling: { temperature: 0, topK: 9 }, maxTokens: 7 });
   });

@@ -44,7 +44,12 @@ describe('searchExpression', () => {
     sqlite.exec("CREATE VIRTUAL TABLE t USING fts5 (text, prefix = '2 3'); INSERT INTO t VALUES ('some text NEAR here')");
     const search = sqlite.prepare('SELECT * FROM t WHERE t MATCH ?');
     const syntax = fc.constantFrom('"', '*', '(', ')', ':', '^', '-', '+', '{', '}', 'AND', 'OR', 'NOT', 'NEAR(', 'text:', ' ', '\0', "'", ',', '\\');
-    const typed = fc.oneof(fc.array(syntax, { maxLength: 400 }).map((parts) => parts.join('')), fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), fc.string({ minLength: 2000, maxLength: 3000 }));
+    const typed = fc.oneof(
+      fc.array(syntax, { maxLength: 400 }).map((parts) => parts.join('')),
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: 'grapheme' }),
+      fc.string({ minLength: 2000, maxLength: 3000 }),
+    );
     fc.assert(
       fc.property(typed, (text) => {
         const expression = searchExpression(text);

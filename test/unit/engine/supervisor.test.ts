@@ -90,6 +90,17 @@ describe('EngineSupervisor, start', () => {
     await expect(engine.call('ping', {})).rejects.toMatchObject({ code: 'engine.version' });
   });
 
+  it('is not disturbed by a listener that throws', async () => {
+    supervise();
+    engine.onStatus(() => {
+      throw new Error('a bug of the listener');
+    });
+    const heard: string[] = [];
+    engine.onStatus((status) => heard.push(status.state));
+    await engine.start();
+    expect(heard).toEqual(['starting', 'ready']);
+  });
+
   it('accepts a build suffix of the right release', async () => {
     await supervise({ llamaVersion: '0.5.0-dev' }).start();
     expect(engine.status.state).toBe('ready');

@@ -12,7 +12,7 @@ let experts: ExpertService;
 
 beforeEach(async () => {
   database = openMemoryDatabase();
-  engine = new EngineDouble({ 'model.detokenize': ({ tokens }) => ({ text: `<${String(tokens)}>` }) });
+  engine = new EngineDouble({ 'model.detokenize': ({ tokens }) => ({ text: String(tokens).replace(/(\d+),?/g, '<$1>') }) });
   experts = new ExpertService({ database, engine });
   await database.run("INSERT INTO chats (id, title, title_by_user, system_prompt, parameters, created_at, updated_at) VALUES ('c', '', 0, '', '{}', 1, 1)");
   for (const id of ['m1', 'm2']) {
@@ -156,6 +156,16 @@ describe('experts.tokens', () => {
     await generate(begin({ routes: true }), []);
     await generate(begin({ routes: true, messageId: 'm2' }), []);
     expect(engine.calls).toHaveLength(3);
+  });
+
+  it('keeps the space that a token starts with, which SentencePiece drops at the start of a text', async () => {
+    engine.answers['model.detokenize'] = ({ tokens }) => ({
+      text: String(tokens)
+        .replace(/(\d+),?/g, ' $1')
+        .slice(1),
+    });
+    await generate(begin({ routes: true }), []);
+    expect((await page()).tokens.map((token) => token.text)).toEqual([' 100', ' 101', ' 102']);
   });
 
   it('pages over rows', async () => {

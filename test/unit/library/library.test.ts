@@ -241,6 +241,17 @@ describe('remove', () => {
     expect(existsSync(file)).toBe(true);
   });
 
+  it('never deletes a file in a folder that is not a model folder any more', async () => {
+    const test = await openLibrary();
+    const other = await temporaryFolder();
+    const file = await writeModel(path.join(other, 'other.gguf'));
+    await test.settings.set({ modelFolders: [other] });
+    await test.library.scan();
+    await test.settings.set({ modelFolders: [] });
+    await expect(test.library.remove('other', true)).rejects.toMatchObject({ code: 'request.invalid' });
+    expect(existsSync(file)).toBe(true);
+  });
+
   it('of a model whose file is gone works', async () => {
     const test = await openLibrary();
     const file = await writeModel(models(test, 'm.gguf'));

@@ -263,9 +263,7 @@ describe('the end of the engine', () => {
     await vi.waitFor(() => expect(test.library.get(id).state).toMatchObject({ state: 'failed', error: { code: 'engine.crash-loop' } }));
     await expect(test.library.acquire(id)).rejects.toMatchObject({ code: 'engine.crash-loop' });
     test.engine.comeBack();
-    const { loaded } = await test.library.acquire(id);
-    expect(loaded.options).toEqual({});
-    expect(stateOf(test)).toBe('loaded');
+    await vi.waitFor(() => expect(test.library.get(id).state).toMatchObject({ state: 'loaded', loaded: { options: { contextLength: 64 } } }));
   });
 
   it('then an unload while it comes back leaves it unloaded', async () => {
@@ -286,6 +284,18 @@ describe('the end of the engine', () => {
     const reloading = load(test, 128);
     test.engine.comeBack();
     expect((await reloading).state).toMatchObject({ state: 'loaded', loaded: { options: { contextLength: 128 } } });
+    expect(test.engine.resident.size).toBe(1);
+  });
+
+  it('at the very moment of a reload loads once', async () => {
+    const test = await openUnloaded();
+    await load(test, 64);
+    const reloading = load(test, 128);
+    test.engine.die();
+    test.engine.comeBack();
+    expect((await reloading).state).toMatchObject({ state: 'loaded', loaded: { options: { contextLength: 128 } } });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(test.engine.count('model.load')).toBe(2);
     expect(test.engine.resident.size).toBe(1);
   });
 

@@ -69,6 +69,8 @@ describe('migrate', () => {
   it('refuses a database that is newer than the list', () => {
     const sqlite = memory();
     sqlite.pragma('user_version = 9');
-    expect(() => migrate(sqlite, [first])).toThrow(expect.objectContaining({ code: 'storage.newer', details: expect.objectContaining({ version: 9, supported: 1 }) }));
+    expect(() => migrate(sqlite, [first])).toThrow(
+      expect.objectContaining({ code: 'storage.newer', details: expect.objectContaining({ version: 9, supported: 1 }) }),
+    );
   });
 });

@@ -1,9 +1,9 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Worker } from 'node:worker_threads';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../../../main/storage/open.ts';
 import { scratchDatabasePath } from './scratch.ts';
 
-const workers = vi.hoisted(() => new Array<Worker>());
+const workers = vi.hoisted(() => [] as Worker[]);
 vi.mock('node:worker_threads', async (original) => {
   const real = await original<typeof import('node:worker_threads')>();
   class RecordedWorker extends real.Worker {

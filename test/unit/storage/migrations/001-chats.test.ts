@@ -10,7 +10,9 @@ function withForeignKeys(): BetterSqlite3.Database {
 }
 
 function addChat(sqlite: BetterSqlite3.Database, id: string, title: string): void {
-  sqlite.prepare("INSERT INTO chats (id, title, title_by_user, system_prompt, parameters, created_at, updated_at) VALUES (?, ?, 0, '', '{}', 1, 1)").run(id, title);
+  sqlite
+    .prepare("INSERT INTO chats (id, title, title_by_user, system_prompt, parameters, created_at, updated_at) VALUES (?, ?, 0, '', '{}', 1, 1)")
+    .run(id, title);
 }
 
 function addMessage(sqlite: BetterSqlite3.Database, id: string, chat: string, parent: string | null, text: string): void {
@@ -33,7 +35,10 @@ describe('migration 1, chats', () => {
     const sqlite = databaseAt(0);
     expect(sqlite.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()).toBe(0);
     migrateTo(sqlite, 1);
-    const tables = sqlite.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name").pluck().all();
+    const tables = sqlite
+      .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name")
+      .pluck()
+      .all();
     expect(tables).toEqual(['chats', 'messages', 'presets', 'settings']);
   });
 

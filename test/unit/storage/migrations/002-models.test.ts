@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { databaseAt, migrateTo } from './schema.ts';
 
-const addModel = "INSERT INTO models (id, path, source, added_at) VALUES (?, ?, ?, 1)";
+const addModel = 'INSERT INTO models (id, path, source, added_at) VALUES (?, ?, ?, 1)';
 
 describe('migration 2, models', () => {
   it('adds the library to a database with chats and leaves those as they are', () => {

@@ -1,0 +1,40 @@
+// The models that speed is measured on, and prompts for them.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { readMetadata, readStrings } from './gguf-metadata.ts';
+import { makeModel } from './make-model.ts';
+import { benchFolder, tinyModel } from './paths.ts';
+import { Random } from './random.ts';
+
+export interface BenchModel {
+  name: string;
+  path: string;
+  /** tokens of the prompt and of the reply; together they fit the model's context */
+  prompt: number;
+  generate: number;
+  /** the least share of the baseline's speed, as the project promises it */
+  bar: number;
+}
+
+/** A token of it takes half a millisecond, so that what is not computing shows. */
+export const tiny: BenchModel = { name: 'tiny-moe', path: tinyModel, prompt: 320, generate: 160, bar: 0.85 };
+
+/** A generated MoE of 1.1 GB, made once and kept. */
+export function big(log: (text: string) => void): BenchModel {
+  const path = join(benchFolder(), 'random-moe-1.gguf');
+  if (!existsSync(path)) {
+    log('making a MoE model of 1.1 GB (once)');
+    makeModel(path);
+  }
+  return { name: '1.1 GB MoE', path, prompt: 512, generate: 128, bar: 0.97 };
+}
+
+/** A text of `count` tokens: words that are one token each, in random order, so that all experts get work. Another seed gives another text. */
+export function wordPrompt(count: number, seed: number): string {
+  const tokens = readMetadata(tinyModel).find(({ key }) => key === 'tokenizer.ggml.tokens');
+  const words = tokens ? readStrings(tokens).filter((token) => /^Ġ[a-z]{3,}$/.test(token)) : [];
+  if (words.length === 0) throw new Error('the tokenizer has no words');
+  const random = new Random(seed);
+  // Ġ is how byte-level tokenizers write a space.
+  return Array.from({ length: count }, () => ` ${words[random.below(words.length)]?.slice(1)}`).join('');
+}

@@ -1,0 +1,137 @@
+// The `moebius` command as a user runs it.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tinyModel } from '../support/engine.ts';
+
+const program = join(import.meta.dirname, '../../main/cli/moebius.mjs');
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'moebius-cli-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function moebius(args: string[], input = ''): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [program, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+    child.stdin.end(input);
+  });
+}
+
+async function json(args: string[], input?: string) {
+  const { code, stdout, stderr } = await moebius([...args, '--json'], input);
+  expect(stderr.split('\n').filter((line) => line.startsWith('{"code"'))).toEqual([]);
+  expect(code).toBe(0);
+  return JSON.parse(stdout);
+}
+
+describe('moebius', () => {
+  it('inspect tells what the file holds', async () => {
+    expect(await json(['inspect', tinyModel])).toMatchObject({
+      architecture: 'qwen3moe',
+      layerCount: 4,
+      expertCount: 32,
+      expertUsedCount: 2,
+      vocabularySize: 4096,
+      contextLength: 512,
+    });
+    expect((await moebius(['inspect', tinyModel])).stdout).toContain('32 per layer, 2 used per token');
+  });
+
+  it('devices has the CPU with its memory', async () => {
+    const { devices } = await json(['devices']);
+    expect(devices).toContainEqual(expect.objectContaining({ id: 'CPU', kind: 'cpu', memoryTotal: expect.any(Number) }));
+  });
+
+  it('generate gives text, speeds and expert usage, and is repeatable', async () => {
+    const args = ['generate', '-m', tinyModel, '--prompt', 'In the beginning God created', '-n', '12', '--temperature', '0'];
+    const result = await json(args);
+    expect(result).toMatchObject({ tokens: 12, promptTokens: 7, finishReason: 'length', text: expect.stringMatching(/\S/) });
+    expect(result.tokensPerSecond).toBeGreaterThan(0);
+    expect(result.timeToFirstTokenMs).toBeGreaterThan(0);
+    // every token evaluated chooses 2 experts a layer; the last token generated is not evaluated, and the last layer only where logits are wanted
+    const perLayer = result.expertUsage.map((row: number[]) => row.reduce((sum, count) => sum + count, 0));
+    expect(result.expertUsage.map((row: number[]) => row.length)).toEqual([32, 32, 32, 32]);
+    expect(perLayer).toEqual([36, 36, 36, 24]);
+    expect((await json(args)).text).toBe(result.text);
+  });
+
+  it('generate reads the prompt from standard input and files', async () => {
+    const file = join(folder, 'prompt.txt');
+    writeFileSync(file, 'In the beginning');
+    const args = ['generate', tinyModel, '-n', '4', '--temperature', '0'];
+    const [piped, read] = [await json(args, 'In the beginning'), await json([...args, '--file', file])];
+    expect(piped.text).toBe(read.text);
+  });
+
+  it('chat keeps the conversation and answers in JSON lines', async () => {
+    const { code, stdout } = await moebius(['chat', tinyModel, '--json', '-n', '8', '--temperature', '0'], 'What is a dwarf?\nAnd a king?\n');
+    const replies = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(code).toBe(0);
+    expect(replies).toHaveLength(2);
+    expect(replies[1].promptTokens).toBeGreaterThan(replies[0].promptTokens);
+    expect(replies[1].cachedTokens).toBeGreaterThan(0);
+  });
+
+  it('trace records routing that --read summarises', async () => {
+    const file = join(folder, 'one.moetrace');
+    const written = await json(['trace', tinyModel, '--output', file, '--prompt', 'What is a dwarf?', '-n', '6', '--temperature', '0']);
+    expect(existsSync(file)).toBe(true);
+    expect(written).toMatchObject({ sequences: 1, header: { expertCount: 32, expertUsedCount: 2, moeLayers: [0, 1, 2, 3] }, tail: { state: 'whole' } });
+    expect(await json(['trace', '--read', file])).toEqual(written);
+  });
+
+  it('bench measures prefill and decode', async () => {
+    const result = await json(['bench', tinyModel, '--prompt-tokens', '32', '--tokens', '16', '-r', '1']);
+    expect(result.prefill.median).toBeGreaterThan(0);
+    expect(result.decode.median).toBeGreaterThan(0);
+  });
+});
+
+describe('errors', () => {
+  it.each([
+    [['frobnicate'], 'frobnicate'],
+    [['generate', '--temperature', 'hot', '-p', 'x'], 'temperature'],
+    [['generate', '--temperature', '11', '-p', 'x'], 'temperature'],
+    [['generate', '--frobnicate'], '--frobnicate'],
+    [['generate', '-p', 'x', '--file', 'y'], 'not both'],
+    [['generate', '-p', 'x', '--json-schema', '{'], 'JSON'],
+    [['trace'], '--output'],
+    [['serve', '--port', '70000'], '70000'],
+    [['serve', '--log-level', 'loud'], 'loud'],
+    [['bench', '-r', '0'], 'repetition'],
+  ])('%j is bad usage: exit code 2 and one JSON object', async (args, named) => {
+    const { code, stdout, stderr } = await moebius(args);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(JSON.parse(stderr)).toMatchObject({ code: 'request.invalid', message: expect.stringContaining(named) });
+  });
+
+  it('a file that is not there or is no GGUF fails: exit code 1', async () => {
+    const missing = await moebius(['inspect', join(folder, 'none.gguf')]);
+    expect([missing.code, JSON.parse(missing.stderr).code]).toEqual([1, 'file.not-found']);
+    const text = join(folder, 'text.gguf');
+    writeFileSync(text, 'not a model');
+    const wrong = await moebius(['generate', text, '-p', 'x', '--json']);
+    expect([wrong.code, JSON.parse(wrong.stderr).code]).toEqual([1, 'file.not-gguf']);
+  });
+
+  it('help is no error', async () => {
+    const { code, stdout } = await moebius(['--help']);
+    expect(code).toBe(0);
+    for (const command of ['inspect', 'devices', 'generate', 'chat', 'serve', 'trace', 'bench']) expect(stdout).toContain(command);
+  });
+});
