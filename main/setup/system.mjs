@@ -43,14 +43,14 @@ export const testRequirements = [
   {
     name: 'Chromium',
     packages: ['chromium'],
-    purpose: 'browser tests (or name a browser in CHROMIUM_PATH)',
+    purpose: 'run the browser tests (or name a browser in CHROMIUM_PATH)',
     required: false,
     isPresent: () => Boolean(process.env.CHROMIUM_PATH) || process.platform !== 'linux' || findProgram(chromiumNames) !== null,
   },
   {
     name: "Mesa's software Vulkan device",
     packages: ['mesa-vulkan-drivers', 'libvulkan1'],
-    purpose: 'tests of GPU offload without a GPU',
+    purpose: 'test GPU offload without a GPU',
     required: false,
     isPresent: () => process.platform !== 'linux' || hasSoftwareGpu(),
   },
@@ -62,7 +62,7 @@ export const testRequirements = [
  */
 export function describeMissing(missing) {
   const packages = missing.flatMap((requirement) => requirement.packages).join(' ');
-  const lines = missing.map((requirement) => `  ${requirement.name} is missing: needed to ${requirement.purpose.replace(/^browser|^tests/, 'run $&')}`);
+  const lines = missing.map((requirement) => `  ${requirement.name} is missing: needed to ${requirement.purpose}`);
   const advice = {
     linux: `On Debian and Ubuntu: sudo apt-get install ${packages}`,
     darwin: 'On macOS: xcode-select --install, and CMake from https://cmake.org or "brew install cmake"',

@@ -201,10 +201,10 @@ inline void start_llama() {
     moebius::backends_load();
 }
 
-inline llama_model_ptr load_tiny() {
+inline llama_model_ptr load_tiny(const std::string & path = MOEBIUS_TINY_MODEL) {
     llama_model_params parameters = llama_model_default_params();
     parameters.n_gpu_layers       = 0;
-    return llama_model_ptr(llama_model_load_from_file(MOEBIUS_TINY_MODEL, parameters));
+    return llama_model_ptr(llama_model_load_from_file(path.c_str(), parameters));
 }
 
 inline json inspect_tiny() {
@@ -223,8 +223,8 @@ inline moebius::load_options tiny_options() {
 
 // The tiny model with a decoder; `ask` sends a generate request and waits for its end.
 struct tiny_engine {
-    explicit tiny_engine(const moebius::load_options & options = tiny_options())
-        : model(load_tiny()), engine(std::make_unique<moebius::decoder>(model.get(), options, inspect_tiny(), out)) {}
+    explicit tiny_engine(const moebius::load_options & options = tiny_options(), const std::string & path = MOEBIUS_TINY_MODEL)
+        : model(load_tiny(path)), engine(std::make_unique<moebius::decoder>(model.get(), options, inspect_tiny(), out)) {}
 
     int send(json parameters) {
         const int id             = ++last;
