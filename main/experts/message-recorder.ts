@@ -11,10 +11,10 @@ export class MessageRecorder {
   readonly usage: UsageCounter;
   readonly routes = new RouteCollector(MAXIMUM_ROUTED_TOKENS);
   readonly #pieces: PieceCache;
-  readonly #texts: string[] = [];
+  readonly #generated: TokenPiece[] = [];
+  /** ids of tokens with routes, in order of evaluation: prompt, then generated ones */
+  readonly #evaluated: number[] = [];
   readonly #fetches: Promise<void>[] = [];
-  /** evaluated before the first token came: the prompt, as far as this side can tell */
-  #evaluatedBefore: number | null = null;
 
   constructor(run: GenerationRun, pieces: PieceCache) {
     this.run = run;
@@ -23,29 +23,46 @@ export class MessageRecorder {
   }
 
   onTokens(tokens: TokenPiece[]): void {
-    this.#evaluatedBefore ??= this.routes.kept + this.routes.omitted;
-    for (const { text } of tokens) this.#texts.push(text);
+    this.#generated.push(...tokens);
   }
 
   onRouting(frame: RoutingFrame): void {
     this.usage.add(frame);
   }
 
-  /** Prompt tokens come before the first generated one; their texts are asked for at once, while the engine lives. */
+  /** Texts of what is certainly prompt are asked for at once, while the engine lives. Generated tokens may be told of before or after their routes. */
   onRoutes(frame: RoutesFrame): void {
     if (this.run.messageId === null || !this.run.routes) return;
+    const before = this.#evaluated.length;
+    this.#evaluated.push(...frame.tokenIds);
     this.routes.add(frame);
-    if (this.#evaluatedBefore === null) this.#fetches.push(this.#pieces.fetch(this.run.loaded.path, this.run.loaded.model, frame.tokenIds));
+    const leastPrompt = this.#evaluated.length - this.#generated.length;
+    if (leastPrompt > before) this.#fetches.push(this.#fetch(frame.tokenIds.subarray(0, leastPrompt - before)));
   }
 
   /** What is to be stored. `evaluatedPromptTokens`: as the engine says; null: it did not get to say. `firstToken`: routed tokens that the message has already. */
   async rows(evaluatedPromptTokens: number | null, firstToken: number): Promise<RouteRowWithTexts[]> {
     await Promise.all(this.#fetches);
-    const promptTokens = evaluatedPromptTokens ?? this.#evaluatedBefore ?? this.routes.kept;
+    const promptTokens = evaluatedPromptTokens ?? this.#promptLength();
+    if (evaluatedPromptTokens !== null) await this.#fetch(this.#evaluated.slice(0, promptTokens));
     let generated = 0;
     return this.routes.rows(firstToken, promptTokens).map((row: RouteRow) => {
-      const texts = Array.from(row.tokenIds, (id) => (row.prompt ? this.#pieces.get(this.run.loaded.path, id) : (this.#texts[generated++] ?? '')));
+      const texts = Array.from(row.tokenIds, (id) => (row.prompt ? this.#pieces.get(this.run.loaded.path, id) : (this.#generated[generated++]?.text ?? '')));
       return { ...row, texts };
     });
+  }
+
+  #fetch(tokenIds: Iterable<number>): Promise<void> {
+    return this.#pieces.fetch(this.run.loaded.path, this.run.loaded.model, tokenIds);
+  }
+
+  /** What was evaluated ends with the first so many generated tokens: the rest is the prompt. */
+  #promptLength(): number {
+    const evaluated = this.#evaluated;
+    for (let count = Math.min(this.#generated.length, evaluated.length); count > 0; count--) {
+      const start = evaluated.length - count;
+      if (this.#generated.slice(0, count).every(({ id }, index) => evaluated[start + index] === id)) return start;
+    }
+    return evaluated.length;
   }
 }

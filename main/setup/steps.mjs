@@ -18,7 +18,7 @@ export class SetupError extends Error {
  * @property {() => Promise<void>} perform throws SetupError
  */
 
-const HEARTBEAT_SECONDS = 15;
+const HEARTBEAT_SECONDS = 30;
 
 /** @param {string} text */
 export const say = (text) => void process.stderr.write(`${text}\n`);

@@ -8,8 +8,8 @@
 
 namespace moebius {
 
-inline constexpr size_t   frame_header_limit  = 4096;               // bytes of a header, its empty line included
-inline constexpr uint64_t frame_payload_limit = 256ull * 1024 * 1024;  // bytes of a payload
+inline constexpr size_t   frame_header_limit  = 4096;              // bytes of a header, its empty line included
+inline constexpr uint64_t frame_payload_limit = 64ull * 1024 * 1024;  // bytes of a payload
 
 struct frame_event {
     enum class kind_type {

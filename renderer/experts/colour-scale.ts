@@ -32,10 +32,16 @@ export function normalise(value: number, largest: number, kind: ScaleKind): numb
   return kind === 'linear' ? share : Math.max(0, 1 + Math.log10(share) / LOG_DECADES);
 }
 
-/** Writes one pixel per cell; `pixels` has the length of `values`. Returns the largest value. */
-export function paint(pixels: Uint32Array, values: ArrayLike<number>, kind: ScaleKind): number {
+/** Writes one pixel per cell; `pixels` has the length of `values`. Returns the top of the scale: `top` if it is given, else the largest value. */
+export function paint(pixels: Uint32Array, values: ArrayLike<number>, kind: ScaleKind, top?: number): number {
+  const largest = top ?? largestOf(values);
+  for (let cell = 0; cell < pixels.length; cell++) pixels[cell] = viridis[Math.round(normalise(values[cell] ?? 0, largest, kind) * (STEPS - 1))] ?? 0;
+  return largest;
+}
+
+/** 0 for no values. */
+export function largestOf(values: ArrayLike<number>): number {
   let largest = 0;
   for (let cell = 0; cell < values.length; cell++) largest = Math.max(largest, values[cell] ?? 0);
-  for (let cell = 0; cell < pixels.length; cell++) pixels[cell] = viridis[Math.round(normalise(values[cell] ?? 0, largest, kind) * (STEPS - 1))] ?? 0;
   return largest;
 }

@@ -1,18 +1,11 @@
 // The layer x expert grid, the same everywhere: one pixel a cell on a canvas, scaled up without smoothing.
-import { type KeyboardEvent, type PointerEvent, useCallback, useEffect, useRef, useState } from 'react';
-import { cssGradient, LOG_DECADES, paint, type ScaleKind } from './colour-scale.ts';
+import { type KeyboardEvent, type PointerEvent, useCallback, useState } from 'react';
+import { cssGradient, LOG_DECADES, type ScaleKind } from './colour-scale.ts';
 import style from './expert-grid.module.css';
+import { ExpertAxis, LayerAxis } from './grid-axes.tsx';
+import { type GridSource, useGridPainting } from './grid-painting.ts';
 
-export interface GridSource {
-  readonly layerCount: number;
-  readonly expertCount: number;
-  /** layer-major; may change in place between paintings */
-  readonly values: ArrayLike<number>;
-  /** nothing will change by itself (decay); painting then waits for `subscribe` */
-  readonly quiet: boolean;
-  /** brings `values` up to `now` (seconds of performance.now) before a painting */
-  decayTo?(now: number): void;
-}
+export type { GridSource } from './grid-painting.ts';
 
 export interface Cell {
   layer: number;
@@ -24,107 +17,84 @@ export interface ExpertGridProps {
   label: string;
   source: GridSource;
   scale: ScaleKind;
+  /** block index of every row; default: the rows' numbers */
+  layers?: readonly number[];
   /** one line about a cell, for the readout and screen readers */
   cellText: (cell: Cell) => string;
   /** calls the listener whenever values changed; returns the unsubscribe function */
   subscribe?: (listener: () => void) => () => void;
+  /** what the brightest colour stands for; default: the largest value */
+  top?: number;
+  /** a value at the legend */
+  valueText?: (value: number) => string;
   pinned?: Cell | null;
-  onPin?: (cell: Cell) => void;
-  /** small: no legend, no readout, no keyboard; for a reply's map */
-  mini?: boolean;
-  /** the painted canvas, for the export as an image */
-  canvasRef?: (canvas: HTMLCanvasElement | null) => void;
+  /** null: the pinned cell is let go */
+  onPin?: (cell: Cell | null) => void;
 }
 
-const arrows: Record<string, [layer: number, expert: number]> = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const threeDigits = (value: number) => (value >= 100 ? Math.round(value).toString() : value.toPrecision(3).replace(/\.?0+$/, ''));
 
-export function ExpertGrid({ label, source, scale, cellText, subscribe, pinned = null, onPin, mini = false, canvasRef }: ExpertGridProps) {
+export function ExpertGrid(props: ExpertGridProps) {
+  const { label, source, scale, layers, cellText, subscribe, top, valueText = threeDigits, pinned = null, onPin } = props;
   const [cursor, setCursor] = useState<Cell | null>(null);
-  const [largest, setLargest] = useState(0);
-  const canvas = usePainting(source, scale, subscribe, setLargest);
-  const setCanvas = useCallback(
-    (element: HTMLCanvasElement | null) => {
-      canvas.current = element;
-      canvasRef?.(element);
-    },
-    [canvas, canvasRef],
-  );
+  const { canvas, largest } = useGridPainting(source, scale, subscribe, top);
   const shown = cursor ?? pinned;
-  const canvasElement = <canvas ref={setCanvas} className={style.canvas} width={source.expertCount} height={source.layerCount} />;
-  if (mini) {
-    return (
-      <div role="img" aria-label={label} className={style.mini}>
-        {canvasElement}
-      </div>
-    );
-  }
-  const move = (event: KeyboardEvent) => {
-    const step = arrows[event.key];
-    if (step) setCursor(clampCell({ layer: (shown?.layer ?? 0) + step[0], expert: (shown?.expert ?? 0) + step[1] }, source));
-    else if (shown && (event.key === 'Enter' || event.key === ' ')) onPin?.(shown);
+  const pin = useCallback((cell: Cell) => onPin?.(sameCell(cell, pinned) ? null : cell), [onPin, pinned]);
+  const onKeyDown = (event: KeyboardEvent) => {
+    const next = moved(event.key, shown, source);
+    if (next) setCursor(next);
+    else if (shown && (event.key === 'Enter' || event.key === ' ')) pin(shown);
     else return;
     event.preventDefault();
   };
   return (
     <figure className={style.figure}>
-      <div
-        role="application"
-        aria-roledescription="expert grid"
-        aria-label={`${label}. Arrow keys move, Enter pins a cell.`}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard's way to the cells
-        tabIndex={0}
-        className={style.stage}
-        style={{ '--layers': source.layerCount } as React.CSSProperties} // a custom property, which CSSProperties does not list
-        onKeyDown={move}
-        onPointerMove={(event) => setCursor(cellUnder(event, source))}
-        onPointerLeave={() => setCursor(null)}
-        onClick={() => cursor && onPin?.(cursor)}
-      >
-        {canvasElement}
-        {pinned && <Outline cell={pinned} source={source} className={style.pinned} />}
-        {cursor && <Outline cell={cursor} source={source} className={style.cursor} />}
+      <div className={style.plot} style={{ '--layers': source.layerCount } as React.CSSProperties /* a custom property, which CSSProperties does not list */}>
+        <LayerAxis count={source.layerCount} layers={layers} />
+        <div
+          role="application"
+          aria-roledescription="expert grid"
+          aria-label={`${label}. Arrow keys move${onPin ? ', Enter pins a cell' : ''}.`}
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard's way to the cells
+          tabIndex={0}
+          className={style.stage}
+          onKeyDown={onKeyDown}
+          onPointerMove={(event) => setCursor(cellUnder(event, source))}
+          onPointerLeave={() => setCursor(null)}
+          onBlur={() => setCursor(null)}
+          onClick={() => cursor && pin(cursor)}
+        >
+          <canvas ref={canvas} className={style.canvas} width={source.expertCount} height={source.layerCount} />
+          {pinned && <Outline cell={pinned} source={source} className={style.pinned} />}
+          {cursor && <Outline cell={cursor} source={source} className={style.cursor} />}
+        </div>
+        <ExpertAxis count={source.expertCount} />
       </div>
       <figcaption className={style.caption}>
-        <output className={style.readout}>{shown ? cellText(shown) : 'Point at a cell, or use the arrow keys.'}</output>
-        <Legend largest={largest} scale={scale} />
+        <output>{shown ? cellText(shown) : 'Point at a cell, or use the arrow keys.'}</output>
+        <Legend largest={largest} scale={scale} valueText={valueText} />
       </figcaption>
     </figure>
   );
 }
 
-/** Paints with every animation frame while something changes. Tells the largest value at most four times a second. */
-function usePainting(source: GridSource, scale: ScaleKind, subscribe: ExpertGridProps['subscribe'], onLargest: (largest: number) => void) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    const context = canvas.current?.getContext('2d');
-    if (!context) return;
-    const image = context.createImageData(source.expertCount, source.layerCount);
-    const pixels = new Uint32Array(image.data.buffer);
-    let frame = 0;
-    let told = 0;
-    const draw = (milliseconds: number) => {
-      frame = 0;
-      source.decayTo?.(performance.now() / 1000);
-      const largest = paint(pixels, source.values, scale);
-      context.putImageData(image, 0, 0);
-      if (milliseconds - told > 250 || source.quiet) {
-        told = milliseconds;
-        onLargest(largest);
-      }
-      if (!source.quiet) request();
-    };
-    const request = () => {
-      if (frame === 0) frame = requestAnimationFrame(draw);
-    };
-    request();
-    const unsubscribe = subscribe?.(request);
-    return () => {
-      unsubscribe?.();
-      cancelAnimationFrame(frame);
-    };
-  }, [source, scale, subscribe, onLargest]);
-  return canvas;
+const steps: Record<string, [layer: number, expert: number]> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+  Home: [0, Number.NEGATIVE_INFINITY],
+  End: [0, Number.POSITIVE_INFINITY],
+};
+
+/** The cell that a key leads to; undefined for other keys. The first one leads to the first cell. */
+function moved(key: string, from: Cell | null, source: GridSource): Cell | undefined {
+  const step = steps[key];
+  if (!step) return undefined;
+  return from ? clampCell({ layer: from.layer + step[0], expert: from.expert + step[1] }, source) : { layer: 0, expert: 0 };
 }
+
+const sameCell = (a: Cell, b: Cell | null) => b !== null && a.layer === b.layer && a.expert === b.expert;
 
 function clampCell(cell: Cell, source: GridSource): Cell {
   const clamp = (value: number, count: number) => Math.max(0, Math.min(count - 1, value));
@@ -149,14 +119,13 @@ function Outline({ cell, source, className }: { cell: Cell; source: GridSource; 
   return <div aria-hidden className={className} style={place} />;
 }
 
-function Legend({ largest, scale }: { largest: number; scale: ScaleKind }) {
-  const shown = largest >= 100 ? Math.round(largest).toString() : largest.toPrecision(3).replace(/\.?0+$/, '');
-  const low = scale === 'linear' ? '0' : `≤ 1/${10 ** LOG_DECADES}`;
+function Legend({ largest, scale, valueText }: { largest: number; scale: ScaleKind; valueText: (value: number) => string }) {
+  const low = scale === 'linear' ? 0 : largest / 10 ** LOG_DECADES;
   return (
     <span className={style.legend} title={scale === 'linear' ? 'linear scale' : `logarithmic scale over ${LOG_DECADES} decades`}>
-      <span>{low}</span>
+      <span>{scale === 'linear' || largest === 0 ? '0' : `≤ ${valueText(low)}`}</span>
       <span aria-hidden className={style.ramp} style={{ backgroundImage: cssGradient }} />
-      <span>{largest > 0 ? shown : '–'}</span>
+      <span>{largest > 0 ? valueText(largest) : '–'}</span>
     </span>
   );
 }

@@ -1,6 +1,7 @@
 // The small map under a reply: which experts wrote it.
 import { useEffect, useRef, useState } from 'react';
-import { ExpertGrid } from './expert-grid.tsx';
+import style from './expert-grid.module.css';
+import { MiniGrid } from './mini-grid.tsx';
 import { useLiveUsage } from './use-usage.ts';
 
 /** Fetches the counters of a stored message only once it is near the view. */
@@ -9,14 +10,12 @@ export function ExpertMiniMap({ messageId }: { messageId: string }) {
   const near = useNear(box);
   const { usage, subscribe } = useLiveUsage(near ? { kind: 'message', id: messageId } : null);
   return (
-    <div ref={box} style={{ minHeight: 28 }}>
+    <div ref={box} className={style.replyMap}>
       {usage && (
-        <ExpertGrid
-          mini
+        <MiniGrid
           label={`Experts of this reply: ${usage.layerCount} layers by ${usage.expertCount} experts`}
           source={usage}
           scale="log"
-          cellText={() => ''}
           subscribe={subscribe}
         />
       )}

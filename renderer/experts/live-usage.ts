@@ -31,6 +31,11 @@ export class LiveUsage {
     return this.#quiet || this.#halfLife === Number.POSITIVE_INFINITY;
   }
 
+  /** something was counted, and nothing of it is left in `values` */
+  get faded(): boolean {
+    return this.#quiet && this.tokens > 0 && this.#halfLife !== Number.POSITIVE_INFINITY;
+  }
+
   /** Infinity brings every count back. */
   setHalfLife(seconds: number, now: number): void {
     this.decayTo(now);

@@ -1,24 +1,41 @@
 // All live expert usage of the window: one LiveUsage per model and per conversation, fed by `experts.frame`.
 import type { CoreClient, ExpertFrame, Usage } from '../../main/contract/index.ts';
 import { LiveUsage } from './live-usage.ts';
+import { UsageHistory } from './usage-history.ts';
 
 export type UsageKey = `model:${string}` | `chat:${string}` | `message:${string}`;
 
 /** Messages and conversations beyond these, the longest unused first, are forgotten; their totals stay with the core (`experts.usage`). */
 const KEPT = 64;
 
+export interface Clock {
+  /** seconds, monotonic */
+  now(): number;
+  /** seconds since 1970 */
+  time(): number;
+}
+
+const systemClock: Clock = { now: () => performance.now() / 1000, time: () => Date.now() / 1000 };
+
 export class UsageHub {
   readonly #usages = new Map<UsageKey, LiveUsage>();
   readonly #listeners = new Map<UsageKey, Set<() => void>>();
-  readonly #now: () => number;
-  readonly #dispose: () => void;
+  readonly #histories = new Map<UsageKey, UsageHistory>();
+  readonly #clock: Clock;
+  readonly #unsubscribe: (() => void)[];
   #halfLife: number;
 
-  /** `now`: seconds, monotonic. `halfLife`: of models and conversations; those of messages never fade. */
-  constructor(client: CoreClient, halfLife: number, now: () => number = () => performance.now() / 1000) {
+  /** `halfLife`: seconds, of models and conversations; counters of messages never fade. */
+  constructor(client: CoreClient, halfLife: number, clock = systemClock) {
     this.#halfLife = halfLife;
-    this.#now = now;
-    this.#dispose = client.on('experts.frame', (frame) => this.#receive(frame));
+    this.#clock = clock;
+    this.#unsubscribe = [
+      client.on('experts.frame', (frame) => this.#receive(frame)),
+      // The core counts a model anew with every load.
+      client.on('models.changed', (card) => card.state.state !== 'loaded' && this.#forget(`model:${card.id}`)),
+      client.on('models.removed', ({ id }) => this.#forget(`model:${id}`)),
+      client.on('chats.removed', ({ id }) => this.#forget(`chat:${id}`)),
+    ];
   }
 
   get halfLife(): number {
@@ -30,9 +47,23 @@ export class UsageHub {
     return this.#usages.get(key) ?? null;
   }
 
+  /** Of a model or conversation that has counted something. It is added to as frames come; who shows it calls `sample` meanwhile. */
+  history(key: UsageKey): UsageHistory | null {
+    return this.#histories.get(key) ?? null;
+  }
+
+  /** Adds to the history, if a sample is due: for times without frames. */
+  sample(key: UsageKey): void {
+    const usage = this.#usages.get(key);
+    if (!usage) return;
+    usage.decayTo(this.#clock.now());
+    this.#histories.get(key)?.offer(usage, this.#clock.now(), this.#clock.time());
+  }
+
   /** Takes the core's totals. Answers and frames come in order, so what comes after counts on top of them. */
   seed(key: UsageKey, usage: Usage): void {
     this.#live(key, usage.moeLayers.length, usage.expertCount).setTotals(usage.counts, usage.tokens);
+    this.#histories.get(key)?.rebase(usage.tokens);
     this.#notify(key);
   }
 
@@ -41,7 +72,7 @@ export class UsageHub {
     this.#halfLife = seconds;
     for (const [key, usage] of this.#usages) {
       if (key.startsWith('message:')) continue;
-      usage.setHalfLife(seconds, this.#now());
+      usage.setHalfLife(seconds, this.#clock.now());
       this.#notify(key);
     }
   }
@@ -56,14 +87,14 @@ export class UsageHub {
     };
   }
 
-  /** Forgets what a model, conversation or message counted (unloaded, deleted). */
-  forget(key: UsageKey): void {
-    if (this.#usages.delete(key)) this.#notify(key);
+  dispose(): void {
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#listeners.clear();
   }
 
-  dispose(): void {
-    this.#dispose();
-    this.#listeners.clear();
+  #forget(key: UsageKey): void {
+    this.#histories.delete(key);
+    if (this.#usages.delete(key)) this.#notify(key);
   }
 
   #receive(frame: ExpertFrame): void {
@@ -73,7 +104,9 @@ export class UsageHub {
   }
 
   #add(key: UsageKey, frame: ExpertFrame): void {
-    this.#live(key, frame.layerCount, frame.expertCount).add(frame.data, frame.tokens, this.#now());
+    const usage = this.#live(key, frame.layerCount, frame.expertCount);
+    usage.add(frame.data, frame.tokens, this.#clock.now());
+    this.#histories.get(key)?.offer(usage, this.#clock.now(), this.#clock.time());
     this.#notify(key);
     this.#dropOldest();
   }
@@ -81,8 +114,10 @@ export class UsageHub {
   #live(key: UsageKey, layerCount: number, expertCount: number): LiveUsage {
     const known = this.#usages.get(key);
     const fits = known && known.layerCount === layerCount && known.expertCount === expertCount;
-    const halfLife = key.startsWith('message:') ? Number.POSITIVE_INFINITY : this.#halfLife;
-    const usage = fits ? known : new LiveUsage(layerCount, expertCount, halfLife, this.#now());
+    const ofMessage = key.startsWith('message:');
+    const halfLife = ofMessage ? Number.POSITIVE_INFINITY : this.#halfLife;
+    const usage = fits ? known : new LiveUsage(layerCount, expertCount, halfLife, this.#clock.now());
+    if (!fits && !ofMessage) this.#histories.set(key, new UsageHistory());
     this.#usages.delete(key); // and set again: the map's order is then that of last use
     this.#usages.set(key, usage);
     return usage;
@@ -91,7 +126,9 @@ export class UsageHub {
   #dropOldest(): void {
     for (const key of this.#usages.keys()) {
       if (this.#usages.size <= KEPT) return;
-      if (!this.#listeners.has(key) && !key.startsWith('model:')) this.#usages.delete(key);
+      if (this.#listeners.has(key) || key.startsWith('model:')) continue;
+      this.#usages.delete(key);
+      this.#histories.delete(key);
     }
   }
 

@@ -38,12 +38,16 @@ export function useLiveUsage(scope: UsageScope | null, rate = 4): LiveScope {
   useEffect(() => {
     if (!kind || !id) return;
     let current = true;
-    client.call('experts.usage', { scope: { kind, id } }).then(
-      (usage) => current && usage && hub.seed(`${kind}:${id}`, usage),
-      () => {}, // the counters of this window remain; a lost connection is told by the shell
-    );
+    const fetch = () =>
+      client.call('experts.usage', { scope: { kind, id } }).then(
+        (usage) => current && usage && hub.seed(`${kind}:${id}`, usage),
+        () => {}, // the counters of this window remain; a lost connection is told by the shell
+      );
+    // Frames that came while there was no connection are lost: the totals tell what they held.
+    const unsubscribe = client.onConnection((connected) => connected && void fetch());
     return () => {
       current = false;
+      unsubscribe();
     };
   }, [client, hub, kind, id]);
 

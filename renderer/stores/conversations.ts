@@ -49,12 +49,12 @@ export function createConversationStores(client: CoreClient, notices: StoreApi<N
       set((state) => ({ conversations: { ...state.conversations, [chat.id]: fromChat(chat, state.conversations[chat.id]) } }));
       for (const message of chat.messages) followStream(live, message);
     };
-    const sent = async (call: Promise<Sent>): Promise<boolean> => {
+    const sent = async (call: () => Promise<Sent>): Promise<boolean> => {
       // What an event has said about a message is at least as new as the answer.
       const heard = new Set<string>();
       const unsubscribe = client.on('chat.message', (message) => heard.add(message.id));
       try {
-        const { userMessage, assistantMessage } = await call;
+        const { userMessage, assistantMessage } = await call();
         for (const message of [userMessage, assistantMessage]) {
           if (!message || heard.has(message.id)) continue;
           upsertMessage(conversations, message);
@@ -100,10 +100,10 @@ export function createConversationStores(client: CoreClient, notices: StoreApi<N
       update: async (id, update) => {
         await client.call('chats.update', { id, ...update }).then(put, fail);
       },
-      send: (chatId, text) => sent(client.call('chat.send', { chatId, text })),
-      edit: (messageId, text) => sent(client.call('chat.edit', { messageId, text })),
-      regenerate: (messageId) => sent(client.call('chat.regenerate', { messageId })),
-      continueMessage: (messageId) => sent(client.call('chat.continue', { messageId })),
+      send: (chatId, text) => sent(() => client.call('chat.send', { chatId, text })),
+      edit: (messageId, text) => sent(() => client.call('chat.edit', { messageId, text })),
+      regenerate: (messageId) => sent(() => client.call('chat.regenerate', { messageId })),
+      continueMessage: (messageId) => sent(() => client.call('chat.continue', { messageId })),
       stop: async (messageId) => {
         await client.call('chat.stop', { messageId }).then((message) => upsertMessage(conversations, message), fail);
       },

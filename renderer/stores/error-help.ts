@@ -32,7 +32,6 @@ const loadModel: Help = (stores, error) => {
 const helpByCode: Partial<Record<ErrorCode, Help>> = {
   'engine.crash-loop': restart,
   'engine.unresponsive': restart,
-  'engine.died': () => ({ advice: 'The engine restarts by itself and loads its models again; then try again.' }),
   'engine.starting': () => ({ advice: 'Try again in a moment.' }),
   'engine.version': openSettings,
   'model.not-loaded': loadModel,

@@ -52,6 +52,13 @@ export function createModelsStore(client: CoreClient, notices: StoreApi<NoticesS
     };
   });
   client.on('models.changed', (card) => store.setState((state) => ({ models: upsert(state.models ?? [], card) })));
+  // A file that was opened with the app: known, then loaded.
+  client.on('app.openFile', ({ path }) => {
+    client
+      .call('models.add', { path })
+      .then((card) => store.getState().load(card.id))
+      .catch((error: unknown) => notices.getState().error(error));
+  });
   client.on('models.removed', ({ id }) => store.setState((state) => ({ models: (state.models ?? []).filter((card) => card.id !== id) })));
   client.on('downloads.changed', (download) => store.setState((state) => ({ downloads: upsert(state.downloads, download) })));
   client.on('downloads.removed', ({ id }) => store.setState((state) => ({ downloads: state.downloads.filter((one) => one.id !== id) })));

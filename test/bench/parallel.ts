@@ -24,8 +24,8 @@ async function compare(model: BenchModel, { threads, runs, log, command }: Bench
         for (const index of numbers) await start(run * CONVERSATIONS + index);
       });
     log(`${model.name}: warming up`);
-    await together(-2);
-    await inTurn(-2);
+    await together(runs);
+    await inTurn(runs);
     const [ours, baseline] = await alternate(runs, [together, inTurn]);
     for (const [index, speed] of ours.entries())
       log(`  ${model.name} ${index + 1}: ${speed.toFixed(1)} together, ${baseline[index]?.toFixed(1)} in turn, tokens/s`);
@@ -50,7 +50,8 @@ async function measure(session: ModelSession, model: BenchModel, perform: (start
       cachePrompt: false,
       cacheKey: String(seed),
     };
-    tokens += (await session.generations.start(request).done).tokens;
+    const outcome = await session.generations.start(request).done;
+    tokens += outcome.tokens;
   };
   const before = performance.now();
   await perform(start);

@@ -29,7 +29,7 @@ export function MessageStatsLine({ message, live }: { message: Message; live: Li
   if (!stats) return null;
   return (
     <div className={style.stats}>
-      <span title={`${format.exact(stats.tokensPerSecond)} tokens a second`}>{format.rate(stats.tokensPerSecond)}</span>
+      {stats.tokensPerSecond > 0 && <span title={`${format.exact(stats.tokensPerSecond)} tokens a second`}>{format.rate(stats.tokensPerSecond)}</span>}
       <span title={`${format.exact(stats.timeToFirstTokenMs)} ms from the request to the first token`}>
         first token {format.duration(stats.timeToFirstTokenMs)}
       </span>

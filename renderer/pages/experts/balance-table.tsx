@@ -43,17 +43,3 @@ export function BalanceTable({ rows, expertCount }: { rows: readonly LayerBalanc
     />
   );
 }
-
-export interface MeanBalance {
-  maximumOverMean: number | null;
-  entropyNormalised: number | null;
-}
-
-/** Over the layers that counted something. */
-export function meanBalance(rows: readonly LayerBalance[]): MeanBalance {
-  const mean = (pick: (row: LayerBalance) => number | null) => {
-    const values = rows.map(pick).filter((value) => value !== null);
-    return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
-  };
-  return { maximumOverMean: mean((row) => row.maximumOverMean), entropyNormalised: mean((row) => row.entropyNormalised) };
-}

@@ -1,24 +1,23 @@
-// Two conversations (or models of one shape) side by side, with the divergence of every layer.
+// Two conversations side by side: shares of every layer's load on one scale, and the divergence of every layer.
 import { Columns2 } from 'lucide-react';
 import { useCallback, useMemo, useState } from 'react';
-import { type Column, EmptyState, Section, Segmented, Table } from '../../components/index.ts';
-import type { ScaleKind } from '../../experts/colour-scale.ts';
+import { type Column, EmptyState, format, Section, Segmented, Table } from '../../components/index.ts';
+import { largestOf, type ScaleKind } from '../../experts/colour-scale.ts';
 import { type Cell, ExpertGrid, type GridSource } from '../../experts/expert-grid.tsx';
 import type { LiveUsage } from '../../experts/live-usage.ts';
-import { type LiveScope, useLiveUsage } from '../../experts/use-usage.ts';
-import { layerDivergences } from './divergence.ts';
+import { useLiveUsage } from '../../experts/use-usage.ts';
+import { navigate } from '../../shell/navigation.ts';
+import { layerDivergences, layerShares } from './divergence.ts';
 import style from './experts.module.css';
 import { describeCell } from './live-view.tsx';
 import { type ScopeChoice, ScopePicker, scopeValue, useScopes } from './scope-picker.tsx';
 
-export function CompareView() {
+/** Ids of the conversations; those missing are the newest ones. */
+export function CompareView({ left: leftId, right: rightId }: { left: string | null; right: string | null }) {
   const scopes = useScopes().filter(({ scope }) => scope.kind === 'chat');
-  const [values, setValues] = useState<[string?, string?]>([]);
-  const find = (side: 0 | 1) => scopes.find(({ scope }) => scopeValue(scope) === values[side]) ?? scopes[side];
-  const [left, right] = [find(0), find(1)];
-  const leftUsage = useLiveUsage(left?.scope ?? null);
-  const rightUsage = useLiveUsage(right?.scope ?? null);
-  const [scale, setScale] = useState<ScaleKind>('linear');
+  const byId = (id: string | null) => scopes.find(({ scope }) => scope.id === id);
+  const left = byId(leftId) ?? scopes.find((choice) => choice !== byId(rightId));
+  const right = byId(rightId) ?? scopes.find((choice) => choice !== left);
   if (!left || !right) {
     return (
       <EmptyState icon={Columns2} title="Two conversations are needed">
@@ -26,7 +25,15 @@ export function CompareView() {
       </EmptyState>
     );
   }
-  const pick = (side: 0 | 1) => (value: string) => setValues((before) => (side === 0 ? [value, before[1]] : [before[0], value]));
+  return <Comparison left={left} right={right} scopes={scopes} />;
+}
+
+function Comparison({ left, right, scopes }: { left: ScopeChoice; right: ScopeChoice; scopes: readonly ScopeChoice[] }) {
+  const [scale, setScale] = useState<ScaleKind>('linear');
+  const leftShares = useShares(left);
+  const rightShares = useShares(right);
+  const top = Math.max(leftShares ? largestOf(leftShares.values) : 0, rightShares ? largestOf(rightShares.values) : 0);
+  const show = (a: string, b: string) => navigate('experts', ['compare'], { left: a, right: b });
   return (
     <div className={style.view}>
       <div className={style.controls}>
@@ -39,13 +46,28 @@ export function CompareView() {
             { value: 'log', label: 'Log' },
           ]}
         />
+        <span className={style.waiting}>All tokens of each conversation, as shares of a layer’s load; both grids have one scale.</span>
       </div>
       <div className={style.sides}>
-        <Side name="First conversation" choice={left} scopes={scopes} live={leftUsage} scale={scale} onPick={pick(0)} />
-        <Side name="Second conversation" choice={right} scopes={scopes} live={rightUsage} scale={scale} onPick={pick(1)} />
+        <Side name="First conversation" choice={left} {...{ scopes, scale, top }} shares={leftShares} onPick={(id) => show(id, right.scope.id)} />
+        <Side name="Second conversation" choice={right} {...{ scopes, scale, top }} shares={rightShares} onPick={(id) => show(left.scope.id, id)} />
       </div>
-      <Divergence left={leftUsage} right={rightUsage} moeLayers={left.moeLayers} />
+      <Divergence left={leftShares} right={rightShares} moeLayers={left.moeLayers} />
     </div>
+  );
+}
+
+interface Shares extends GridSource {
+  usage: LiveUsage;
+}
+
+/** Shares of each layer's load, of all that the scope has counted. */
+function useShares({ scope }: ScopeChoice): Shares | null {
+  const { usage, version } = useLiveUsage(scope);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `version` says that the counters, which change in place, have changed
+  return useMemo(
+    () => usage && { usage, layerCount: usage.layerCount, expertCount: usage.expertCount, values: layerShares(usage.totals, usage.expertCount), quiet: true },
+    [usage, version],
   );
 }
 
@@ -53,30 +75,39 @@ interface SideProps {
   name: string;
   choice: ScopeChoice;
   scopes: readonly ScopeChoice[];
-  live: LiveScope;
+  shares: Shares | null;
   scale: ScaleKind;
-  onPick: (value: string) => void;
+  top: number;
+  onPick: (id: string) => void;
 }
 
-function Side({ name, choice, scopes, live, scale, onPick }: SideProps) {
-  const { usage, subscribe } = live;
-  const source = useMemo(() => usage && totalsOf(usage), [usage]);
-  const cellText = useCallback((cell: Cell) => (source ? describeCell(source, choice.moeLayers, cell) : ''), [source, choice.moeLayers]);
+function Side({ name, choice, scopes, shares, scale, top, onPick }: SideProps) {
+  const cellText = useCallback(
+    (cell: Cell) => {
+      if (!shares) return '';
+      const { expertCount, usage } = shares;
+      return describeCell({ expertCount, values: usage.totals, totals: usage.totals }, choice.moeLayers, cell);
+    },
+    [shares, choice.moeLayers],
+  );
   return (
     <div>
-      <ScopePicker label={name} scopes={scopes} value={scopeValue(choice.scope)} onChange={onPick} />
-      {source ? (
-        <ExpertGrid label={`${name}: ${choice.title}`} source={source} scale={scale} cellText={cellText} subscribe={subscribe} />
+      <ScopePicker label={name} scopes={scopes} value={scopeValue(choice.scope)} onChange={(value) => onPick(value.replace(/^chat:/, ''))} />
+      {shares ? (
+        <ExpertGrid
+          label={`${name}: ${choice.title}`}
+          source={shares}
+          scale={scale}
+          layers={choice.moeLayers}
+          cellText={cellText}
+          top={top}
+          valueText={format.percent}
+        />
       ) : (
         <p className={style.waiting}>Nothing was counted for this conversation yet.</p>
       )}
     </div>
   );
-}
-
-/** Comparisons are about all that was counted, without fading. */
-function totalsOf(usage: LiveUsage): GridSource {
-  return { layerCount: usage.layerCount, expertCount: usage.expertCount, values: usage.totals, quiet: true };
 }
 
 interface DivergenceRow {
@@ -85,26 +116,35 @@ interface DivergenceRow {
 }
 
 const columns: Column<DivergenceRow>[] = [
-  { id: 'layer', header: 'Layer', cell: (row) => row.layer, sort: (row) => row.layer, align: 'right' },
+  { id: 'layer', header: 'Layer', cell: (row) => row.layer, sort: (row) => row.layer, align: 'right', width: '80px' },
   {
     id: 'bits',
     header: 'Jensen-Shannon divergence, bits',
-    cell: (row) => (row.bits === null ? '–' : <span title={String(row.bits)}>{row.bits.toFixed(3)}</span>),
+    cell: (row) => (row.bits === null ? '–' : <DivergenceBar bits={row.bits} />),
     sort: (row) => row.bits ?? -1,
-    align: 'right',
   },
 ];
 
-function Divergence({ left, right, moeLayers }: { left: LiveScope; right: LiveScope; moeLayers: readonly number[] }) {
-  const [a, b] = [left.usage, right.usage];
-  if (!a || !b) return null;
-  if (a.layerCount !== b.layerCount || a.expertCount !== b.expertCount) {
+function DivergenceBar({ bits }: { bits: number }) {
+  return (
+    <span className={style.divergence} title={String(bits)}>
+      {bits.toFixed(3)}
+      <span aria-hidden className={style.track}>
+        <span style={{ width: format.percent(bits) }} />
+      </span>
+    </span>
+  );
+}
+
+function Divergence({ left, right, moeLayers }: { left: Shares | null; right: Shares | null; moeLayers: readonly number[] }) {
+  if (!left || !right) return null;
+  if (left.layerCount !== right.layerCount || left.expertCount !== right.expertCount) {
     return <p className={style.waiting}>These conversations used models of different shape, so their layers cannot be compared one by one.</p>;
   }
-  const rows = layerDivergences(a.totals, b.totals, a.expertCount).map((bits, row) => ({ layer: moeLayers[row] ?? row, bits }));
+  const rows = layerDivergences(left.usage.totals, right.usage.totals, left.expertCount).map((bits, row) => ({ layer: moeLayers[row] ?? row, bits }));
   return (
     <Section title="How far apart" hint="0: both use a layer’s experts in the same shares. 1: they share none.">
-      <Table caption="Divergence of every layer" columns={columns} rows={rows} rowKey={(row) => String(row.layer)} />
+      <Table className={style.narrow} caption="Divergence of every layer" columns={columns} rows={rows} rowKey={(row) => String(row.layer)} />
     </Section>
   );
 }

@@ -26,3 +26,14 @@ export function layerDivergences(left: ArrayLike<number>, right: ArrayLike<numbe
   const row = (values: ArrayLike<number>, layer: number) => Array.from({ length: expertCount }, (_, expert) => values[layer * expertCount + expert] ?? 0);
   return Array.from({ length: left.length / expertCount }, (_, layer) => jensenShannon(row(left, layer), row(right, layer)));
 }
+
+/** Each count over the sum of its layer (layer-major); 0 for layers that counted nothing. */
+export function layerShares(counts: ArrayLike<number>, expertCount: number): Float64Array {
+  const shares = Float64Array.from(counts);
+  for (let start = 0; start < shares.length; start += expertCount) {
+    const row = shares.subarray(start, start + expertCount);
+    const total = sum(row);
+    if (total > 0) for (let expert = 0; expert < row.length; expert++) row[expert] = (row[expert] ?? 0) / total;
+  }
+  return shares;
+}

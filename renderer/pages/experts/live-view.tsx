@@ -6,10 +6,10 @@ import { Button, EmptyState, format, IconButton, Section, Segmented, Select } fr
 import type { ScaleKind } from '../../experts/colour-scale.ts';
 import { type Cell, ExpertGrid } from '../../experts/expert-grid.tsx';
 import type { LiveUsage } from '../../experts/live-usage.ts';
-import { useLiveUsage } from '../../experts/use-usage.ts';
+import { usageKey, useLiveUsage } from '../../experts/use-usage.ts';
 import { navigate } from '../../shell/navigation.ts';
 import { useCommands, useStores } from '../../stores/index.tsx';
-import { BalanceTable, meanBalance } from './balance-table.tsx';
+import { BalanceTable } from './balance-table.tsx';
 import style from './experts.module.css';
 import { gridImage, saveBlob, usageCsv } from './export.ts';
 import { HistoryChart } from './history-chart.tsx';
@@ -19,9 +19,10 @@ import { UsageTable } from './usage-table.tsx';
 const halfLives = [1, 8, 60, Number.POSITIVE_INFINITY];
 const halfLifeLabel = (seconds: number) => (seconds === Number.POSITIVE_INFINITY ? 'whole session' : `${seconds} s`);
 
-export function LiveView() {
+/** `wanted`: the scope of the address, `chat:ID` or `model:ID`. */
+export function LiveView({ wanted }: { wanted: string | null }) {
   const scopes = useScopes();
-  const [wanted, setWanted] = useState<string>();
+  const pick = (value: string) => navigate('experts', ['live'], { of: value });
   const choice = scopes.find((candidate) => scopeValue(candidate.scope) === wanted) ?? scopes[0];
   if (!choice) {
     return (
@@ -42,7 +43,7 @@ export function LiveView() {
     <LiveScope
       key={scopeValue(choice.scope)}
       choice={choice}
-      picker={<ScopePicker label="Counters of" scopes={scopes} value={scopeValue(choice.scope)} onChange={setWanted} />}
+      picker={<ScopePicker label="Counters of" scopes={scopes} value={scopeValue(choice.scope)} onChange={pick} />}
     />
   );
 }
@@ -111,7 +112,24 @@ function LiveScope({ choice, picker }: { choice: ScopeChoice; picker: React.Reac
       </div>
       {!usage && <p className={style.waiting}>Nothing was counted yet. Send a message, and its tokens appear here as they are made.</p>}
       {usage && !asTable && (
-        <ExpertGrid label={title} source={usage} scale={scale} cellText={cellText} subscribe={subscribe} pinned={pinned} onPin={setPinned} />
+        <ExpertGrid
+          label={title}
+          source={usage}
+          scale={scale}
+          layers={choice.moeLayers}
+          cellText={cellText}
+          subscribe={subscribe}
+          pinned={pinned}
+          onPin={setPinned}
+        />
+      )}
+      {usage?.faded && halfLife !== Number.POSITIVE_INFINITY && (
+        <p className={style.waiting}>
+          {format.exact(usage.tokens)} tokens were counted, and all have faded.{' '}
+          <Button size="small" onClick={() => changeHalfLife(String(Number.POSITIVE_INFINITY))}>
+            Show the whole session
+          </Button>
+        </p>
       )}
       {usage && asTable && <UsageTable caption={title} usage={usage} moeLayers={choice.moeLayers} version={version} />}
       {usage && <Figures usage={usage} choice={choice} version={version} />}
@@ -131,8 +149,8 @@ function Figures({ usage, choice, version }: { usage: LiveUsage; choice: ScopeCh
       <Section title="Balance" hint="Of the counters above. 1.00 max/mean is perfect balance; dead experts had no token at all.">
         <BalanceTable rows={rows} expertCount={usage.expertCount} />
       </Section>
-      <Section title="History" hint="Sampled twice a second while this view is open. Drag to zoom, double-click to reset.">
-        <HistoryChart tokens={usage.tokens} balance={meanBalance(rows)} />
+      <Section title="History" hint="Means over the layers, of the last half hour. Drag to zoom, double-click to reset.">
+        <HistoryChart usageKey={usageKey(choice.scope)} />
       </Section>
     </>
   );

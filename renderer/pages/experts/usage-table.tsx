@@ -20,7 +20,7 @@ const columns: Column<ExpertRow>[] = [
     sort: (row) => row.value,
     align: 'right',
   },
-  { id: 'share', header: 'Share of the layer', cell: (row) => format.percent(row.share), sort: (row) => row.share, align: 'right' },
+  { id: 'share', header: 'Share of the layer', cell: (row) => `${(row.share * 100).toFixed(1)}%`, sort: (row) => row.share, align: 'right' },
   { id: 'total', header: 'Tokens in all', cell: (row) => format.exact(row.total), sort: (row) => row.total, align: 'right' },
 ];
 
@@ -34,7 +34,10 @@ export function UsageTable({ caption, usage, moeLayers }: { caption: string; usa
   const layers = Array.from({ length: usage.layerCount }, (_, index) => ({ value: String(index), label: `layer ${moeLayers[index] ?? index}` }));
   return (
     <div className={style.table}>
-      <Select aria-label="Layer of the table" value={layer} onChange={setLayer} options={layers} />
+      <div className={style.controls}>
+        <Select aria-label="Layer of the table" value={layer} onChange={setLayer} options={layers} />
+        <span className={style.waiting}>{format.exact(usage.tokens)} tokens counted in all</span>
+      </div>
       <Table caption={`${caption}, layer ${moeLayers[Number(layer)] ?? layer}`} columns={columns} rows={rows} rowKey={(one) => String(one.expert)} />
     </div>
   );

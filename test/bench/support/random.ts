@@ -5,7 +5,8 @@ export class Random {
   #state: number;
 
   constructor(seed: number) {
-    this.#state = seed | 1;
+    // scrambled, so that neighbouring seeds do not begin alike; never 0, which xorshift would keep
+    this.#state = Math.imul(seed + 1, 0x9e3779b1) | 1;
   }
 
   /** 32 random bits, unsigned */

@@ -197,6 +197,28 @@ describe('experts.tokens', () => {
     ]);
   });
 
+  it('knows the prompt by its length when tokens are told of before the routes of the prompt', async () => {
+    for (const evaluatedPrompt of [null, 3]) {
+      const messageId = evaluatedPrompt === null ? 'm1' : 'm2';
+      const recorder = begin({ routes: true, messageId });
+      const [a, b] = pieces('a', 'b') as [TokenPiece, TokenPiece]; // two texts, two pieces
+      recorder.onTokens([a]);
+      recorder.onRoutes(routesFrame(0, [100, 101, 102]));
+      recorder.onTokens([b]);
+      recorder.onRoutes(routesFrame(3, [a.id]));
+      recorder.onRouting(routingFrame(4, [[0, 4, 1]]));
+      await recorder.finish(evaluatedPrompt);
+      const { tokens } = await experts.handlers['experts.tokens']({ messageId, offset: 0, limit: 100 });
+      expect(tokens.map(({ prompt, text }) => [prompt, text])).toEqual([
+        [true, '<100>'],
+        [true, '<101>'],
+        // not known to be the prompt's until the engine says so
+        [true, evaluatedPrompt === null ? '' : '<102>'],
+        [false, 'a'],
+      ]);
+    }
+  });
+
   it('keeps both generations of a message that was continued', async () => {
     await generate(begin({ routes: true }), pieces('a'));
     await generate(begin({ routes: true }), pieces('b'), { firstPosition: 4 });

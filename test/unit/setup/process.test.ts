@@ -1,4 +1,6 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { findProgram, run } from '../../../main/setup/process.mjs';
 
@@ -11,10 +13,7 @@ describe('run', () => {
   it('has a closed stdin', async () => expect((await node('process.stdin.on("end", () => process.exit(5)).resume()')).code).toBe(5));
 
   it.skipIf(process.platform === 'win32')('kills it and its children at the limit', async () => {
-    // The child prints the id of a grandchild into the environment's file and both wait for ever.
-    const { mkdtempSync, readFileSync, rmSync } = await import('node:fs');
-    const { tmpdir } = await import('node:os');
-    const { join } = await import('node:path');
+    // The child writes the id of a grandchild into FILE and both wait for ever.
     const folder = mkdtempSync(join(tmpdir(), 'moebius-run-'));
     const file = join(folder, 'grandchild');
     const script = `const { spawn } = require('node:child_process'); const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']);

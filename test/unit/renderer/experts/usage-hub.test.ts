@@ -1,23 +1,26 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { CoreClient, ExpertFrame } from '../../../../main/contract/index.ts';
 import { UsageHub } from '../../../../renderer/experts/usage-hub.ts';
+import { modelCard } from '../../../support/models.ts';
 
 function setUp(halfLife = Number.POSITIVE_INFINITY) {
-  let send: (frame: ExpertFrame) => void = () => {};
+  const listeners = new Map<string, (payload: unknown) => void>();
   const client = {
-    on: (_event: string, listener: (frame: ExpertFrame) => void) => {
-      send = listener;
-      return () => {};
+    on: (event: string, listener: (payload: unknown) => void) => {
+      listeners.set(event, listener);
+      return () => listeners.delete(event);
     },
   } as unknown as CoreClient; // the hub only listens
-  const hub = new UsageHub(client, halfLife, () => 0);
+  const clock = { seconds: 0, now: () => clock.seconds, time: () => 1_700_000_000 + clock.seconds };
+  const hub = new UsageHub(client, halfLife, clock);
   const frame = (change: Partial<ExpertFrame>): ExpertFrame => {
     const data = new DataView(new ArrayBuffer(12));
     data.setUint32(0, 1, true);
     data.setUint32(4, 2, true);
     return { modelId: 'm', chatId: null, messageId: null, layerCount: 1, expertCount: 4, tokens: 1, data: new Uint8Array(data.buffer), ...change };
   };
-  return { hub, send: (change: Partial<ExpertFrame> = {}) => send(frame(change)) };
+  const emit = (event: string, payload: unknown) => listeners.get(event)?.(payload);
+  return { hub, clock, emit, send: (change: Partial<ExpertFrame> = {}) => emit('experts.frame', frame(change)) };
 }
 
 describe('UsageHub', () => {
@@ -60,5 +63,31 @@ describe('UsageHub', () => {
     expect(hub.get('chat:0')).not.toBeNull();
     expect(hub.get('chat:1')).toBeNull();
     expect(hub.get('chat:199')).not.toBeNull();
+  });
+
+  it('counts a model anew after it was unloaded, and forgets a deleted conversation', () => {
+    const { hub, send, emit } = setUp();
+    const listener = vi.fn();
+    hub.subscribe('model:m', listener);
+    send({ chatId: 'a' });
+    emit('models.changed', modelCard('other'));
+    expect(hub.get('model:m')?.tokens).toBe(1);
+    emit('models.changed', modelCard('m', { state: { state: 'loading', fraction: 0, stage: 'reading' } }));
+    emit('models.changed', modelCard('m'));
+    emit('chats.removed', { id: 'a' });
+    expect([hub.get('model:m'), hub.get('chat:a'), hub.history('model:m')]).toEqual([null, null, null]);
+    expect(listener).toHaveBeenCalledTimes(2);
+  });
+
+  it('keeps the history of models and conversations as frames come, and while somebody samples', () => {
+    const { hub, clock, send } = setUp(8);
+    for (clock.seconds = 0; clock.seconds < 2; clock.seconds += 0.25) send({ chatId: 'a', messageId: 'x' });
+    hub.sample('model:m');
+    const [time, maximumOverMean, , speed] = hub.history('model:m')?.series ?? [];
+    expect(time?.map((second) => second - 1_700_000_000)).toEqual([0, 0.5, 1, 1.5, 2]);
+    expect(maximumOverMean).toEqual([4, 4, 4, 4, 4]);
+    expect(speed).toEqual([null, 4, 4, 4, 2]);
+    expect(hub.history('chat:a')?.series[0]).toHaveLength(4);
+    expect(hub.history('message:x')).toBeNull();
   });
 });
