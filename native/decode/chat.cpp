@@ -129,6 +129,15 @@ json reply_parser::parse(const std::string & reply, bool whole) const {
 
 chat_templates::chat_templates(const llama_model * model) : model(model) {}
 
+void chat_templates::prepare() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    try {
+        templates = common_chat_templates_init(model, "");
+    } catch (const std::exception &) {
+        templates.reset();
+    }
+}
+
 common_chat_params chat_templates::render(const chat_request & request) {
     const std::lock_guard<std::mutex> lock(mutex);
     try {

@@ -44,6 +44,9 @@ class chat_templates {
   public:
     explicit chat_templates(const llama_model * model);
 
+    // Parses the template ahead of the first use, which is then quicker; keeps failures for that use.
+    void prepare();
+
     // Throws user_error (template.failed). Thread-safe.
     common_chat_params render(const chat_request & request);
 

@@ -138,7 +138,8 @@ void complete_sampling(generate_request & request, const common_chat_params * re
         }
     }
     if (request.chat && request.chat->uses_tools() && !request.grammar.empty()) {
-        throw user_error("request.invalid", "Parameter 'sampling.grammar' cannot be used together with tools.", { { "parameter", "sampling.grammar" } });
+        throw user_error("request.invalid", "Parameter 'sampling.grammar' cannot be used together with tools.",
+                         { { "parameter", "sampling.grammar" } });
     }
     if (rendered) {
         follow_template(request, *rendered, vocab);

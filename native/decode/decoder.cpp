@@ -34,7 +34,9 @@ void check_tokens(const std::vector<llama_token> & tokens, const llama_vocab * v
 
 decoder::decoder(llama_model * model, const load_options & options, const json & inspection, output & out)
     : out(out), ctx(model, options, router_shape_from(inspection)), templates(model), end_tokens(end_tokens_of(ctx.vocab())),
-      schedule(ctx, options.sequences, *this), desk(std::make_unique<clerk>()), thread([this] { decode_loop(); }) {}
+      schedule(ctx, options.sequences, *this), desk(std::make_unique<clerk>()), thread([this] { decode_loop(); }) {
+    desk->give([this] { templates.prepare(); });
+}
 
 decoder::~decoder() {
     {
@@ -58,8 +60,8 @@ generation::common decoder::open(const json & request_id, uint32_t number) {
     const std::lock_guard<std::mutex> lock(open_mutex);
     for (const auto & [id, request] : open_requests) {
         if (request.generation == number) {
-            throw user_error("generation.duplicate", "A request with generation " + std::to_string(number) + " is still running; choose another number.",
-                             { { "generation", number } });
+            throw user_error("generation.duplicate",
+                             "A request with generation " + std::to_string(number) + " is still running; choose another number.", { { "generation", number } });
         }
     }
     const auto cancelled = std::make_shared<std::atomic<bool>>(false);

@@ -219,7 +219,8 @@ void scheduler::next_token(runner & g, uint32_t index) {
         return;
     }
     if (token == LLAMA_TOKEN_NULL) {
-        fail(g, user_error("decode.failed", "The model gave no usable logits (not a number, or all minus infinity). The file or a device may be broken."));
+        fail(g, user_error("decode.failed",
+                           "The model gave no usable logits (not a number, or all minus infinity). The file or a device may be broken."));
         return;
     }
     const bool full = g->slot->tokens.size() >= context.context_length();

@@ -162,8 +162,8 @@ void router_observer::state::gather(size_t index, uint32_t token_count, const st
     const size_t used          = size_t(r.ids->ne[0]);
     const bool   ids_here      = ggml_backend_buffer_is_host(r.ids->buffer);
     const bool   weights_here  = ggml_backend_buffer_is_host(r.weights->buffer);
-    const char * ids           = ids_here ? static_cast<const char *>(r.ids->data) : reinterpret_cast<const char *>(staging[index].ids.data());
-    const char * weights       = weights_here ? static_cast<const char *>(r.weights->data) : reinterpret_cast<const char *>(staging[index].weights.data());
+    const void * ids           = ids_here ? r.ids->data : staging[index].ids.data();
+    const void * weights       = weights_here ? r.weights->data : staging[index].weights.data();
     const size_t ids_step      = ids_here ? r.ids->nb[1] : used * sizeof(int32_t);
     const size_t weights_step  = weights_here ? r.weights->nb[2] : used * sizeof(float);
     const size_t weight_stride = weights_here ? r.weights->nb[1] : sizeof(float);
@@ -172,8 +172,8 @@ void router_observer::state::gather(size_t index, uint32_t token_count, const st
         const size_t token       = all ? t : outputs[t];
         uint16_t *   to_experts  = routes.experts.data() + token * token_stride + index * routes.used_max;
         float *      to_weights  = routes.weights.data() + token * token_stride + index * routes.used_max;
-        const auto * from        = reinterpret_cast<const int32_t *>(ids + t * ids_step);
-        const char * from_weight = weights + t * weights_step;
+        const auto * from        = reinterpret_cast<const int32_t *>(static_cast<const char *>(ids) + t * ids_step);
+        const char * from_weight = static_cast<const char *>(weights) + t * weights_step;
         for (size_t k = 0; k < used; ++k) {
             if (uint32_t(from[k]) < shape.expert_count) {
                 to_experts[k] = uint16_t(from[k]);

@@ -42,7 +42,8 @@ For each function call, return a json object with function name and arguments wi
 
 // A copy of the tiny model whose template knows tools.
 std::string write_model_with_tools() {
-    const std::string path = (std::filesystem::temp_directory_path() / ("moebius-tools-" + std::to_string(std::random_device()()) + ".gguf")).string();
+    const std::string name    = "moebius-tools-" + std::to_string(std::random_device()()) + ".gguf";
+    const std::string path    = (std::filesystem::temp_directory_path() / name).string();
     ggml_context *    tensors = nullptr;
     gguf_context *    source  = gguf_init_from_file(MOEBIUS_TINY_MODEL, { false, &tensors });
     gguf_context *    copy    = gguf_init_empty();

@@ -27,8 +27,8 @@ void check_settings(tiny_engine & tiny) {
     CHECK(tiny.ask(request({ { "topK", 1 } })).ids() == plain);
     CHECK(tiny.ask(request({ { "temperature", 0 }, { "repeatPenalty", 1.8 } })).ids() != plain);
     CHECK(tiny.ask(request({ { "temperature", 0 }, { "repeatPenalty", 1.8 }, { "repeatLastN", 0 } })).ids() == plain);
-    for (const json & settings : { json{ { "mirostat", 1 } }, json{ { "mirostat", 2 } }, json{ { "typicalP", 0.5 } }, json{ { "minP", 0.3 } },
-                                   json{ { "dryMultiplier", 0.8 }, { "dryPenaltyLastN", -1 }, { "repeatLastN", -1 }, { "presencePenalty", 1 } } }) {
+    for (const json & settings : { json{ { "mirostat", 1 } }, json{ { "mirostat", 2 } }, json{ { "typicalP", 0.5 } },
+                                   json{ { "minP", 0.3 } }, json{ { "dryMultiplier", 0.8 }, { "dryPenaltyLastN", -1 }, { "repeatLastN", -1 }, { "presencePenalty", 1 } } }) {
         CHECK_EQUAL(tiny.ask(request(settings)).tokens.size(), 24u);
     }
     const json       bias  = { { { "token", plain[0] }, { "bias", -1e9 } } };

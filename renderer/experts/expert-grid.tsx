@@ -1,5 +1,5 @@
 // The layer x expert grid, the same everywhere: one pixel a cell on a canvas, scaled up without smoothing.
-import { type KeyboardEvent, type PointerEvent, useCallback, useState } from 'react';
+import { type KeyboardEvent, type PointerEvent, type ReactNode, useState } from 'react';
 import { cssGradient, LOG_DECADES, type ScaleKind } from './colour-scale.ts';
 import style from './expert-grid.module.css';
 import { ExpertAxis, LayerAxis } from './grid-axes.tsx';
@@ -35,39 +35,17 @@ export interface ExpertGridProps {
 const threeDigits = (value: number) => (value >= 100 ? Math.round(value).toString() : value.toPrecision(3).replace(/\.?0+$/, ''));
 
 export function ExpertGrid(props: ExpertGridProps) {
-  const { label, source, scale, layers, cellText, subscribe, top, valueText = threeDigits, pinned = null, onPin } = props;
+  const { source, scale, layers, cellText, subscribe, top, valueText = threeDigits, pinned = null } = props;
   const [cursor, setCursor] = useState<Cell | null>(null);
   const { canvas, largest } = useGridPainting(source, scale, subscribe, top);
   const shown = cursor ?? pinned;
-  const pin = useCallback((cell: Cell) => onPin?.(sameCell(cell, pinned) ? null : cell), [onPin, pinned]);
-  const onKeyDown = (event: KeyboardEvent) => {
-    const next = moved(event.key, shown, source);
-    if (next) setCursor(next);
-    else if (shown && (event.key === 'Enter' || event.key === ' ')) pin(shown);
-    else return;
-    event.preventDefault();
-  };
   return (
     <figure className={style.figure}>
       <div className={style.plot} style={{ '--layers': source.layerCount } as React.CSSProperties /* a custom property, which CSSProperties does not list */}>
         <LayerAxis count={source.layerCount} layers={layers} />
-        <div
-          role="application"
-          aria-roledescription="expert grid"
-          aria-label={`${label}. Arrow keys move${onPin ? ', Enter pins a cell' : ''}.`}
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard's way to the cells
-          tabIndex={0}
-          className={style.stage}
-          onKeyDown={onKeyDown}
-          onPointerMove={(event) => setCursor(cellUnder(event, source))}
-          onPointerLeave={() => setCursor(null)}
-          onBlur={() => setCursor(null)}
-          onClick={() => cursor && pin(cursor)}
-        >
+        <Stage {...props} cursor={cursor} onCursor={setCursor}>
           <canvas ref={canvas} className={style.canvas} width={source.expertCount} height={source.layerCount} />
-          {pinned && <Outline cell={pinned} source={source} className={style.pinned} />}
-          {cursor && <Outline cell={cursor} source={source} className={style.cursor} />}
-        </div>
+        </Stage>
         <ExpertAxis count={source.expertCount} />
       </div>
       <figcaption className={style.caption}>
@@ -75,6 +53,44 @@ export function ExpertGrid(props: ExpertGridProps) {
         <Legend largest={largest} scale={scale} valueText={valueText} />
       </figcaption>
     </figure>
+  );
+}
+
+interface StageProps extends ExpertGridProps {
+  cursor: Cell | null;
+  onCursor: (cell: Cell | null) => void;
+  children: ReactNode;
+}
+
+/** Pointer and keyboard over the cells. */
+function Stage({ label, source, pinned = null, onPin, cursor, onCursor, children }: StageProps) {
+  const pin = (cell: Cell) => onPin?.(sameCell(cell, pinned) ? null : cell);
+  const onKeyDown = (event: KeyboardEvent) => {
+    const shown = cursor ?? pinned;
+    const next = moved(event.key, shown, source);
+    if (next) onCursor(next);
+    else if (shown && (event.key === 'Enter' || event.key === ' ')) pin(shown);
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <div
+      role="application"
+      aria-roledescription="expert grid"
+      aria-label={`${label}. Arrow keys move${onPin ? ', Enter pins a cell' : ''}.`}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard's way to the cells
+      tabIndex={0}
+      className={style.stage}
+      onKeyDown={onKeyDown}
+      onPointerMove={(event) => onCursor(cellUnder(event, source))}
+      onPointerLeave={() => onCursor(null)}
+      onBlur={() => onCursor(null)}
+      onClick={() => cursor && pin(cursor)}
+    >
+      {children}
+      {pinned && <Outline cell={pinned} source={source} className={style.pinned} />}
+      {cursor && <Outline cell={cursor} source={source} className={style.cursor} />}
+    </div>
   );
 }
 

@@ -18,16 +18,22 @@ export function useCurrentModel(): ModelCard | undefined {
   return useModels((state) => chooseModel(state.models ?? [], chatId ? ofChat : ofDraft));
 }
 
-/** Makes a model the one that answers here, and loads it if it isn't. */
+/** Makes a model the one that answers here, and loads it if it isn't; if that fails, the one of before answers again. */
 export function useChooseModel(): (card: ModelCard) => void {
   const stores = useStores();
   const chatId = useShownChatId();
+  const before = useCurrentModel()?.id;
   return useCallback(
-    (card) => {
-      if (chatId) void stores.conversations.getState().update(chatId, { modelId: card.id });
-      stores.draft.getState().change({ modelId: card.id });
-      if (!isLoaded(card) && card.state.state !== 'loading') void stores.models.getState().load(card.id);
+    async (card) => {
+      const assign = (modelId: string) => {
+        if (chatId) void stores.conversations.getState().update(chatId, { modelId });
+        stores.draft.getState().change({ modelId });
+      };
+      assign(card.id);
+      if (isLoaded(card) || card.state.state === 'loading') return;
+      const loaded = await stores.models.getState().load(card.id);
+      if (!loaded && before) assign(before);
     },
-    [stores, chatId],
+    [stores, chatId, before],
   );
 }

@@ -1,12 +1,12 @@
 // The live grid with its controls, figures, history and exports.
 import { Download, Grid3x3, Image, Table2 } from 'lucide-react';
-import { useCallback, useMemo, useState } from 'react';
+import { type ReactNode, useCallback, useMemo, useState } from 'react';
 import { usageBalance } from '../../../main/contract/experts-balance.ts';
 import { Button, EmptyState, format, IconButton, Section, Segmented, Select } from '../../components/index.ts';
 import type { ScaleKind } from '../../experts/colour-scale.ts';
 import { type Cell, ExpertGrid } from '../../experts/expert-grid.tsx';
 import type { LiveUsage } from '../../experts/live-usage.ts';
-import { usageKey, useLiveUsage } from '../../experts/use-usage.ts';
+import { type LiveScope as LiveScopeState, usageKey, useLiveUsage } from '../../experts/use-usage.ts';
 import { navigate } from '../../shell/navigation.ts';
 import { useCommands, useStores } from '../../stores/index.tsx';
 import { BalanceTable } from './balance-table.tsx';
@@ -17,7 +17,8 @@ import { type ScopeChoice, ScopePicker, scopeValue, useScopes } from './scope-pi
 import { UsageTable } from './usage-table.tsx';
 
 const halfLives = [1, 8, 60, Number.POSITIVE_INFINITY];
-const halfLifeLabel = (seconds: number) => (seconds === Number.POSITIVE_INFINITY ? 'whole session' : `${seconds} s`);
+const halfLifeLabel = (seconds: number) => (seconds === Number.POSITIVE_INFINITY ? 'whole session' : `fades by half in ${seconds} s`);
+const titleOf = (choice: ScopeChoice) => `Experts of ${choice.title}`;
 
 /** `wanted`: the scope of the address, `chat:ID` or `model:ID`. */
 export function LiveView({ wanted }: { wanted: string | null }) {
@@ -63,77 +64,90 @@ export function describeCell(
   return `layer ${moeLayers[layer] ?? layer} · expert ${expert} · ${share} of the layer${count}`;
 }
 
-function LiveScope({ choice, picker }: { choice: ScopeChoice; picker: React.ReactNode }) {
+interface View {
+  scale: ScaleKind;
+  /** seconds */
+  halfLife: number;
+  asTable: boolean;
+}
+
+function LiveScope({ choice, picker }: { choice: ScopeChoice; picker: ReactNode }) {
   const { usage: hub } = useStores();
   const { usage, subscribe, version } = useLiveUsage(choice.scope);
-  const [scale, setScale] = useState<ScaleKind>('linear');
-  const [halfLife, setHalfLife] = useState(hub.halfLife);
-  const [asTable, setAsTable] = useState(false);
-  const [pinned, setPinned] = useState<Cell | null>(null);
-  const changeHalfLife = (text: string) => {
-    hub.setHalfLife(Number(text));
-    setHalfLife(Number(text));
+  const [view, setView] = useState<View>({ scale: 'linear', halfLife: hub.halfLife, asTable: false });
+  const change = (changed: Partial<View>) => {
+    if (changed.halfLife !== undefined) hub.setHalfLife(changed.halfLife);
+    setView((before) => ({ ...before, ...changed }));
   };
-  const cellText = useCallback((cell: Cell) => (usage ? describeCell(usage, choice.moeLayers, cell) : ''), [usage, choice.moeLayers]);
   useExportCommands(usage, choice);
-  const title = `Experts of ${choice.title}`;
   return (
     <div className={style.view}>
       <div className={style.controls}>
         {picker}
-        <Select
-          aria-label="Half-life of the counters"
-          value={String(halfLife)}
-          onChange={changeHalfLife}
-          options={halfLives.map((seconds) => ({ value: String(seconds), label: `fades by half in: ${halfLifeLabel(seconds)}` }))}
-        />
-        <Segmented
-          label="Scale"
-          value={scale}
-          onChange={setScale}
-          options={[
-            { value: 'linear', label: 'Linear' },
-            { value: 'log', label: 'Log' },
-          ]}
-        />
-        <IconButton
-          label={asTable ? 'Show as a grid' : 'Show as a table'}
-          icon={asTable ? Grid3x3 : Table2}
-          pressed={asTable}
-          onClick={() => setAsTable(!asTable)}
-        />
+        <ViewControls view={view} onChange={change} />
         <span className={style.spring} />
         <Button icon={Download} disabled={!usage} onClick={() => usage && exportCsv(usage, choice)}>
           CSV
         </Button>
-        <Button icon={Image} disabled={!usage} onClick={() => usage && void exportPng(usage, choice, scale)}>
+        <Button icon={Image} disabled={!usage} onClick={() => usage && void exportPng(usage, choice, view.scale)}>
           PNG
         </Button>
       </div>
       {!usage && <p className={style.waiting}>Nothing was counted yet. Send a message, and its tokens appear here as they are made.</p>}
-      {usage && !asTable && (
-        <ExpertGrid
-          label={title}
-          source={usage}
-          scale={scale}
-          layers={choice.moeLayers}
-          cellText={cellText}
-          subscribe={subscribe}
-          pinned={pinned}
-          onPin={setPinned}
-        />
-      )}
-      {usage?.faded && halfLife !== Number.POSITIVE_INFINITY && (
+      {usage && !view.asTable && <Grid usage={usage} choice={choice} scale={view.scale} subscribe={subscribe} />}
+      {usage && view.asTable && <UsageTable caption={titleOf(choice)} usage={usage} moeLayers={choice.moeLayers} version={version} />}
+      {usage?.faded && (
         <p className={style.waiting}>
           {format.exact(usage.tokens)} tokens were counted, and all have faded.{' '}
-          <Button size="small" onClick={() => changeHalfLife(String(Number.POSITIVE_INFINITY))}>
+          <Button size="small" onClick={() => change({ halfLife: Number.POSITIVE_INFINITY })}>
             Show the whole session
           </Button>
         </p>
       )}
-      {usage && asTable && <UsageTable caption={title} usage={usage} moeLayers={choice.moeLayers} version={version} />}
       {usage && <Figures usage={usage} choice={choice} version={version} />}
     </div>
+  );
+}
+
+const scales = [
+  { value: 'linear', label: 'Linear' },
+  { value: 'log', label: 'Log' },
+] as const;
+
+function ViewControls({ view, onChange }: { view: View; onChange: (change: Partial<View>) => void }) {
+  return (
+    <>
+      <Select
+        aria-label="Half-life of the counters"
+        value={String(view.halfLife)}
+        onChange={(text) => onChange({ halfLife: Number(text) })}
+        options={halfLives.map((seconds) => ({ value: String(seconds), label: halfLifeLabel(seconds) }))}
+      />
+      <Segmented label="Scale" value={view.scale} onChange={(scale) => onChange({ scale })} options={scales} />
+      <IconButton
+        label={view.asTable ? 'Show as a grid' : 'Show as a table'}
+        icon={view.asTable ? Grid3x3 : Table2}
+        pressed={view.asTable}
+        onClick={() => onChange({ asTable: !view.asTable })}
+      />
+    </>
+  );
+}
+
+function Grid({ usage, choice, scale, subscribe }: { usage: LiveUsage; choice: ScopeChoice; scale: ScaleKind; subscribe: LiveScopeState['subscribe'] }) {
+  const [pinned, setPinned] = useState<Cell | null>(null);
+  const cellText = useCallback((cell: Cell) => describeCell(usage, choice.moeLayers, cell), [usage, choice.moeLayers]);
+  return (
+    <ExpertGrid
+      label={titleOf(choice)}
+      source={usage}
+      scale={scale}
+      layers={choice.moeLayers}
+      cellText={cellText}
+      subscribe={subscribe}
+      pinned={pinned}
+      onPin={setPinned}
+    />
   );
 }
 

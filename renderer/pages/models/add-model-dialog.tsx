@@ -16,7 +16,9 @@ export function AddModelDialog({ open, onOpenChange }: { open: boolean; onOpenCh
     setBusy(true);
     try {
       const card = await client.call('models.add', { path: path.trim() });
-      notices.getState().show({ tone: 'good', title: `${card.name} was added.` });
+      notices
+        .getState()
+        .show(card.problem ? { tone: 'bad', title: `${card.name} was added, but it cannot be used.` } : { tone: 'good', title: `${card.name} was added.` });
       setPath('');
       setError(null);
       onOpenChange(false);

@@ -26,38 +26,41 @@ const tones = { queued: 'neutral', running: 'accent', paused: 'warn', verifying:
 
 function DownloadRow({ download }: { download: Download }) {
   const stores = useStores();
-  const { client, notices } = stores;
-  const { id, file, repository, state, error } = download;
-  const act = (method: 'downloads.pause' | 'downloads.resume' | 'downloads.cancel') => () => {
-    client.call(method, { id }).catch((thrown: unknown) => notices.getState().error(thrown));
-  };
+  const { file, repository, state, error } = download;
+  const text = progressText(download);
   return (
     <div className={style.download}>
       <div className={style.head}>
         <div className={style.title}>
-          <strong>{file}</strong>
+          <strong className={style.value}>{file}</strong>
           <Badge tone={tones[state]}>{state}</Badge>
-          <span className={style.note}>{repository}</span>
+          <span className={style.note}>{state === 'done' ? `${repository} · ${text}` : repository}</span>
         </div>
-        <div className={style.actions}>
-          {(state === 'running' || state === 'queued') && <IconButton label={`Pause ${file}`} icon={Pause} onClick={act('downloads.pause')} />}
-          {(state === 'paused' || state === 'failed') && <IconButton label={`Resume ${file}`} icon={Play} onClick={act('downloads.resume')} />}
-          <IconButton
-            label={state === 'done' ? `Take ${file} off this list` : `Cancel ${file} and delete what came`}
-            icon={X}
-            onClick={act('downloads.cancel')}
-          />
-        </div>
+        <DownloadActions download={download} />
       </div>
       {state !== 'done' && (
-        <ProgressBar
-          label={`Download of ${file}`}
-          fraction={download.bytesTotal > 0 ? download.bytesDone / download.bytesTotal : undefined}
-          text={progressText(download)}
-        />
+        <>
+          <ProgressBar label={`Download of ${file}`} fraction={download.bytesTotal > 0 ? download.bytesDone / download.bytesTotal : undefined} text={text} />
+          <span className={style.note} title={`${format.exact(download.bytesDone)} of ${format.exact(download.bytesTotal)} bytes`}>
+            {text}
+          </span>
+        </>
       )}
-      <span className={style.note}>{progressText(download)}</span>
       {error && <ErrorNotice error={error} advice={errorHelp(error, stores).advice} />}
+    </div>
+  );
+}
+
+function DownloadActions({ download: { id, file, state } }: { download: Download }) {
+  const { client, notices } = useStores();
+  const act = (method: 'downloads.pause' | 'downloads.resume' | 'downloads.cancel') => () => {
+    client.call(method, { id }).catch((thrown: unknown) => notices.getState().error(thrown));
+  };
+  return (
+    <div className={style.actions}>
+      {(state === 'running' || state === 'queued') && <IconButton label={`Pause ${file}`} icon={Pause} onClick={act('downloads.pause')} />}
+      {(state === 'paused' || state === 'failed') && <IconButton label={`Resume ${file}`} icon={Play} onClick={act('downloads.resume')} />}
+      <IconButton label={state === 'done' ? `Take ${file} off this list` : `Cancel ${file} and delete what came`} icon={X} onClick={act('downloads.cancel')} />
     </div>
   );
 }

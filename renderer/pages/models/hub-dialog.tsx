@@ -82,7 +82,11 @@ function RepositoryList({ repositories, onChoose }: { repositories: HubRepositor
         <li key={repository.repository}>
           <button type="button" className={style.hit} onClick={() => onChoose(repository)}>
             <strong>{repository.repository}</strong>
-            {repository.gated && <Badge tone="warn">needs a token</Badge>}
+            {repository.gated && (
+              <Badge tone="warn" title="Its owner grants access: start Moebius with your token in the environment variable HF_TOKEN">
+                needs a token
+              </Badge>
+            )}
             <span className={style.note}>
               {format.count(repository.downloads)} downloads · {format.count(repository.likes)} likes{repository.license ? ` · ${repository.license}` : ''}
             </span>

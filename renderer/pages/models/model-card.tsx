@@ -27,6 +27,11 @@ export function ModelCardView({ card, onLoad }: { card: ModelCard; onLoad: () =>
         <CardActions card={card} onLoad={onLoad} onDetails={() => setDetails(true)} />
       </header>
       {card.note && <p className={style.note}>{card.note}</p>}
+      {card.source !== 'embedded' && (
+        <p className={style.path} title={card.path}>
+          {card.path}
+        </p>
+      )}
       {inspection ? <Facts inspection={inspection} /> : !problem && <p className={style.note}>Reading the file…</p>}
       {problem && <ErrorNotice error={problem} advice={errorHelp(problem, stores).advice} />}
       {state.state === 'loading' && <Loading name={card.name} fraction={state.fraction} stage={state.stage} />}
@@ -38,28 +43,42 @@ export function ModelCardView({ card, onLoad }: { card: ModelCard; onLoad: () =>
 }
 
 function CardActions({ card, onLoad, onDetails }: { card: ModelCard; onLoad: () => void; onDetails: () => void }) {
-  const { models } = useStores();
   const { state, inspection, problem } = card;
-  const actions = models.getState();
   return (
     <div className={style.actions}>
-      {state.state === 'loading' ? (
-        <Button icon={Square} onClick={() => void actions.cancelLoad(card.id)}>
-          Cancel loading
-        </Button>
-      ) : state.state === 'loaded' ? (
-        <Button icon={Power} onClick={() => void actions.unload(card.id)}>
-          Unload
-        </Button>
-      ) : (
-        <Button icon={Play} variant="primary" disabled={problem !== null || inspection === null} onClick={() => void actions.load(card.id)}>
-          Load
-        </Button>
+      {problem === null && <StateButton card={card} />}
+      {problem === null && inspection !== null && (
+        <>
+          <IconButton label={`Load options of ${card.name}`} icon={SlidersHorizontal} disabled={state.state === 'loading'} onClick={onLoad} />
+          <IconButton label={`Details of ${card.name}`} icon={Info} onClick={onDetails} />
+        </>
       )}
-      <IconButton label={`Load options of ${card.name}`} icon={SlidersHorizontal} disabled={problem !== null || inspection === null} onClick={onLoad} />
-      <IconButton label={`Details of ${card.name}`} icon={Info} disabled={inspection === null} onClick={onDetails} />
       {card.source !== 'embedded' && <RemoveButton card={card} />}
     </div>
+  );
+}
+
+/** Load, cancel or unload, whichever comes next. */
+function StateButton({ card }: { card: ModelCard }) {
+  const { load, cancelLoad, unload } = useStores().models.getState();
+  if (card.state.state === 'loading') {
+    return (
+      <Button icon={Square} onClick={() => void cancelLoad(card.id)}>
+        Cancel loading
+      </Button>
+    );
+  }
+  if (card.state.state === 'loaded') {
+    return (
+      <Button icon={Power} onClick={() => void unload(card.id)}>
+        Unload
+      </Button>
+    );
+  }
+  return (
+    <Button icon={Play} variant="primary" disabled={card.inspection === null} onClick={() => void load(card.id)}>
+      Load
+    </Button>
   );
 }
 
