@@ -1,6 +1,7 @@
 // Decides which tokens share the next batches. Pure: no llama.cpp here.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

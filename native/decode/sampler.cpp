@@ -11,9 +11,12 @@ namespace moebius {
 
 namespace {
 
-bool is_plain_greedy(const common_params_sampling & p) {
-    return p.temp <= 0.0f && p.mirostat == 0 && p.grammar.empty() && p.logit_bias.empty() && p.penalty_repeat == 1.0f &&
-           p.penalty_freq == 0.0f && p.penalty_present == 0.0f && p.dry_multiplier == 0.0f;
+constexpr int32_t top_count_limit = 256;  // more are better found by llama.cpp's own top-k
+
+// Nothing changes logits before top-k (or, for greedy, at all), nor looks at the history.
+bool is_plain(const common_params_sampling & p) {
+    return p.mirostat == 0 && p.grammar.empty() && p.logit_bias.empty() && p.penalty_repeat == 1.0f && p.penalty_freq == 0.0f &&
+           p.penalty_present == 0.0f && p.dry_multiplier == 0.0f && p.top_n_sigma <= 0.0f;
 }
 
 std::vector<llama_token> with_suppressed(std::vector<llama_token> banned, const llama_vocab * vocab) {
@@ -43,6 +46,45 @@ llama_token greedy_token(const float * logits, size_t count) {
         return LLAMA_TOKEN_NULL;
     }
     return llama_token(std::find(logits, logits + count, most) - logits);
+}
+
+void top_logits(const float * logits, size_t count, size_t wanted, const std::vector<llama_token> & never,
+                std::vector<llama_token_data> & into) {
+    const auto larger = [](const llama_token_data & a, const llama_token_data & b) {
+        return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+    };
+    into.clear();
+    float      least = -std::numeric_limits<float>::infinity();  // to beat, once there are enough
+    const auto offer = [&](size_t i) {
+        if (into.size() == wanted && !(logits[i] > least)) {
+            return;
+        }
+        if (std::isnan(logits[i]) || std::find(never.begin(), never.end(), llama_token(i)) != never.end()) {
+            return;
+        }
+        if (into.size() == wanted) {
+            std::pop_heap(into.begin(), into.end(), larger);
+            into.pop_back();
+        }
+        into.push_back({ llama_token(i), logits[i], 0.0f });
+        std::push_heap(into.begin(), into.end(), larger);
+        least = into.size() == wanted ? into.front().logit : least;
+    };
+    constexpr size_t lanes = 16;  // most blocks hold nothing: skipped after one vectorised look
+    size_t           i     = 0;
+    for (; i + lanes <= count; i += lanes) {
+        bool any = into.size() < wanted;
+        for (size_t lane = 0; lane < lanes; ++lane) {
+            any |= logits[i + lane] > least;
+        }
+        for (size_t lane = 0; any && lane < lanes; ++lane) {
+            offer(i + lane);
+        }
+    }
+    for (; i < count; ++i) {
+        offer(i);
+    }
+    std::sort_heap(into.begin(), into.end(), larger);
 }
 
 log_softmax::log_softmax(const float * logits, size_t count) : logits(logits), count(count) {
@@ -82,13 +124,19 @@ token_sampler::token_sampler(const llama_model * model, common_params_sampling p
     if (parameters.seed == LLAMA_DEFAULT_SEED) {
         parameters.seed = std::random_device()() % LLAMA_DEFAULT_SEED;
     }
-    seed_used = parameters.seed;
-    if (is_plain_greedy(parameters)) {
+    seed_used        = parameters.seed;
+    const bool plain = is_plain(parameters);
+    if (plain) {
         banned = with_suppressed(std::move(banned), llama_model_get_vocab(model));
+    }
+    if (plain && parameters.temp <= 0.0f) {
         return;
     }
+    if (plain && parameters.top_k > 0 && parameters.top_k <= top_count_limit) {
+        top_count = size_t(parameters.top_k);
+    }
     parameters.no_perf = true;
-    for (const llama_token token : banned) {
+    for (const llama_token token : top_count > 0 ? std::vector<llama_token>() : banned) {
         parameters.logit_bias.push_back({ token, -std::numeric_limits<float>::infinity() });
     }
     const bool constrained = !parameters.grammar.empty();
@@ -118,11 +166,18 @@ llama_token token_sampler::greedy(const float * logits) {
     if (banned.empty() || std::find(banned.begin(), banned.end(), token) == banned.end()) {
         return token;
     }
-    scratch.assign(logits, logits + vocabulary);
-    for (const llama_token never : banned) {
-        scratch[size_t(never)] = -std::numeric_limits<float>::infinity();
+    top_logits(logits, vocabulary, 1, banned, candidates);
+    return candidates.empty() ? LLAMA_TOKEN_NULL : candidates[0].id;
+}
+
+llama_token token_sampler::from_top(const float * logits) {
+    top_logits(logits, vocabulary, top_count, banned, candidates);
+    if (candidates.empty()) {
+        return LLAMA_TOKEN_NULL;
     }
-    return greedy_token(scratch.data(), vocabulary);
+    llama_token_data_array choice{ candidates.data(), candidates.size(), -1, true };
+    llama_sampler_apply(common_sampler_get(chain.get()), &choice);
+    return choice.data[choice.selected].id;
 }
 
 llama_token token_sampler::sample(llama_context * context, int32_t index, const float * logits) {
@@ -132,7 +187,10 @@ llama_token token_sampler::sample(llama_context * context, int32_t index, const 
     if (!chain) {
         return greedy(logits);
     }
-    const llama_token token = common_sampler_sample(chain.get(), context, index);
+    const llama_token token = top_count > 0 ? from_top(logits) : common_sampler_sample(chain.get(), context, index);
+    if (token == LLAMA_TOKEN_NULL) {
+        return token;
+    }
     common_sampler_accept(chain.get(), token, true);
     return token;
 }

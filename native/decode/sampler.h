@@ -1,4 +1,5 @@
-// Chooses the next token from logits. Everything is llama.cpp's common_sampler, but plain greedy, which is one pass here.
+// Chooses the next token from logits. Everything is llama.cpp's common_sampler; two common cases only spare it the sight of
+// the whole vocabulary: plain greedy is one pass here, and if its first real step is top-k, it gets those k tokens.
 #pragma once
 
 #include "token-frames.h"
@@ -14,6 +15,10 @@ namespace moebius {
 
 // First index of the largest value; NaNs never win. -1 when nothing is larger than -infinity.
 llama_token greedy_token(const float * logits, size_t count);
+
+// The `wanted` tokens with the largest logits, largest first, without those of `never`. Equal ones: the first ones win.
+void top_logits(const float * logits, size_t count, size_t wanted, const std::vector<llama_token> & never,
+                std::vector<llama_token_data> & into);
 
 // Natural logs of softmax(logits) over the whole vocabulary, before any sampler setting.
 class log_softmax {
@@ -45,12 +50,14 @@ class token_sampler {
 
   private:
     llama_token greedy(const float * logits);
+    llama_token from_top(const float * logits);
 
-    size_t                   vocabulary;
-    std::vector<llama_token> banned;
-    uint32_t                 seed_used;
-    common_sampler_ptr       chain;    // empty: greedy
-    std::vector<float>       scratch;  // logits with the banned ones taken out
+    size_t                        vocabulary;
+    std::vector<llama_token>      banned;
+    uint32_t                      seed_used;
+    size_t                        top_count = 0;  // tokens that the chain needs to see; 0: all
+    common_sampler_ptr            chain;          // empty: greedy
+    std::vector<llama_token_data> candidates;
 };
 
 }  // namespace moebius

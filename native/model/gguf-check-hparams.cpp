@@ -15,7 +15,7 @@ constexpr int64_t MAX_CONTEXT   = 1ll << 30;
 constexpr int64_t MAX_EMBEDDING = 1ll << 20;
 constexpr int64_t MAX_HEADS     = 1ll << 16;
 
-[[noreturn]] static void fail(const gguf_model & model, const std::string & suffix, const std::string & message) {
+[[noreturn]] static void fail_hparam(const gguf_model & model, const std::string & suffix, const std::string & message) {
     const std::string key = model.architecture() + "." + suffix;
     gguf_fail("file.corrupt", model.files.front(), "'" + utf8_quote(key) + "' " + message, { { "key", utf8_quote(key) } });
 }
@@ -29,16 +29,16 @@ static int64_t check_scalar(const gguf_model & model, const char * suffix, bool 
     const gguf_value * value = model.find_hparam(suffix);
     if (value == nullptr) {
         if (required) {
-            fail(model, suffix, "is missing");
+            fail_hparam(model, suffix, "is missing");
         }
         return fallback;
     }
     if (value->array || value->type != GGUF_TYPE_UINT32) {
-        fail(model, suffix, "is not an unsigned 32-bit number");
+        fail_hparam(model, suffix, "is not an unsigned 32-bit number");
     }
     const int64_t number = *value->integer();
     if (number < low || number > high) {
-        fail(model, suffix, "is " + std::to_string(number) + "; possible are " + range_text(low, high));
+        fail_hparam(model, suffix, "is " + std::to_string(number) + "; possible are " + range_text(low, high));
     }
     return number;
 }
@@ -54,12 +54,12 @@ static void check_per_layer(const gguf_model & model, const char * suffix, int64
         return;
     }
     if ((value->type != GGUF_TYPE_UINT32 && value->type != GGUF_TYPE_INT32) || value->count != uint64_t(layers)) {
-        fail(model, suffix, "is an array of " + std::to_string(value->count) + " elements of type " + gguf_type_name(value->type) +
+        fail_hparam(model, suffix, "is an array of " + std::to_string(value->count) + " elements of type " + gguf_type_name(value->type) +
              "; " + std::to_string(layers) + " of 32 bits are expected, one a layer");
     }
     for (uint64_t i = 0; i < value->count; ++i) {
         if (*value->integer(i) < low || *value->integer(i) > high) {
-            fail(model, suffix, "is " + std::to_string(*value->integer(i)) + " for layer " + std::to_string(i) + "; possible are " +
+            fail_hparam(model, suffix, "is " + std::to_string(*value->integer(i)) + " for layer " + std::to_string(i) + "; possible are " +
                  range_text(low, high));
         }
     }
@@ -70,15 +70,15 @@ static void check_experts(const gguf_model & model, int64_t layers) {
     check_per_layer(model, "expert_used_count", layers, 0, experts);
     const int64_t used = model.hparam("expert_used_count", 0);
     if (experts > 0 && used == 0) {
-        fail(model, "expert_used_count", "is missing or 0 although there are " + std::to_string(experts) + " experts");
+        fail_hparam(model, "expert_used_count", "is missing or 0 although there are " + std::to_string(experts) + " experts");
     }
     const int64_t groups      = check_scalar(model, "expert_group_count", false, 0, MAX_EXPERTS);
     const int64_t groups_used = check_scalar(model, "expert_group_used_count", false, 0, MAX_EXPERTS);
     if (groups > 0 && groups >= experts) {
-        fail(model, "expert_group_count", "is " + std::to_string(groups) + " for " + std::to_string(experts) + " experts");
+        fail_hparam(model, "expert_group_count", "is " + std::to_string(groups) + " for " + std::to_string(experts) + " experts");
     }
     if (groups > 1 && (experts % groups != 0 || groups_used < 1 || groups_used >= groups)) {
-        fail(model, "expert_group_used_count", "is " + std::to_string(groups_used) + " of " + std::to_string(groups) + " groups of " +
+        fail_hparam(model, "expert_group_used_count", "is " + std::to_string(groups_used) + " of " + std::to_string(groups) + " groups of " +
              std::to_string(experts) + " experts, which does not divide");
     }
     check_scalar(model, "expert_gating_func", false, 1, 4);
@@ -113,7 +113,7 @@ static void check_heads(const gguf_model & model, int64_t layers, int64_t embedd
         const int64_t heads    = model.hparam_of_layer("attention.head_count", layer, 0);
         const int64_t heads_kv = model.hparam_of_layer("attention.head_count_kv", layer, heads);
         if (heads_kv > 0 && heads % heads_kv != 0) {
-            fail(model, "attention.head_count", "is " + std::to_string(heads) + ", not a multiple of the " + std::to_string(heads_kv) +
+            fail_hparam(model, "attention.head_count", "is " + std::to_string(heads) + ", not a multiple of the " + std::to_string(heads_kv) +
                  " key-value heads of layer " + std::to_string(layer));
         }
     }
@@ -125,14 +125,14 @@ static void check_heads(const gguf_model & model, int64_t layers, int64_t embedd
     const int64_t value  = check_scalar(model, "attention.value_length", false, 1, MAX_EMBEDDING, embedding / heads);
     const int64_t rotate = check_scalar(model, "rope.dimension_count", false, 0, MAX_EMBEDDING, key);
     if (key < 1 || value < 1) {
-        fail(model, "attention.head_count", "is " + std::to_string(heads) + " for an embedding of " + std::to_string(embedding));
+        fail_hparam(model, "attention.head_count", "is " + std::to_string(heads) + " for an embedding of " + std::to_string(embedding));
     }
     if (rotate > key || rotate % 2 != 0) {
-        fail(model, "rope.dimension_count", "is " + std::to_string(rotate) + "; it has to be even and at most the head size " +
+        fail_hparam(model, "rope.dimension_count", "is " + std::to_string(rotate) + "; it has to be even and at most the head size " +
              std::to_string(key));
     }
     if (rotates_whole_head(model.architecture()) && (key != value || rotate != key)) {
-        fail(model, "attention.key_length", "is " + std::to_string(key) + ", value_length " + std::to_string(value) +
+        fail_hparam(model, "attention.key_length", "is " + std::to_string(key) + ", value_length " + std::to_string(value) +
              " and rope.dimension_count " + std::to_string(rotate) + "; this architecture needs them equal");
     }
 }
@@ -143,7 +143,7 @@ static void check_rope(const gguf_model & model) {
         static const std::set<std::string> known = { "none", "linear", "yarn", "longrope" };
         const auto *                       text  = scaling->array ? nullptr : scaling->text();
         if (text == nullptr || known.count(*text) == 0) {
-            fail(model, "rope.scaling.type", "is not one of none, linear, yarn, longrope");
+            fail_hparam(model, "rope.scaling.type", "is not one of none, linear, yarn, longrope");
         }
     }
     const gguf_value * sections = model.find_hparam("rope.dimension_sections");
@@ -154,12 +154,12 @@ static void check_rope(const gguf_model & model) {
     for (uint64_t i = 0; i < sections->count; ++i) {
         const int64_t section = sections->integer(i).value_or(-1);
         if (section < 0 || section > MAX_EMBEDDING || sections->count > 4) {
-            fail(model, "rope.dimension_sections", "is not an array of up to 4 sizes");
+            fail_hparam(model, "rope.dimension_sections", "is not an array of up to 4 sizes");
         }
         sum += section;
     }
     if (sum == 0 && model.architecture() != "glm4moe" && model.architecture() != "glm4") {
-        fail(model, "rope.dimension_sections", "is all zero");
+        fail_hparam(model, "rope.dimension_sections", "is all zero");
     }
 }
 
@@ -176,7 +176,7 @@ static void check_floats(const gguf_model & model) {
         for (uint64_t i = 0; i < value.count; ++i) {
             const double number = *value.number(i);
             if (std::isnan(number) || (finite && !std::isfinite(number)) || (epsilon && (number < 0 || number > 1))) {
-                fail(model, suffix, "is " + std::to_string(number) + ", which is impossible");
+                fail_hparam(model, suffix, "is " + std::to_string(number) + ", which is impossible");
             }
         }
     }
@@ -188,7 +188,7 @@ void gguf_check_hparams(const gguf_model & model) {
     const int64_t layers     = check_scalar(model, "block_count", true, 1, MAX_LAYERS);
     const int64_t prediction = check_scalar(model, "nextn_predict_layers", false, 0, MAX_LAYERS);
     if (prediction >= layers) {
-        fail(model, "nextn_predict_layers", "is " + std::to_string(prediction) + " of " + std::to_string(layers) + " layers");
+        fail_hparam(model, "nextn_predict_layers", "is " + std::to_string(prediction) + " of " + std::to_string(layers) + " layers");
     }
     check_scalar(model, "pooling_type", false, 0, 4);
     check_per_layer(model, "feed_forward_length", layers, 0, 1ll << 24);

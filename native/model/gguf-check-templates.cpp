@@ -13,7 +13,7 @@ constexpr size_t MAX_BLOCK_DEPTH    = 100;   // if, for, macro ...
 constexpr size_t MAX_TAG_TOKENS     = 4096;  // one {{ }} or {% %}: bounds chains of operators, too
 constexpr size_t MAX_BRANCHES       = 1000;  // elif of the whole template: each is nested in the one before
 
-[[noreturn]] static void fail(const gguf_model & model, const std::string & key, const std::string & message) {
+[[noreturn]] static void fail_template(const gguf_model & model, const std::string & key, const std::string & message) {
     gguf_fail("file.corrupt", model.files.front(), "'" + utf8_quote(key) + "' " + message, { { "key", utf8_quote(key) } });
 }
 
@@ -40,7 +40,7 @@ class template_scan {
   private:
     void limit(size_t value, size_t most, const char * what) const {
         if (value > most) {
-            fail(model_, key_, std::string("has more than ") + std::to_string(most) + " " + what + " (byte " + std::to_string(at_) +
+            fail_template(model_, key_, std::string("has more than ") + std::to_string(most) + " " + what + " (byte " + std::to_string(at_) +
                  " of the template)");
         }
     }
@@ -118,10 +118,10 @@ void gguf_check_templates(const gguf_model & model) {
         }
         const std::string * text = value.array ? nullptr : value.text();
         if (text == nullptr) {
-            fail(model, key, "is not a text");
+            fail_template(model, key, "is not a text");
         }
         if (text->size() > MAX_TEMPLATE_BYTES) {
-            fail(model, key, "is " + std::to_string(text->size()) + " bytes long; the limit is " + std::to_string(MAX_TEMPLATE_BYTES));
+            fail_template(model, key, "is " + std::to_string(text->size()) + " bytes long; the limit is " + std::to_string(MAX_TEMPLATE_BYTES));
         }
         template_scan(model, key, *text).run();
     }

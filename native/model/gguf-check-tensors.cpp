@@ -8,7 +8,7 @@
 
 namespace moebius {
 
-[[noreturn]] static void fail(const gguf_model & model, const gguf_tensor & tensor, const std::string & message) {
+[[noreturn]] static void fail_tensor(const gguf_model & model, const gguf_tensor & tensor, const std::string & message) {
     gguf_fail("file.corrupt", model.files[tensor.file], "tensor '" + utf8_quote(tensor.name) + "' " + message,
               { { "tensor", utf8_quote(tensor.name) }, { "offset", tensor.offset } });
 }
@@ -54,10 +54,10 @@ static void check_type(const gguf_model & model, const gguf_tensor & tensor) {
         return;
     }
     if (!is_weight_type(tensor.type)) {
-        fail(model, tensor, std::string("has type ") + ggml_type_name(tensor.type) + ", which cannot hold weights");
+        fail_tensor(model, tensor, std::string("has type ") + ggml_type_name(tensor.type) + ", which cannot hold weights");
     }
     if (tensor.type != GGML_TYPE_F32 && is_elementwise(base, suffix)) {
-        fail(model, tensor, std::string("has type ") + ggml_type_name(tensor.type) + "; norms, biases and scales have to be f32");
+        fail_tensor(model, tensor, std::string("has type ") + ggml_type_name(tensor.type) + "; norms, biases and scales have to be f32");
     }
 }
 
@@ -67,11 +67,11 @@ void gguf_check_tensors(const gguf_model & model) {
     for (const gguf_tensor & tensor : model.tensors) {
         check_type(model, tensor);
         if (tensor_layer(tensor.name) >= layers) {
-            fail(model, tensor, "belongs to a layer that does not exist; block_count is " + std::to_string(layers));
+            fail_tensor(model, tensor, "belongs to a layer that does not exist; block_count is " + std::to_string(layers));
         }
         const bool routed = ends_with(tensor.name, "_exps.weight") && !ends_with(tensor.name, "norm_exps.weight");
         if (routed && tensor.ne[2] != experts) {
-            fail(model, tensor, "holds " + std::to_string(tensor.ne[2]) + " experts where expert_count is " + std::to_string(experts));
+            fail_tensor(model, tensor, "holds " + std::to_string(tensor.ne[2]) + " experts where expert_count is " + std::to_string(experts));
         }
     }
 }

@@ -16,7 +16,7 @@ constexpr uint64_t MAX_TOKEN_BYTES = 32767;
 constexpr uint64_t MAX_SQUARED_TOKEN_BYTES = 1ull << 30;
 constexpr uint32_t NO_TOKEN                = 0xFFFFFFFF;
 
-[[noreturn]] static void fail(const gguf_model & model, const std::string & key, const std::string & message) {
+[[noreturn]] static void fail_tokenizer(const gguf_model & model, const std::string & key, const std::string & message) {
     gguf_fail("file.corrupt", model.files.front(), "'" + key + "' " + message, { { "key", key } });
 }
 
@@ -26,10 +26,10 @@ static const gguf_value * find_array(const gguf_model & model, const char * key,
         return nullptr;
     }
     if (!value->array || value->type != type) {
-        fail(model, key, std::string("is not an array of ") + gguf_type_name(type));
+        fail_tokenizer(model, key, std::string("is not an array of ") + gguf_type_name(type));
     }
     if (value->count < least) {
-        fail(model, key, "has " + std::to_string(value->count) + " elements for a vocabulary of " + std::to_string(least));
+        fail_tokenizer(model, key, "has " + std::to_string(value->count) + " elements for a vocabulary of " + std::to_string(least));
     }
     return value;
 }
@@ -48,17 +48,17 @@ static void check_tokens(const gguf_model & model, const gguf_value & tokens) {
             text = replaced.emplace_back("[EMPTY_" + std::to_string(id) + "]");
         }
         if (tokens.strings[id].size() > MAX_TOKEN_BYTES) {
-            fail(model, "tokenizer.ggml.tokens", "has a token " + std::to_string(id) + " of " + std::to_string(tokens.strings[id].size()) +
+            fail_tokenizer(model, "tokenizer.ggml.tokens", "has a token " + std::to_string(id) + " of " + std::to_string(tokens.strings[id].size()) +
                  " bytes; the limit is " + std::to_string(MAX_TOKEN_BYTES));
         }
         squared += text.size() * text.size();
         if (!seen.insert(text).second) {
-            fail(model, "tokenizer.ggml.tokens", "has the text '" + utf8_quote(std::string(text)) + "' twice, again as token " +
+            fail_tokenizer(model, "tokenizer.ggml.tokens", "has the text '" + utf8_quote(std::string(text)) + "' twice, again as token " +
                  std::to_string(id));
         }
     }
     if (squared > MAX_SQUARED_TOKEN_BYTES) {
-        fail(model, "tokenizer.ggml.tokens", "has too many long tokens: their squared lengths add up to " + std::to_string(squared));
+        fail_tokenizer(model, "tokenizer.ggml.tokens", "has too many long tokens: their squared lengths add up to " + std::to_string(squared));
     }
 }
 
@@ -68,7 +68,7 @@ static void check_merges(const gguf_model & model) {
         const std::string & text  = merges->strings[i];
         const size_t        space = text.empty() ? std::string::npos : text.find(' ', 1);
         if (space == std::string::npos) {
-            fail(model, "tokenizer.ggml.merges", "has rule " + std::to_string(i) + ", '" + utf8_quote(text) +
+            fail_tokenizer(model, "tokenizer.ggml.merges", "has rule " + std::to_string(i) + ", '" + utf8_quote(text) +
                  "', which is not two texts with a space between");
         }
     }
@@ -81,14 +81,14 @@ static uint32_t check_special(const gguf_model & model, const std::string & key,
         return fallback < vocabulary ? fallback : NO_TOKEN;
     }
     if (value->array || value->type != GGUF_TYPE_UINT32) {
-        fail(model, key, "is not an unsigned 32-bit number");
+        fail_tokenizer(model, key, "is not an unsigned 32-bit number");
     }
     const auto id = uint32_t(*value->integer());
     if (id == NO_TOKEN) {  // written by converters for "none"; llama.cpp keeps its default
         return fallback < vocabulary ? fallback : NO_TOKEN;
     }
     if (id >= vocabulary) {
-        fail(model, key, "is token " + std::to_string(id) + " of a vocabulary of " + std::to_string(vocabulary));
+        fail_tokenizer(model, key, "is token " + std::to_string(id) + " of a vocabulary of " + std::to_string(vocabulary));
     }
     return id;
 }
@@ -99,7 +99,7 @@ static std::optional<bool> find_flag(const gguf_model & model, const std::string
         return std::nullopt;
     }
     if (value->array || value->type != GGUF_TYPE_BOOL) {
-        fail(model, key, "is not true or false");
+        fail_tokenizer(model, key, "is not true or false");
     }
     return *value->integer() != 0;
 }
@@ -143,13 +143,13 @@ static void check_special_tokens(const gguf_model & model, const std::string & t
     find_flag(model, prefix + "remove_extra_whitespaces");
     const bool add_begin = find_flag(model, prefix + "add_bos_token").value_or(defaults.add_begin) || tokenizer == "gemma4";
     if (add_begin && begin == NO_TOKEN) {
-        fail(model, prefix + "add_bos_token", "asks for a beginning-of-sequence token, but the vocabulary has none");
+        fail_tokenizer(model, prefix + "add_bos_token", "asks for a beginning-of-sequence token, but the vocabulary has none");
     }
     if (find_flag(model, prefix + "add_eos_token").value_or(defaults.add_end) && end == NO_TOKEN) {
-        fail(model, prefix + "add_eos_token", "asks for an end-of-sequence token, but the vocabulary has none");
+        fail_tokenizer(model, prefix + "add_eos_token", "asks for an end-of-sequence token, but the vocabulary has none");
     }
     if ((find_flag(model, prefix + "add_sep_token").value_or(false) || tokenizer == "bert") && separator == NO_TOKEN) {
-        fail(model, prefix + "add_sep_token", "asks for a separator token, but the vocabulary has none");
+        fail_tokenizer(model, prefix + "add_sep_token", "asks for a separator token, but the vocabulary has none");
     }
 }
 
@@ -165,7 +165,7 @@ static void check_charsmap(const gguf_model & model) {
     }
     // the trie is walked without bounds, so its size has to be whole words and the texts end with a zero
     if (index_bytes == 0 || index_bytes % 4 != 0 || uint64_t(index_bytes) + 4 >= map->bytes.size() || map->bytes.back() != 0) {
-        fail(model, "tokenizer.ggml.precompiled_charsmap", "is not a normalisation table");
+        fail_tokenizer(model, "tokenizer.ggml.precompiled_charsmap", "is not a normalisation table");
     }
 }
 
@@ -173,14 +173,14 @@ void gguf_check_tokenizer(const gguf_model & model) {
     const gguf_value * kind = model.find("tokenizer.ggml.model");
     const auto *       name = kind != nullptr && !kind->array ? kind->text() : nullptr;
     if (name == nullptr) {
-        fail(model, "tokenizer.ggml.model", "is missing or not a text");
+        fail_tokenizer(model, "tokenizer.ggml.model", "is missing or not a text");
     }
     if (*name == "none" || *name == "no_vocab" || *name == "test") {
         gguf_fail("model.unsupported", model.files.front(), "the model has no tokenizer, so it cannot read or write text");
     }
     const gguf_value * tokens = find_array(model, "tokenizer.ggml.tokens", GGUF_TYPE_STRING, 1);
     if (tokens == nullptr) {
-        fail(model, "tokenizer.ggml.tokens", "is missing");
+        fail_tokenizer(model, "tokenizer.ggml.tokens", "is missing");
     }
     const gguf_value * scores = model.find("tokenizer.ggml.scores");
     if (scores != nullptr) {

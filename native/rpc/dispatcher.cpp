@@ -1,5 +1,6 @@
 #include "dispatcher.h"
 
+#include "json-text.h"
 #include "log.h"
 
 #include <new>
@@ -67,7 +68,7 @@ void dispatcher::handle(const std::string & payload) {
     }
     json message;
     try {
-        message = json::parse(payload);
+        message = json_parse(payload);
     } catch (const json::exception & error) {
         return refuse(nullptr, rpc_parse_error, std::string("Not valid JSON: ") + error.what());
     }
@@ -144,8 +145,8 @@ void dispatcher::start_job(const json & id, const method_entry & entry, const js
     const auto job = std::make_shared<call>(id, out);
     {
         const std::lock_guard<std::mutex> lock(mutex);
-        if (!jobs.emplace(id.dump(), job).second) {
-            const user_error error("request.invalid", "A request with id " + id.dump() + " is still running.");
+        if (!jobs.emplace(json_text(id), job).second) {
+            const user_error error("request.invalid", "A request with id " + json_text(id) + " is still running.");
             return out.send_message(rpc_error_message(id, rpc_invalid_request, error));
         }
     }
@@ -160,7 +161,7 @@ void dispatcher::start_job(const json & id, const method_entry & entry, const js
 void dispatcher::finish_job(const call & job, bool handed_over) {
     {
         const std::lock_guard<std::mutex> lock(mutex);
-        jobs.erase(job.id.dump());
+        jobs.erase(json_text(job.id));
     }
     if (handed_over && job.cancelled) {
         cancel_elsewhere(job.id);
@@ -170,7 +171,7 @@ void dispatcher::finish_job(const call & job, bool handed_over) {
 void dispatcher::cancel(const json & id) {
     {
         const std::lock_guard<std::mutex> lock(mutex);
-        const auto found = jobs.find(id.dump());
+        const auto found = jobs.find(json_text(id));
         if (found != jobs.end()) {
             found->second->cancelled = true;
         }

@@ -1,6 +1,6 @@
 #include "log.h"
 
-#include "errors.h"
+#include "json-text.h"
 #include "pipes.h"
 
 #include <cstdlib>
@@ -34,7 +34,7 @@ void log_write(log_level level, const std::string & text) {
         return;
     }
     const json line = { { "level", level_names[int(level)] }, { "text", text } };
-    const std::string bytes = line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    const std::string bytes = json_text(line) + "\n";
     static std::mutex mutex;
     const std::lock_guard<std::mutex> lock(mutex);
     pipe_write(2, bytes.data(), bytes.size());  // a lost log line is nobody's failure

@@ -1,6 +1,7 @@
 #include "writer.h"
 
 #include "framing.h"
+#include "json-text.h"
 #include "pipes.h"
 
 namespace moebius {
@@ -13,8 +14,7 @@ writer::~writer() {
 }
 
 void writer::send_message(const json & message) {
-    // text that came out of a model or a file may be broken UTF-8; the client must not get broken JSON
-    const std::string text = message.dump(-1, ' ', false, json::error_handler_t::replace);
+    const std::string text = json_text(message);
     enqueue(text.data(), text.size());
 }
 

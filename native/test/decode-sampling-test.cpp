@@ -38,6 +38,51 @@ void check_settings(tiny_engine & tiny) {
     CHECK_EQUAL(tiny.ask(request({ { "logitBias", { { { "token", 999999 }, { "bias", 1 } } } } })).error_code(), "sampling.invalid");
 }
 
+// llama.cpp's own loop: common_sampler over the whole vocabulary
+std::vector<int32_t> run_common_sampler(const llama_model * model, std::vector<llama_token> prompt, common_params_sampling settings, size_t count) {
+    llama_context_ptr    context(llama_init_from_model(const_cast<llama_model *>(model), moebius::decode_context_parameters(model, tiny_options())));
+    common_sampler_ptr   sampler(common_sampler_init(model, settings));
+    std::vector<int32_t> tokens;
+    llama_token          next  = 0;
+    llama_batch          batch = llama_batch_get_one(prompt.data(), int32_t(prompt.size()));
+    for (const llama_token token : prompt) {
+        common_sampler_accept(sampler.get(), token, false);
+    }
+    while (tokens.size() < count && llama_decode(context.get(), batch) == 0) {
+        next = common_sampler_sample(sampler.get(), context.get(), -1);
+        common_sampler_accept(sampler.get(), next, true);
+        tokens.push_back(next);
+        batch = llama_batch_get_one(&next, 1);
+    }
+    return tokens;
+}
+
+void check_same_as_llama(tiny_engine & tiny) {
+    const auto prompt = common_tokenize(tiny.vocab(), "In the beginning God created", true, true);
+    const auto same   = [&](json sampling, common_params_sampling settings) {
+        sampling["seed"] = settings.seed;
+        json ask         = request(sampling, 40);
+        ask["cachePrompt"] = false;
+        const std::vector<int32_t> ours = tiny.ask(ask).ids();
+        const std::vector<int32_t> theirs = run_common_sampler(tiny.model.get(), prompt, settings, ours.size());
+        CHECK(ours == theirs);
+    };
+    for (uint32_t seed = 1; seed < 6; ++seed) {
+        common_params_sampling settings;
+        settings.seed = seed;
+        same(json::object(), settings);  // llama.cpp's defaults: top-k first
+        settings.top_k = 5;
+        settings.temp  = 1.5f;
+        same({ { "topK", 5 }, { "temperature", 1.5 } }, settings);
+        settings.top_k = 0;
+        settings.typ_p = 0.7f;
+        same({ { "topK", 0 }, { "temperature", 1.5 }, { "typicalP", 0.7 } }, settings);
+        settings.penalty_repeat = 1.3f;
+        settings.top_k          = 40;
+        same({ { "topK", 40 }, { "temperature", 1.5 }, { "typicalP", 0.7 }, { "repeatPenalty", 1.3 } }, settings);
+    }
+}
+
 void check_logprobs(tiny_engine & tiny) {
     json ask        = request(greedy());
     ask["logprobs"] = 5;
@@ -118,6 +163,7 @@ int main() {
     tiny_engine tiny;
     check_seeds(tiny);
     check_settings(tiny);
+    check_same_as_llama(tiny);
     check_logprobs(tiny);
     check_constraints(tiny);
     check_strictness(tiny);

@@ -93,6 +93,30 @@ void check_greedy() {
     CHECK_EQUAL(greedy_token(logits.data(), logits.size()), -1);
 }
 
+void check_top_logits() {
+    std::mt19937                  random(5);
+    std::vector<float>            logits(1003);
+    std::vector<llama_token_data> top;
+    for (int round = 0; round < 100; ++round) {
+        for (float & logit : logits) {
+            logit = float(random() % 300);
+        }
+        const std::vector<llama_token> never = { llama_token(random() % 1003), llama_token(random() % 1003) };
+        std::vector<llama_token>       order;
+        for (llama_token i = 0; i < 1003; ++i) {
+            if (i != never[0] && i != never[1]) {
+                order.push_back(i);
+            }
+        }
+        std::stable_sort(order.begin(), order.end(), [&](llama_token a, llama_token b) { return logits[size_t(a)] > logits[size_t(b)]; });
+        top_logits(logits.data(), logits.size(), 40, never, top);
+        CHECK_EQUAL(top.size(), 40u);
+        CHECK(std::equal(top.begin(), top.end(), order.begin(), [](const llama_token_data & a, llama_token b) { return a.id == b; }));
+    }
+    top_logits(logits.data(), 3, 40, {}, top);
+    CHECK_EQUAL(top.size(), 3u);
+}
+
 void check_log_softmax() {
     const std::vector<float>  logits = { 1, 3, 2, 3, -50 };
     const log_softmax         chances(logits.data(), logits.size());
@@ -117,6 +141,7 @@ int main() {
     check_random_stops();
     check_utf8();
     check_greedy();
+    check_top_logits();
     check_log_softmax();
     return moebius_test::check_result();
 }

@@ -1,5 +1,6 @@
 // `test` and `expect` for the browser specs: each test gets a running app (`served`) and a page that has it open (`app`).
 import { test as base, expect, type Page } from '@playwright/test';
+import { CoreClient } from '../support/core-client.ts';
 import { type Served, type ServeOptions, startServe } from '../support/serve.ts';
 
 interface Fixtures {
@@ -8,6 +9,8 @@ interface Fixtures {
   served: Served;
   /** a page that shows the app */
   app: Page;
+  /** a connection of the test's own to the same core, for what is not what the test is about */
+  core: CoreClient;
 }
 
 export const test = base.extend<Fixtures>({
@@ -28,6 +31,13 @@ export const test = base.extend<Fixtures>({
     await page.goto(served.url);
     await use(page);
     if (testInfo.status !== testInfo.expectedStatus) await testInfo.attach('console.log', { body: messages.join('\n'), contentType: 'text/plain' });
+  },
+
+  core: async ({ app, served }, use) => {
+    await expect(app.getByRole('navigation', { name: 'Pages' })).toBeVisible();
+    const core = await CoreClient.connect(await served.nextUrl());
+    await use(core);
+    core.close();
   },
 });
 

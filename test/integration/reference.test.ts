@@ -1,7 +1,6 @@
 // Greedy tokens, logits and expert ids of the engine process against stock llama.cpp's (test/reference), on CPU and with every
 // layer on one and on two Vulkan devices. Those are Mesa's software device (lavapipe): about 8 tokens a second, so few tokens.
 import { existsSync, readFileSync } from 'node:fs';
-import { delimiter } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -12,11 +11,12 @@ import { startEngine, tinyModel } from '../support/engine.ts';
 /**
  * Largest allowed difference of a logit. CPU: the stored values may come from a CPU with other kernels; in one process the
  * difference is 0 (native/test/reference-stock-test.cpp). Vulkan: the CPU rounds activations to 8 bits before it multiplies
- * Q8_0 weights, Vulkan does not, and adds up in another order; 0.12 was seen for logits between -9 and 17.
+ * Q8_0 weights, Vulkan does not, and adds up in another order; 0.06 was seen
+ * for logits between 1 and 13.
  */
-const LOGIT_TOLERANCE = { cpu: 0.1, vulkan: 0.25 };
+const LOGIT_TOLERANCE = { cpu: 0.1, vulkan: 0.15 };
 /** Tokens generated on Vulkan; a near tie further on would decide differently with such logits. */
-const VULKAN_TOKENS = 8;
+const VULKAN_TOKENS = 6;
 
 const Reference = z.object({
   cases: z.array(
@@ -111,12 +111,12 @@ describe.each([1, 2])('with every layer on %i Vulkan device(s)', (count) => {
     const engine = await start({
       GGML_VK_VISIBLE_DEVICES: Array(count).fill('0').join(),
       GGML_VK_DISABLE_FUSION: '1', // Mesa 22.3 of Debian 12 crashes with it
-      ...(lavapipe === undefined ? {} : { VK_DRIVER_FILES: lavapipe, VK_ICD_FILENAMES: [lavapipe].join(delimiter) }),
+      ...(lavapipe === undefined ? {} : { VK_DRIVER_FILES: lavapipe, VK_ICD_FILENAMES: lavapipe }),
     });
     const { devices } = await engine.call('devices.list', {});
     const gpus = devices.filter((device) => device.backend === 'Vulkan').map((device) => device.id);
     if (gpus.length < count) return context.skip(`no Vulkan device; install a driver, e.g. mesa-vulkan-drivers: ${JSON.stringify(devices)}`);
-    const options = { contextLength: 256, threads: 1, threadsBatch: 1, devices: gpus, gpuLayers: 100 };
+    const options = { contextLength: 128, batch: 32, threads: 1, threadsBatch: 1, devices: gpus, gpuLayers: 100 };
     const { model, memory } = await engine.call('model.load', { path: tinyModel, options });
     for (const gpu of gpus) expect(memory.find((each) => each.id === gpu)?.experts, `experts on ${gpu}`).toBeGreaterThan(0);
     for (const one of cases) compare(await answerTo(engine, model, one, VULKAN_TOKENS), one, LOGIT_TOLERANCE.vulkan);

@@ -1,0 +1,57 @@
+import type { Page } from '@playwright/test';
+import { answered, endless, letters, modelLoaded, openChat, repeatable, replies, replyText, send, streaming } from './app.ts';
+import { expect, test } from './fixture.ts';
+
+const KILLS = 20;
+/** ms in which the UI must have told of it */
+const TOLD_WITHIN = 1000;
+const STOPPED = 'The engine stopped unexpectedly';
+
+/** Resolves with the time (ms since 1970) at which the page first shows the text. */
+function timeOfText(page: Page, text: string): Promise<number> {
+  return page.evaluate(
+    (wanted) =>
+      new Promise<number>((resolve) => {
+        const observer = new MutationObserver(() => {
+          if (!document.body.textContent?.includes(wanted)) return;
+          observer.disconnect();
+          resolve(Date.now());
+        });
+        observer.observe(document.body, { childList: true, subtree: true, characterData: true });
+      }),
+    text,
+  );
+}
+
+test(`an engine killed mid-reply ${KILLS} times is told within a second, costs no streamed text, and the next message works`, async ({ app, core }) => {
+  test.setTimeout(240_000);
+  await modelLoaded(core);
+  const delays: number[] = [];
+  for (let kill = 0; kill < KILLS; kill++) {
+    const { id } = await openChat(app, core, endless);
+    await send(app, `What is a dwarf? ${kill}`);
+    await streaming(replies(app));
+    const streamed = letters(await replyText(replies(app)));
+    const { engine } = await core.call('app.info', {});
+    const told = timeOfText(app, STOPPED);
+    const killed = Date.now();
+    process.kill(engine.processId ?? Number.NaN, 'SIGKILL');
+    delays.push((await told) - killed);
+
+    await expect(replies(app).getByRole('button', { name: 'Continue' }).first()).toBeVisible();
+    expect(letters(await replyText(replies(app))).startsWith(streamed)).toBe(true);
+    const stored = (await core.call('chats.get', { id })).messages.at(-1);
+    expect(stored).toMatchObject({ state: 'interrupted', error: { code: 'engine.died' } });
+    expect(letters(stored?.text ?? '').startsWith(streamed)).toBe(true);
+
+    await expect(app.getByText(STOPPED)).toBeHidden({ timeout: 20_000 });
+    await core.call('chats.update', { id, parameters: repeatable(4) });
+    await send(app, 'And now?');
+    await expect(replies(app)).toHaveCount(2);
+    await answered(app);
+    expect((await core.call('chats.get', { id })).messages.at(-1)).toMatchObject({ role: 'assistant', state: 'complete' });
+  }
+  expect(delays).toHaveLength(KILLS);
+  expect(Math.max(...delays)).toBeLessThanOrEqual(TOLD_WITHIN);
+  expect((await core.call('app.info', {})).engine.restarts).toBe(KILLS);
+});
