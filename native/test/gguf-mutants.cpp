@@ -1,3 +1,4 @@
+// Longer than 400 lines: a catalogue, one function a kind of damage.
 #include "gguf-mutants.h"
 
 #include <algorithm>

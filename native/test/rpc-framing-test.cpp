@@ -2,6 +2,9 @@
 #include "check.h"
 #include "rpc/framing.h"
 
+#include <algorithm>
+#include <vector>
+
 using namespace moebius;
 using kind = frame_event::kind_type;
 

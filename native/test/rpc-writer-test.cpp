@@ -3,6 +3,8 @@
 #include "rpc/framing.h"
 #include "rpc/writer.h"
 
+#include <atomic>
+
 #ifndef _WIN32
 #    include <fcntl.h>
 #    include <signal.h>

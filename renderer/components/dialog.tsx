@@ -1,6 +1,6 @@
 import { X } from 'lucide-react';
 import { AlertDialog, Dialog as Radix } from 'radix-ui';
-import type { ReactNode } from 'react';
+import { type ReactNode, useRef } from 'react';
 import { Button } from './button.tsx';
 import { classes } from './classes.ts';
 import style from './dialog.module.css';
@@ -16,12 +16,32 @@ export interface DialogProps {
   children?: ReactNode;
 }
 
+/**
+ * For `onCloseAutoFocus`: gives the focus back to where it was before the dialog opened, which Radix does only for dialogs with a trigger of their own.
+ * What had it is asked while rendering: afterwards a field of the dialog may have it already.
+ */
+function useFocusReturn(open: boolean): (event: Event) => void {
+  const opener = useRef<Element | null>(null);
+  const wasOpen = useRef(false);
+  if (open && !wasOpen.current) opener.current = document.activeElement;
+  wasOpen.current = open;
+  return (event) => {
+    event.preventDefault();
+    if (opener.current instanceof HTMLElement) opener.current.focus();
+  };
+}
+
 export function Dialog({ open, onOpenChange, title, description, footer, width = 'medium', children }: DialogProps) {
+  const onCloseAutoFocus = useFocusReturn(open);
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
         <Radix.Overlay className={style.overlay} />
-        <Radix.Content className={classes(style.content, style[width])} {...(description ? {} : { 'aria-describedby': undefined })}>
+        <Radix.Content
+          className={classes(style.content, style[width])}
+          onCloseAutoFocus={onCloseAutoFocus}
+          {...(description ? {} : { 'aria-describedby': undefined })}
+        >
           <div className={style.head}>
             <Radix.Title className={style.title}>{title}</Radix.Title>
           </div>
@@ -54,11 +74,12 @@ export interface ConfirmDialogProps {
 
 /** Asks before something that can't be undone; Escape and the first focus are on the safe side. */
 export function ConfirmDialog({ open, onOpenChange, title, description, confirm, danger, onConfirm }: ConfirmDialogProps) {
+  const onCloseAutoFocus = useFocusReturn(open);
   return (
     <AlertDialog.Root open={open} onOpenChange={onOpenChange}>
       <AlertDialog.Portal>
         <AlertDialog.Overlay className={style.overlay} />
-        <AlertDialog.Content className={classes(style.content, style.small)}>
+        <AlertDialog.Content className={classes(style.content, style.small)} onCloseAutoFocus={onCloseAutoFocus}>
           <div className={style.head}>
             <AlertDialog.Title className={style.title}>{title}</AlertDialog.Title>
           </div>

@@ -1,5 +1,6 @@
 // The layer x expert grid, the same everywhere: one pixel a cell on a canvas, scaled up without smoothing.
 import { type KeyboardEvent, type PointerEvent, type ReactNode, useState } from 'react';
+import { format } from '../components/index.ts';
 import { cssGradient, LOG_DECADES, type ScaleKind } from './colour-scale.ts';
 import style from './expert-grid.module.css';
 import { ExpertAxis, LayerAxis } from './grid-axes.tsx';
@@ -32,7 +33,7 @@ export interface ExpertGridProps {
   onPin?: (cell: Cell | null) => void;
 }
 
-const threeDigits = (value: number) => (value >= 100 ? Math.round(value).toString() : value.toPrecision(3).replace(/\.?0+$/, ''));
+const threeDigits = (value: number) => (value >= 100 ? format.count(Math.round(value)) : value.toPrecision(3).replace(/\.?0+$/, ''));
 
 export function ExpertGrid(props: ExpertGridProps) {
   const { source, scale, layers, cellText, subscribe, top, valueText = threeDigits, pinned = null } = props;

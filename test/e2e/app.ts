@@ -8,18 +8,18 @@ export const EMBEDDED_NAME = 'Moebius Tiny MoE';
 /** the embedded model: MoE layers, experts, experts of a token */
 export const SHAPE = { layers: 4, experts: 32, used: 2 };
 
-/** `<|im_end|>`, which ends its replies */
-const END_OF_TURN = 4095;
+/** its `<|endoftext|>` and `<|im_end|>`, which end replies */
+const neverEnd = [4093, 4095].map((token) => ({ token, bias: -1e9 }));
 
 /** A reply that ends only when it is stopped. */
 export const endless: GenerationParameters = {
   overflow: 'shift',
-  sampling: { temperature: 0.8, seed: 7, logitBias: [{ token: END_OF_TURN, bias: -1e9 }] },
+  sampling: { temperature: 0.8, seed: 7, logitBias: neverEnd },
 };
 
 /** The same reply every time, of so many tokens at most. */
 export function repeatable(maxTokens = 24): GenerationParameters {
-  return { maxTokens, sampling: { temperature: 0, logitBias: [{ token: END_OF_TURN, bias: -1e9 }] } };
+  return { maxTokens, sampling: { temperature: 0, logitBias: neverEnd } };
 }
 
 /** `address`: `experts/live`, `chat/ID` */

@@ -10,7 +10,8 @@ const cards = (page: Page): Locator => page.getByRole('list', { name: 'Models' }
 
 /** `3.28 MiB` of a memory split's part, in KiB */
 async function part(scope: Locator, name: string): Promise<number> {
-  const text = await scope.locator('dl > div', { hasText: name }).locator('dd').textContent();
+  const label = scope.page().locator('dt', { hasText: new RegExp(`^${name}$`) });
+  const text = await scope.locator('dl > div').filter({ has: label }).locator('dd').textContent();
   const [, value = '', unit = ''] = /^([\d.]+) (\w+)$/.exec(text ?? '') ?? [];
   return Number(value) * ({ B: 1 / 1024, KiB: 1, MiB: 1024, GiB: 1024 ** 2 }[unit] ?? Number.NaN);
 }

@@ -125,9 +125,9 @@ static void run_prompt(llama_model * model, const std::string & prompt, const ch
     const route_log          prompt_log   = log;
     log.layers.clear();
     std::vector<int> greedy;
-    while (int(greedy.size()) < GREEDY_TOKENS) {
+    while (true) {
         greedy.push_back(int(std::max_element(logits.begin(), logits.end()) - logits.begin()));
-        if (llama_vocab_is_eog(vocab, greedy.back())) {
+        if (int(greedy.size()) == GREEDY_TOKENS || llama_vocab_is_eog(vocab, greedy.back())) {
             break;
         }
         tokens = { greedy.back() };

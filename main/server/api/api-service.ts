@@ -74,25 +74,25 @@ export class ApiService {
     this.#applied = settings;
     await this.#stop();
     this.#error = null;
-    if (settings.enabled) await this.#listen();
+    if (settings.enabled) await this.#listen(settings.port);
     this.#publish('api.changed', this.status());
   }
 
-  async #listen(): Promise<void> {
+  async #listen(port: number): Promise<void> {
     const stored = this.#key;
     try {
-      this.#server = await startApiServer({ ...this.#options, port: this.#applied.port, keyMatches: stored && ((key) => keyMatches(stored, key)) });
+      this.#server = await startApiServer({ ...this.#options, port, keyMatches: stored && ((key) => keyMatches(stored, key)) });
     } catch (error) {
       this.#error = toErrorBody(error);
     }
   }
 
-  /** the key is part of a running server: a new one counts from the next request on */
+  /** The key is part of a running server: a new one counts from the next request on, at the same address. */
   #restart(): Promise<void> {
     this.#queue = this.#queue.then(async () => {
       const port = this.#server?.port;
       await this.#stop();
-      if (port !== undefined) await this.#listen();
+      if (port !== undefined) await this.#listen(port);
       this.#publish('api.changed', this.status());
     });
     return this.#queue;

@@ -1,0 +1,97 @@
+import { AxeBuilder } from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+import { answered, composer, endless, goTo, modelLoaded, openChat, repeatable, replies, send, stopped, streaming } from './app.ts';
+import { expect, test } from './fixture.ts';
+
+/** Violations that keep somebody out. */
+async function violations(page: Page): Promise<string[]> {
+  const { violations: found } = await new AxeBuilder({ page }).analyze();
+  return found
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+}
+
+for (const theme of ['dark', 'light'] as const) {
+  test(`no page keeps anybody out, ${theme} theme`, async ({ app, core }) => {
+    test.setTimeout(120_000);
+    await modelLoaded(core);
+    await core.call('settings.set', { theme });
+    await expect(app.locator('html')).toHaveAttribute('data-theme', theme);
+    const found: Record<string, string[]> = {};
+    const look = async (name: string) => {
+      await app.waitForTimeout(200); // transitions of 120 ms
+      found[name] = await violations(app);
+    };
+    await look('new chat');
+    for (const text of ['What is a dwarf?', 'What is 12 + 30?']) {
+      await openChat(app, core, repeatable());
+      await send(app, text);
+      await answered(app);
+    }
+    await app.keyboard.press('Control+.');
+    await look('chat with parameters');
+    await app.keyboard.press('Control+k');
+    await look('palette');
+    await app.keyboard.press('Escape');
+    for (const address of ['experts/live', 'experts/tokens', 'experts/compare', 'models', 'settings']) {
+      await goTo(app, address);
+      await expect(app.getByRole('heading', { level: 1 })).toBeAttached();
+      await app.waitForTimeout(300);
+      await look(address);
+    }
+    await goTo(app, 'models');
+    await app.getByRole('button', { name: /Load options/ }).click();
+    await expect(app.getByRole('region', { name: 'Estimated memory' })).toBeVisible();
+    await look('load options');
+    await app.keyboard.press('Escape');
+    await app.getByRole('button', { name: /Details/ }).click();
+    await look('details');
+    await app.keyboard.press('Escape');
+    await app.getByRole('button', { name: 'Find models' }).click();
+    await look('hub');
+    expect(Object.values(found).flat(), JSON.stringify(found, null, 1)).toEqual([]);
+    expect(Object.keys(found)).toHaveLength(11);
+  });
+}
+
+test('everything is reached by keyboard alone', async ({ app, core }) => {
+  await modelLoaded(core);
+  const { id } = await core.call('chats.create', { modelId: 'tiny-moe' });
+  await core.call('chats.update', { id, parameters: endless });
+  const focused = () => app.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent ?? '');
+
+  await app.keyboard.press('Control+k');
+  await app.keyboard.type('experts');
+  await app.keyboard.press('Enter');
+  await expect(app).toHaveTitle(/Experts/);
+  await app.keyboard.press('Control+2');
+  await expect(app).toHaveTitle(/Models/);
+  await expect.poll(focused).not.toContain('Load options');
+  for (let press = 0; press < 40 && !(await focused()).startsWith('Load options'); press++) await app.keyboard.press('Tab');
+  await app.keyboard.press('Enter');
+  await expect(app.getByRole('dialog')).toBeVisible();
+  await app.keyboard.press('Escape');
+  await expect(app.getByRole('dialog')).toBeHidden();
+  expect(await focused()).toContain('Load options'); // the focus comes back
+
+  await goTo(app, `chat/${id}`);
+  await expect(composer(app)).toBeFocused();
+  await app.keyboard.type('What is a dwarf?');
+  await app.keyboard.press('Enter');
+  await streaming(replies(app));
+  await app.keyboard.press('Escape');
+  await stopped(app);
+  await composer(app).focus();
+  await app.keyboard.press('ArrowUp');
+  await expect(app.getByRole('textbox', { name: 'Edit the message' })).toBeFocused();
+  await app.keyboard.press('Escape');
+  await expect(app.getByRole('textbox', { name: 'Edit the message' })).toBeHidden();
+
+  await app.keyboard.press('Control+3');
+  const tab = app.getByRole('tab', { name: 'Live' });
+  await tab.focus();
+  await app.keyboard.press('ArrowRight');
+  await expect(app.getByRole('tab', { name: 'Token inspector' })).toHaveAttribute('aria-selected', 'true');
+  await app.keyboard.press('Control+/');
+  await expect(app.getByRole('dialog', { name: 'Keyboard shortcuts' })).toContainText('Send the message');
+});
