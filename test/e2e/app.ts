@@ -1,6 +1,6 @@
 // How the specs use the app: what a person would look for, by its name.
 import { expect, type Locator, type Page } from '@playwright/test';
-import type { Chat, GenerationParameters } from '../../main/contract/index.ts';
+import type { Chat, GenerationParameters, LoadOptions } from '../../main/contract/index.ts';
 import type { CoreClient } from '../support/core-client.ts';
 
 export const EMBEDDED = 'tiny-moe';
@@ -30,9 +30,12 @@ export async function goTo(page: Page, address: string): Promise<void> {
 }
 
 /** The embedded model is loaded, with one thread: several would wait for each other on a machine that is busy. */
-export async function modelLoaded(core: CoreClient): Promise<void> {
-  await core.call('models.load', { id: EMBEDDED, options: { threads: 1 } });
+export async function modelLoaded(core: CoreClient, options: LoadOptions = {}): Promise<void> {
+  await core.call('models.load', { id: EMBEDDED, options: { threads: 1, ...options } });
 }
+
+/** For conversations that go on after an endless reply, which may be some thousand tokens long when it is stopped. */
+export const longContext: LoadOptions = { contextLength: 8192, sequences: 1 };
 
 /** Makes a chat with these parameters and shows it. */
 export async function openChat(page: Page, core: CoreClient, parameters: GenerationParameters): Promise<Chat> {

@@ -4,6 +4,7 @@ import {
   endless,
   goTo,
   letters,
+  longContext,
   modelLoaded,
   openChat,
   questions,
@@ -32,7 +33,7 @@ test('on a first start a sample prompt is answered within ten seconds of the pag
 });
 
 test('a stopped reply keeps what was streamed, and can go on', async ({ app, core }) => {
-  await modelLoaded(core);
+  await modelLoaded(core, longContext);
   const { id } = await openChat(app, core, endless);
   await send(app, 'What is a dwarf?');
   const reply = replies(app);

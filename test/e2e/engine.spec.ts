@@ -1,6 +1,6 @@
 import type { Page } from '@playwright/test';
 import type { CoreClient } from '../support/core-client.ts';
-import { answered, endless, letters, modelLoaded, openChat, repeatable, replies, replyText, send, streaming } from './app.ts';
+import { answered, endless, letters, longContext, modelLoaded, openChat, repeatable, replies, replyText, send, streaming } from './app.ts';
 import { expect, test } from './fixture.ts';
 
 const KILLS = 20;
@@ -31,7 +31,7 @@ async function watchFor(page: Page, texts: string[]): Promise<() => Promise<numb
 
 test(`an engine killed mid-reply ${KILLS} times is told within a second, costs no streamed text, and the next message works`, async ({ app, core }) => {
   test.setTimeout(240_000);
-  await modelLoaded(core);
+  await modelLoaded(core, longContext);
   const delays: number[] = [];
   for (let kill = 0; kill < KILLS; kill++) {
     const { id } = await openChat(app, core, endless);
