@@ -166,7 +166,7 @@ void decoder::check_length(size_t tokens) const {
     if (tokens > length) {
         throw user_error("prompt.too-long", "The prompt has " + std::to_string(tokens) + " tokens, the context holds " + std::to_string(length) +
                                                 ". Shorten it or load the model with a longer context.",
-                         { { "n_prompt_tokens", tokens }, { "n_ctx", length } });
+                         { { "promptTokens", tokens }, { "contextLength", length } });
     }
 }
 

@@ -26,6 +26,19 @@ std::vector<llama_token> with_suppressed(std::vector<llama_token> banned, const 
     return banned;
 }
 
+user_error bad_grammar(const std::string & reason) {
+    return user_error("grammar.invalid", "The grammar cannot be used (" + reason + "). It needs a rule `root`, every rule that is named, and no left recursion.");
+}
+
+// Tried alone first: common_sampler_init leaks its half-made chain when it refuses a grammar.
+void check_grammar(const llama_vocab * vocab, const std::string & grammar) {
+    llama_sampler * probe = llama_sampler_init_grammar(vocab, grammar.c_str(), "root");
+    if (!probe) {
+        throw bad_grammar("failed to parse grammar");
+    }
+    llama_sampler_free(probe);
+}
+
 }  // namespace
 
 llama_token greedy_token(const float * logits, size_t count) {
@@ -140,6 +153,9 @@ token_sampler::token_sampler(const llama_model * model, common_params_sampling p
         parameters.logit_bias.push_back({ token, -std::numeric_limits<float>::infinity() });
     }
     const bool constrained = !parameters.grammar.empty();
+    if (constrained) {
+        check_grammar(llama_model_get_vocab(model), common_grammar_value(parameters.grammar));
+    }
     try {
         chain.reset(common_sampler_init(model, parameters));
     } catch (const std::invalid_argument & error) {
@@ -148,8 +164,7 @@ token_sampler::token_sampler(const llama_model * model, common_params_sampling p
         if (!constrained) {
             throw user_error("sampling.invalid", std::string("The sampler refused its settings: ") + error.what() + ".");
         }
-        throw user_error("grammar.invalid", std::string("The grammar cannot be used (") + error.what() +
-                                                "). It needs a rule `root`, every rule that is named, and no left recursion.");
+        throw bad_grammar(error.what());
     }
 }
 

@@ -86,8 +86,8 @@ void check_overflow() {
     std::vector<int> long_prompt(65, 300);
     const reply_seen too_long = tiny.ask({ { "tokens", long_prompt } });
     CHECK_EQUAL(too_long.error_code(), "prompt.too-long");
-    CHECK_EQUAL(too_long.error["data"]["details"]["n_prompt_tokens"].get<int>(), 65);
-    CHECK_EQUAL(too_long.error["data"]["details"]["n_ctx"].get<int>(), 64);
+    CHECK_EQUAL(too_long.error["data"]["details"]["promptTokens"].get<int>(), 65);
+    CHECK_EQUAL(too_long.error["data"]["details"]["contextLength"].get<int>(), 64);
     CHECK_EQUAL(tiny.ask({ { "tokens", json::array() } }).error_code(), "prompt.empty");
 }
 

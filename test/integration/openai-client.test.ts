@@ -59,8 +59,8 @@ describe('the npm client openai', () => {
   it('constrains the reply to a JSON schema', async () => {
     const schema = {
       type: 'object',
-      properties: { name: { type: 'string', maxLength: 12 }, tall: { type: 'boolean' } },
-      required: ['name', 'tall'],
+      properties: { size: { enum: ['small', 'large'] }, tall: { type: 'boolean' } },
+      required: ['size', 'tall'],
       additionalProperties: false,
     };
     const reply = await client.chat.completions.create({
@@ -68,7 +68,7 @@ describe('the npm client openai', () => {
       max_tokens: 64,
       response_format: { type: 'json_schema', json_schema: { name: 'dwarf', schema } },
     });
-    expect(Object.keys(JSON.parse(reply.choices[0]?.message.content ?? ''))).toEqual(['name', 'tall']);
+    expect(Object.keys(JSON.parse(reply.choices[0]?.message.content ?? ''))).toEqual(['size', 'tall']);
   });
 
   it('aborts a stream, after which the engine is free at once', async () => {
