@@ -14,6 +14,10 @@ namespace {
 // Logits of a whole batch are only asked by model.logits: bounds what that costs in compute buffers on large vocabularies.
 constexpr size_t logits_buffer_bytes = 32u << 20;
 
+// A warm-up batch that takes longer is the last; the next one would take up to `warm_up_growth` times that.
+constexpr int64_t  warm_up_step_us = 20000;
+constexpr uint32_t warm_up_growth  = 8;
+
 uint32_t output_limit(const llama_model * model, const load_options & options) {
     const size_t row_bytes = size_t(llama_vocab_n_tokens(llama_model_get_vocab(model))) * sizeof(float);
     const size_t rows      = std::min<size_t>(options.batch, logits_buffer_bytes / std::max<size_t>(row_bytes, 1));
@@ -35,7 +39,9 @@ llama_context_params decode_context_parameters(const llama_model * model, const 
     parameters.flash_attn_type       = options.flash_attention;
     parameters.type_k                = options.kv_type_k;
     parameters.type_v                = options.kv_type_v;
-    parameters.kv_unified            = true;
+    // Sequences share all cells, so that a batch of any of them is one graph. A single one needs no sharing, which costs
+    // 130 us a token: llama.cpp then checks every pair of LLAMA_MAX_SEQ sequences for each batch.
+    parameters.kv_unified            = options.sequences > 1;
     parameters.swa_full              = false;
     parameters.no_perf               = true;
     return parameters;
@@ -95,15 +101,25 @@ void decode_context::attach_threadpools(const load_options & options) {
     llama_attach_threadpool(context.get(), pool.get(), separate ? pool_batch.get() : pool.get());
 }
 
-// One token through the whole model: devices compile their kernels, the system maps the pages. Leaves nothing behind.
+// Batches of growing size through the whole model, up to a full one while that is quick: devices compile their kernels, the
+// system maps the pages of weights and buffers. The first prompt would pay for it otherwise. Leaves nothing behind.
 void decode_context::warm_up() {
-    const llama_token bos   = llama_vocab_bos(vocab());
-    const llama_token eos   = llama_vocab_eos(vocab());
-    llama_token       token = bos != LLAMA_TOKEN_NULL ? bos : eos != LLAMA_TOKEN_NULL ? eos : 0;
-    if (llama_decode(context.get(), llama_batch_get_one(&token, 1)) == 0) {
-        llama_synchronize(context.get());
+    const uint32_t           vocabulary = uint32_t(llama_vocab_n_tokens(vocab()));
+    const uint32_t           most       = std::min(batch_size, length);
+    std::vector<llama_token> tokens(most);
+    for (uint32_t i = 0; i < most; ++i) {
+        tokens[i] = llama_token(uint64_t(i) * 7919 % vocabulary);  // many different ones reach many experts
     }
-    llama_memory_clear(memory(), true);
+    for (uint32_t count = 1;; count = std::min(count * warm_up_growth, most)) {
+        const int64_t before = ggml_time_us();
+        if (llama_decode(context.get(), llama_batch_get_one(tokens.data(), int32_t(count))) == 0) {
+            llama_synchronize(context.get());
+        }
+        llama_memory_clear(memory(), true);
+        if (count == most || ggml_time_us() - before > warm_up_step_us) {
+            return;
+        }
+    }
 }
 
 }  // namespace moebius

@@ -34,7 +34,7 @@ void check_tokens(const std::vector<llama_token> & tokens, const llama_vocab * v
 
 decoder::decoder(llama_model * model, const load_options & options, const json & inspection, output & out)
     : out(out), ctx(model, options, router_shape_from(inspection)), templates(model), end_tokens(end_tokens_of(ctx.vocab())),
-      schedule(ctx, options.sequences, *this), desk(std::make_unique<clerk>()), thread([this] { decode_loop(); }) {
+      schedule(ctx, options.sequences, *this, out), desk(std::make_unique<clerk>()), thread([this] { decode_loop(); }) {
     desk->give([this] { templates.prepare(); });
 }
 

@@ -73,7 +73,8 @@ void generation::count_routes(const observed_routes & observed, uint32_t first, 
 void generation::evaluated(uint32_t count) {
     const size_t done = slot->tokens.size();
     slot->tokens.insert(slot->tokens.end(), tokens.begin() + ptrdiff_t(done), tokens.begin() + ptrdiff_t(done + count));
-    if (!request.progress_token.empty() && generated == 0 && prompt_count > cached_count) {
+    // Not of the whole prompt, which the first token tells: to wake the client costs a busy machine a millisecond or two.
+    if (!request.progress_token.empty() && generated == 0 && slot->tokens.size() < prompt_count) {
         out.notify_progress(request.progress_token, double(slot->tokens.size() - cached_count) / double(prompt_count - cached_count), "prompt");
     }
 }
@@ -140,7 +141,7 @@ std::optional<finish_reason> generation::accept(llama_token token, const float *
     if (parser) {
         reply += record.text;
     }
-    frames.add(record, last_us);
+    frames.add(record);
     return reason;
 }
 
@@ -153,34 +154,26 @@ void generation::shift(slot_pool & slots) {
     shifted += discard;
 }
 
-void generation::send_routing(int64_t now) {
+void generation::take_frames(std::vector<std::vector<uint8_t>> & into) {
+    if (!frames.empty()) {
+        into.push_back(frames.take_frame());
+    }
     if (usage && !usage->empty()) {
-        out.send_frame(usage->take_frame(basis.number));
-        routing_sent_us = now;
+        into.push_back(usage->take_frame(basis.number));
     }
     if (routes && !routes->empty()) {
-        out.send_frame(routes->take_frame(basis.number));
-    }
-}
-
-void generation::send_due(int64_t now, int64_t step_us) {
-    if (frames.due(now, step_us)) {
-        out.send_frame(frames.take_frame());
-    }
-    if (now - routing_sent_us >= routing_interval_us) {
-        send_routing(now);
+        into.push_back(routes->take_frame(basis.number));
     }
 }
 
 void generation::send_rest() {
-    if (!frames.empty()) {
-        out.send_frame(frames.take_frame());
-    }
-    send_routing(now_us());
+    std::vector<std::vector<uint8_t>> rest;
+    take_frames(rest);
     if (logits_only && logit_rows > 0) {
         logits_frame.set_u32(8, logit_rows);
-        out.send_frame(logits_frame.take());
+        rest.push_back(logits_frame.take());
     }
+    out.send_frames(std::move(rest));
 }
 
 json generation::result(finish_reason reason) const {

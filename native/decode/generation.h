@@ -56,8 +56,10 @@ class generation {
     std::optional<finish_reason> accept(llama_token token, const float * logits, bool full);
     // The context is full, make room: drops the oldest half of what comes after the first `keep`.
     void shift(slot_pool & slots);
-    // Sends the frames that are due. step_us: how long the next batch will probably take.
-    void send_due(int64_t now, int64_t step_us);
+    // The first token is there and was not sent yet.
+    bool begins() const { return frames.holds_first(); }
+    // Moves all that was gathered since the last time to the end of `into`.
+    void take_frames(std::vector<std::vector<uint8_t>> & into);
     // Sends every frame that is left. Then the result may be sent.
     void send_rest();
     // GenerateResult; parses the reply of a chat, so it may take milliseconds. Any thread, after the last event.
@@ -73,10 +75,7 @@ class generation {
   private:
     bool        is_end(llama_token token) const;
     std::string piece_of(llama_token token, bool end) const;
-    void        send_routing(int64_t now);
     std::optional<finish_reason> reason_after(bool end, bool full) const;
-
-    static constexpr int64_t routing_interval_us = 34000;  // at most 30 frames a second
 
     common                        basis;
     generate_request              request;
@@ -103,7 +102,6 @@ class generation {
     int64_t                       started_us   = 0;  // got its slot
     int64_t                       first_us     = 0;  // first token
     int64_t                       last_us      = 0;  // latest token
-    int64_t                       routing_sent_us = 0;
 };
 
 }  // namespace moebius

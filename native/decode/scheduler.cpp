@@ -11,10 +11,12 @@ constexpr double prompt_chunk_us = 250000;
 // ... but is never smaller than this, or prefill would crawl.
 constexpr uint32_t prompt_chunk_least = 32;
 
+constexpr int64_t frame_interval_us = 34000;  // at most 30 a second
+
 }  // namespace
 
-scheduler::scheduler(decode_context & context, uint32_t sequences, request_end & end)
-    : context(context), end(end), slots(context, sequences), running(sequences), batch(llama_batch_init(int32_t(context.batch()), 0, 1)) {
+scheduler::scheduler(decode_context & context, uint32_t sequences, request_end & end, output & out)
+    : context(context), end(end), out(out), slots(context, sequences), running(sequences), batch(llama_batch_init(int32_t(context.batch()), 0, 1)) {
     outputs.reserve(context.batch());
 }
 
@@ -141,8 +143,7 @@ void scheduler::run(const batch_plan & plan) {
         return;
     }
     deliver(plan, count);
-    step_us = now_us() - before;
-    learn_speed(plan, step_us);
+    learn_speed(plan, now_us() - before);
 }
 
 // The KV cache cannot take the whole batch at once: tries halves, down to single tokens.
@@ -257,12 +258,21 @@ void scheduler::fail(runner & g, const user_error & error) {
     end.failed(std::move(g), error);
 }
 
+// All generations at the same moment: on a busy machine it is the waking of the client that costs, not the bytes.
 void scheduler::send_due_frames() {
     const int64_t now = now_us();
+    const bool    due = now >= frames_due_us;
+    std::vector<std::vector<uint8_t>> frames;
     for (runner & g : running) {
-        if (g) {
-            g->send_due(now, step_us);
+        if (g && (due || g->begins())) {
+            g->take_frames(frames);
         }
+    }
+    if (due) {
+        frames_due_us = now + frame_interval_us;
+    }
+    if (!frames.empty()) {
+        out.send_frames(std::move(frames));
     }
 }
 

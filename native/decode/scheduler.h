@@ -22,7 +22,7 @@ class request_end {
 
 class scheduler {
   public:
-    scheduler(decode_context & context, uint32_t sequences, request_end & end);
+    scheduler(decode_context & context, uint32_t sequences, request_end & end, output & out);
     ~scheduler();
 
     void add(std::unique_ptr<generation> request) { waiting.push_back(std::move(request)); }
@@ -55,6 +55,7 @@ class scheduler {
 
     decode_context &        context;
     request_end &           end;
+    output &                out;
     slot_pool               slots;
     std::vector<runner>     running;  // by slot index; empty: the slot is free
     uint32_t                running_count = 0;
@@ -62,7 +63,7 @@ class scheduler {
     llama_batch             batch;
     std::vector<uint32_t>   outputs;       // batch indices whose logits are asked
     uint64_t                rounds         = 0;
-    int64_t                 step_us        = 0;  // of the last batch
+    int64_t                 frames_due_us  = 0;
     double                  prompt_us      = 0;  // per prompt token, smoothed; 0: not known yet
 };
 

@@ -22,9 +22,8 @@ void token_frames::add_piece(llama_token token) {
     frame.text(piece.data(), length);
 }
 
-void token_frames::add(const token_record & record, int64_t now_us) {
+void token_frames::add(const token_record & record) {
     if (count++ == 0) {
-        opened_us = now_us;
         frame.reserve(1024);
         frame.begin(frame_kind::tokens, generation);
         frame.u32(0);

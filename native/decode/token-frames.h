@@ -1,4 +1,4 @@
-// TOKENS frames of one generation: the first token leaves at once, later ones are gathered for at most 16 ms.
+// TOKENS frames of one generation.
 #pragma once
 
 #include "rpc/frame-writer.h"
@@ -27,16 +27,12 @@ struct token_record {
 
 class token_frames {
   public:
-    static constexpr int64_t gather_us = 16000;
-
     token_frames(uint32_t generation, const llama_vocab * vocab) : generation(generation), vocab(vocab) {}
 
-    void add(const token_record & record, int64_t now_us);
-
-    // Whether a frame should leave, if nothing can be done for the next `step_us`.
-    bool due(int64_t now_us, int64_t step_us) const { return count > 0 && (first_frame || now_us + step_us >= opened_us + gather_us); }
+    void add(const token_record & record);
 
     bool empty() const { return count == 0; }
+    bool holds_first() const { return first_frame && count > 0; }
 
     std::vector<uint8_t> take_frame();
 
@@ -50,7 +46,6 @@ class token_frames {
     frame_writer        frame;
     uint32_t            count       = 0;
     bool                first_frame = true;
-    int64_t             opened_us   = 0;
 };
 
 // The bytes of a token, special tokens rendered or not.

@@ -62,6 +62,29 @@ static void check_tokens(const gguf_model & model, const gguf_value & tokens) {
     }
 }
 
+// SentencePiece spells what no token covers in bytes and throws where one has no token.
+static void check_bytes(const gguf_model & model, const gguf_value & tokens) {
+    std::vector<bool> found(256, false);
+    for (const std::string & token : tokens.strings) {
+        const std::string text = token.c_str();
+        if (text.size() == 1) {
+            found[uint8_t(text[0])] = true;
+        } else if (text.size() == 6 && text.compare(0, 3, "<0x") == 0 && text[5] == '>') {
+            const char * hex  = "0123456789ABCDEF";
+            const char * high = std::strchr(hex, text[3]);
+            const char * low  = std::strchr(hex, text[4]);
+            if (high != nullptr && low != nullptr) {
+                found[size_t(high - hex) * 16 + size_t(low - hex)] = true;
+            }
+        }
+    }
+    const auto missing = std::find(found.begin(), found.end(), false);
+    if (missing != found.end()) {
+        fail_tokenizer(model, "tokenizer.ggml.tokens", "has no token for " + std::to_string(std::count(found.begin(), found.end(), false)) +
+             " of the 256 byte values, the first of them " + std::to_string(missing - found.begin()) + ", which a 'llama' tokenizer needs");
+    }
+}
+
 static void check_merges(const gguf_model & model) {
     const gguf_value * merges = find_array(model, "tokenizer.ggml.merges", GGUF_TYPE_STRING, 0);
     for (uint64_t i = 0; merges != nullptr && i < merges->count; ++i) {
@@ -189,6 +212,9 @@ void gguf_check_tokenizer(const gguf_model & model) {
     find_array(model, "tokenizer.ggml.token_type", GGUF_TYPE_INT32, tokens->count);
     find_array(model, "tokenizer.ggml.suppress_tokens", GGUF_TYPE_INT32, 0);
     check_tokens(model, *tokens);
+    if (*name == "llama") {
+        check_bytes(model, *tokens);
+    }
     check_merges(model);
     check_charsmap(model);
     check_special_tokens(model, *name, tokens->count);

@@ -37,6 +37,12 @@ void output::notify_progress(const std::string & token, double fraction, const c
     });
 }
 
+void output::send_frames(std::vector<std::vector<uint8_t>> && frames) {
+    for (std::vector<uint8_t> & frame : frames) {
+        send_frame(std::move(frame));
+    }
+}
+
 void output::reply(const json & id, json result) {
     send_message({ { "jsonrpc", "2.0" }, { "id", id }, { "result", std::move(result) } });
 }

@@ -6,6 +6,10 @@
 
 namespace moebius {
 
+static std::string framed(const std::vector<uint8_t> & frame) {
+    return frame_header(frame.size()).append(frame.begin(), frame.end());
+}
+
 writer::writer(int descriptor, std::function<void()> on_broken)
     : descriptor(descriptor), on_broken(std::move(on_broken)), thread([this] { run(); }) {}
 
@@ -15,21 +19,34 @@ writer::~writer() {
 
 void writer::send_message(const json & message) {
     const std::string text = json_text(message);
-    enqueue(text.data(), text.size());
+    enqueue(frame_header(text.size()).append(text));
 }
 
 void writer::send_frame(std::vector<uint8_t> && frame) {
-    enqueue(reinterpret_cast<const char *>(frame.data()), frame.size());
+    enqueue(framed(frame));
 }
 
-void writer::enqueue(const char * payload, size_t size) {
-    const std::string header = frame_header(size);
+void writer::send_frames(std::vector<std::vector<uint8_t>> && frames) {
+    std::string all;
+    for (const std::vector<uint8_t> & frame : frames) {
+        all += framed(frame);
+    }
+    if (!all.empty()) {
+        enqueue(std::move(all));
+    }
+}
+
+void writer::enqueue(std::string framed) {
     {
         const std::lock_guard<std::mutex> lock(mutex);
         if (closing || ended) {
             return;
         }
-        pending.append(header).append(payload, size);
+        if (pending.empty()) {
+            pending = std::move(framed);
+        } else {
+            pending += framed;
+        }
     }
     work.notify_one();
 }

@@ -19,13 +19,14 @@ class writer : public output {
 
     void send_message(const json & message) override;
     void send_frame(std::vector<uint8_t> && frame) override;
+    void send_frames(std::vector<std::vector<uint8_t>> && frames) override;
 
     // Writes what is queued and ends the thread; later sends are dropped. Idempotent. false: the reader did not take
     // everything in time, the thread is still stuck in write(), and only the end of the process can end it.
     bool finish(std::chrono::milliseconds limit);
 
   private:
-    void enqueue(const char * payload, size_t size);
+    void enqueue(std::string framed);
     void run();
 
     int                     descriptor;

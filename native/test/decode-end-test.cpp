@@ -55,8 +55,10 @@ void check_end_of_generation(tiny_engine & tiny) {
     }
 }
 
-void check_overflow() {
+// A single sequence has cells of its own, several share theirs.
+void check_overflow(uint32_t sequences) {
     moebius::load_options options = tiny_options();
+    options.sequences             = sequences;
     options.context_length        = 64;
     tiny_engine tiny(options);
     const int   prompt = tiny.ask(request({ { "maxTokens", 1 } })).result["promptTokens"].get<int>();
@@ -154,7 +156,8 @@ int main() {
     check_length(tiny);
     check_stop_strings(tiny);
     check_end_of_generation(tiny);
-    check_overflow();
+    check_overflow(1);
+    check_overflow(4);
     check_cancel(tiny);
     check_duplicates(tiny);
     check_destruction();

@@ -111,11 +111,60 @@ void check_mixed_prefill() {
     CHECK_EQUAL(tiny.out.wait(slow).tokens.size(), 100u);
 }
 
+// A model that is loaded for one sequence: requests wait for each other, prefixes are reused, the same comes out.
+void check_one_sequence(const std::vector<reply_seen> & alone) {
+    moebius::load_options options = tiny_options();
+    options.sequences             = 1;
+    tiny_engine      tiny(options);
+    std::vector<int> ids;
+    for (const char * prompt : prompts) {
+        ids.push_back(tiny.send(request(prompt)));
+    }
+    for (size_t i = 0; i < ids.size(); ++i) {
+        CHECK(tiny.out.wait(ids[i]).ids() == alone[i].ids());
+    }
+    const reply_seen again = tiny.ask(request(prompts[5]));
+    CHECK(again.ids() == alone[5].ids());
+    CHECK(again.result["cachedTokens"].get<int>() > 0);
+}
+
+// The same logits, whatever is evaluated beside them. Batches of another size take other kernels, so sums are rounded otherwise;
+// logits of another sequence's text would differ by whole units.
+void check_logits_beside_others() {
+    constexpr double rounding = 0.05;
+    tiny_engine      tiny;
+    for (const char * prompt : prompts) {
+        const json       asked = { { "tokens", common_tokenize(tiny.vocab(), prompt, true, true) } };
+        const reply_seen alone = tiny.logits(asked);
+        std::vector<int> others;
+        for (const char * other : { prompts[1], prompts[2], prompts[4] }) {
+            json running                     = request(other, 60);
+            running["ignoreEndOfGeneration"] = true;
+            others.push_back(tiny.send(running));
+        }
+        tiny.out.wait_for_tokens(others.back(), 2);
+        const reply_seen beside = tiny.logits(asked);
+        double           most   = 0;
+        CHECK_EQUAL(alone.logits.size(), beside.logits.size());
+        for (size_t i = 0; i < std::min(alone.logits.size(), beside.logits.size()); ++i) {
+            most = std::max(most, std::fabs(double(alone.logits[i]) - double(beside.logits[i])));
+        }
+        std::fprintf(stderr, "logits beside three others differ by %g\n", most);
+        CHECK(most < rounding);
+        for (const int id : others) {
+            CHECK_EQUAL(tiny.out.wait(id).tokens.size(), 60u);
+        }
+    }
+}
+
 }  // namespace
 
 int main() {
     start_llama();
-    check_at_once(one_by_one());
+    const std::vector<reply_seen> alone = one_by_one();
+    check_at_once(alone);
+    check_one_sequence(alone);
+    check_logits_beside_others();
     check_prefixes();
     check_many_conversations();
     check_mixed_prefill();

@@ -123,6 +123,7 @@ static const std::vector<bad_file> hparam_cases = {
 
 static const std::vector<bad_file> tokenizer_cases = {
     { "no tokenizer model", "file.corrupt", "tokenizer.ggml.model", [](gguf_document & d) { d.remove("tokenizer.ggml.model"); } },
+    { "a SentencePiece vocabulary without bytes", "file.corrupt", "no token for 2", [](gguf_document & d) { d.put_string("tokenizer.ggml.model", "llama"); } },
     { "a model without vocabulary", "model.unsupported", "no tokenizer", [](gguf_document & d) { d.put_string("tokenizer.ggml.model", "none"); } },
     { "no tokens", "file.corrupt", "missing", [](gguf_document & d) { d.remove("tokenizer.ggml.tokens"); } },
     { "tokens are numbers", "file.corrupt", "array of str", [](gguf_document & d) { d.put("tokenizer.ggml.tokens", GGUF_TYPE_ARRAY, raw(4u) + raw(uint64_t(1)) + raw(1u)); } },

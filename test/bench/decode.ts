@@ -43,7 +43,7 @@ async function compare(program: string, model: BenchModel, context: BenchContext
   log(`${model.name}: warming up`);
   await ours(-1);
   await baseline();
-  const [us, them] = await alternate(runs, [
+  const [us, them] = await alternate(runs * model.turns, [
     async (run) => report(`${model.name} ours ${run + 1}`, await ours(run), log),
     async (run) => report(`${model.name} llama-bench ${run + 1}`, await baseline(), log),
   ]);
