@@ -3,6 +3,7 @@ import { type Handlers, type Message, MoebiusError, type Result } from '../contr
 import type { LoadedModels } from '../generation/generation.ts';
 import type { Announce } from './announce.ts';
 import type { KeyedQueue } from './keyed-queue.ts';
+import { newMessage } from './message.ts';
 import type { Presets } from './presets.ts';
 import { firstPrompt, mergeParameters } from './prompt.ts';
 import { insertMessage, type StoredChat, updateChat, updateMessage } from './records.ts';
@@ -151,20 +152,7 @@ export class Turns {
   }
 
   #newMessage(chat: StoredChat, values: Pick<Message, 'parentId' | 'role' | 'text'> & Partial<Message>): Message {
-    return {
-      id: this.#parts.createId(),
-      chatId: chat.id,
-      reasoning: '',
-      toolCalls: [],
-      state: 'complete',
-      finishReason: null,
-      error: null,
-      modelId: null,
-      stats: null,
-      hasRoutes: false,
-      createdAt: this.#parts.now(),
-      ...values,
-    };
+    return newMessage({ id: this.#parts.createId(), chatId: chat.id, createdAt: this.#parts.now(), ...values });
   }
 }
 

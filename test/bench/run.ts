@@ -25,7 +25,7 @@ function printTable(cases: Case[]): void {
     `${figure(each.baseline)}`,
     each.unit,
     each.ratio.toFixed(3),
-    `>= ${each.bar}`,
+    `>= ${Number(each.bar.toPrecision(4))}`,
     each.ok ? 'ok' : 'MISSED',
   ]);
   const table = [['case', 'ours', 'baseline', 'unit', 'ratio', 'bar', ''], ...rows];

@@ -6,20 +6,25 @@ import type { Browser, Page } from '@playwright/test';
 import { root } from '../../main/setup/paths.mjs';
 import { alternate, type BenchContext, type Benchmark, type Case, median, toCase } from './support/benchmark.ts';
 import { launchBrowser } from './support/browser.ts';
-import { DELTAS_PER_SECOND, EXPERTS, FRAMES_PER_SECOND, LAYERS, startSyntheticCore, TOKENS_PER_FRAME } from './support/synthetic-core.ts';
+import { DELTAS_PER_SECOND, EXPERTS, FRAMES_PER_SECOND, LAYERS, LONG_MESSAGES, startSyntheticCore, TOKENS_PER_FRAME } from './support/synthetic-core.ts';
 
 const MEASURED_SECONDS = 5;
 /** frames per second that the live grid must hold */
 const FRAME_BAR = 55;
+/** frames per second of a long conversation that scrolls by SCROLL_SPEED */
+const SCROLL_BAR = 45;
+/** px a second: three screens */
+const SCROLL_SPEED = 2400;
 /** from the start command to the first token of the first reply */
 const REPLY_BAR_SECONDS = 10;
 
 const benchmark: Benchmark = {
-  description: 'frames per second of a live expert grid; time from the start of the app to the first token of a reply',
+  description:
+    'frames per second of a live expert grid and of a long conversation that is scrolled; time from the start of the app to the first token of a reply',
   async run(context) {
     const browser = await launchBrowser();
     try {
-      return [await liveGrid(browser, context), await firstReply(browser, context)];
+      return [await liveGrid(browser, context), await longConversation(browser, context), await firstReply(browser, context)];
     } finally {
       await browser.close();
     }
@@ -56,14 +61,47 @@ async function openGrid(browser: Browser, url: string): Promise<Page> {
   return page;
 }
 
-/** Frames per second of the page by the times that requestAnimationFrame tells. */
-async function frameRate(page: Page): Promise<number> {
+/** Ours: a conversation with code, tables and formulas, scrolled up evenly while another one's reply streams. Baseline: an empty page. */
+async function longConversation(browser: Browser, { runs, log, command }: BenchContext): Promise<Case> {
+  const core = await startSyntheticCore();
+  try {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    await page.goto(core.url());
+    await page.getByRole('link', { name: /^Long/ }).click();
+    await page.getByText(`Reply ${LONG_MESSAGES - 1}.`).waitFor();
+    const empty = await browser.newPage();
+    command('ours', ['Chromium', `#/chat/long with ${LONG_MESSAGES} messages, scrolled by ${SCROLL_SPEED} px/s`]);
+    const scrolled = async () => {
+      const before = await scrollTop(page);
+      const rate = await frameRate(page, SCROLL_SPEED);
+      const way = before - (await scrollTop(page));
+      if (way < SCROLL_SPEED * MEASURED_SECONDS * 0.5) throw new Error(`the list moved by ${way} px only`);
+      return rate;
+    };
+    log('long conversation: warming up');
+    await scrolled();
+    await frameRate(empty);
+    const [ours, baseline] = await alternate(runs, [scrolled, () => frameRate(empty)]);
+    for (const [index, rate] of ours.entries()) log(`  long conversation ${index + 1}: ${rate.toFixed(1)}, empty page ${baseline[index]?.toFixed(1)} frames/s`);
+    for (const one of [page, empty]) await one.context().close();
+    return toCase({ case: `${LONG_MESSAGES} messages, scrolling`, ours, baseline, unit: 'frames/s', bar: SCROLL_BAR / median(baseline) });
+  } finally {
+    await core.close();
+  }
+}
+
+const scrollTop = (page: Page): Promise<number> => page.getByRole('region', { name: 'Messages' }).evaluate((list) => list.scrollTop);
+
+/** Frames per second of the page by the times that requestAnimationFrame tells; `scroll`: px a second that the messages are scrolled up by. */
+async function frameRate(page: Page, scroll = 0): Promise<number> {
   await page.bringToFront();
   return page.evaluate(
-    (seconds) =>
+    ({ seconds, scroll }) =>
       new Promise<number>((resolve) => {
+        const list = document.querySelector('section[aria-label="Messages"]');
         const times: number[] = [];
         const onFrame = (time: number) => {
+          if (list && scroll > 0) list.scrollTop -= (scroll * (time - (times.at(-1) ?? time))) / 1000;
           times.push(time);
           const span = time - (times[0] ?? time);
           if (span < seconds * 1000) requestAnimationFrame(onFrame);
@@ -71,7 +109,7 @@ async function frameRate(page: Page): Promise<number> {
         };
         requestAnimationFrame(onFrame);
       }),
-    MEASURED_SECONDS,
+    { seconds: MEASURED_SECONDS, scroll },
   );
 }
 

@@ -5,6 +5,7 @@
 // Only such lines divide messages, so headings and code fences in a text (unclosed ones too) are just text and come back exactly.
 // A text line that looks like one gets a backslash in front. Files without the comments are read by headings outside of code fences.
 import type { Chat, Message } from '../../contract/index.ts';
+import { newMessage } from '../message.ts';
 import type { StoredChat } from '../records.ts';
 import { titleOf } from '../title.ts';
 import { importHeadings } from './headings.ts';
@@ -75,22 +76,8 @@ function build(title: string, systemPrompt: string, turns: Section[], { createId
   const time = now();
   const messages: Message[] = [];
   for (const { role, text } of turns) {
-    messages.push({
-      id: createId(),
-      chatId,
-      parentId: messages.at(-1)?.id ?? null,
-      role: role === 'user' ? 'user' : 'assistant',
-      text,
-      reasoning: '',
-      toolCalls: [],
-      state: 'complete',
-      finishReason: null,
-      error: null,
-      modelId: null,
-      stats: null,
-      hasRoutes: false,
-      createdAt: time,
-    });
+    const parentId = messages.at(-1)?.id ?? null;
+    messages.push(newMessage({ id: createId(), chatId, parentId, role: role === 'user' ? 'user' : 'assistant', text, createdAt: time }));
   }
   const firstWords = titleOf(turns.find((turn) => turn.role === 'user')?.text ?? '');
   return {

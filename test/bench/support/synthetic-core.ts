@@ -13,6 +13,8 @@ import { Random } from './random.ts';
 export const LAYERS = 48;
 export const EXPERTS = 512;
 const EXPERTS_USED = 10;
+/** of the conversation `long` */
+export const LONG_MESSAGES = 2000;
 /** 30 frames a second are the most that the engine sends. */
 export const FRAMES_PER_SECOND = 30;
 export const TOKENS_PER_FRAME = 8;
@@ -85,10 +87,11 @@ function frameData(random: Random): Uint8Array<ArrayBuffer> {
   return new Uint8Array(view.buffer);
 }
 
-// What follows is read by the page and changes nothing in what is measured: one loaded model, one conversation with one running reply.
+// What follows is read by the page and changes nothing while it is measured: one loaded model, a conversation with a running reply, and a long one.
 
 function handlers(): Handlers {
-  const { messages, ...summary } = chat();
+  const chats = [chat(), longChat()];
+  const summaries = chats.map(({ messages: _, ...summary }) => ({ ...summary, snippet: null }));
   const answers: { [M in Method]?: Handlers[M] } = {
     'app.info': () => ({ version: '0', platform: 'linux', dataFolder: '/data', embeddedModelId: 'wide', engine }),
     'devices.list': () => [],
@@ -96,8 +99,8 @@ function handlers(): Handlers {
     'settings.get': () => defaultSettings('/data'),
     'models.list': () => [card()],
     'downloads.list': () => [],
-    'chats.list': () => [{ ...summary, snippet: null }],
-    'chats.get': () => ({ ...summary, messages }),
+    'chats.list': () => summaries,
+    'chats.get': ({ id }) => chats.find((one) => one.id === id) ?? chat(),
     'presets.list': () => [],
     'experts.usage': () => null,
   };
@@ -124,6 +127,24 @@ function chat(): Chat {
       { ...common, id: 'reply', parentId: 'question', role: 'assistant', text: '', state: 'streaming', modelId: 'wide' },
     ],
   };
+}
+
+/** Questions and replies in turn; the replies have what costs a browser most: code, tables and formulas. */
+function longChat(): Chat {
+  const common = { chatId: 'long', reasoning: '', toolCalls: [], finishReason: null, error: null, stats: null, hasRoutes: false, createdAt: 1 };
+  const messages = Array.from({ length: LONG_MESSAGES }, (_, index): Chat['messages'][number] => {
+    const place = { ...common, id: `m${index}`, parentId: index === 0 ? null : `m${index - 1}`, state: 'complete' as const };
+    if (index % 2 === 0) return { ...place, role: 'user', text: `Question ${index}: what comes next, and why?`, modelId: null };
+    return { ...place, role: 'assistant', text: reply(index), modelId: 'wide' };
+  });
+  return { ...chat(), id: 'long', title: 'Long', messageCount: LONG_MESSAGES, leafId: messages.at(-1)?.id ?? null, messages };
+}
+
+function reply(index: number): string {
+  const text = `Reply ${index}. ${'The **router** chooses a few experts for every token. '.repeat(1 + (index % 7))}`;
+  const code = '```ts\nconst chosen = experts.filter((expert) => expert.weight > 0.1);\n```';
+  const table = '| layer | expert | weight |\n|---|---|---|\n| 0 | 3 | 0.7 |\n| 1 | 5 | 0.3 |';
+  return [text, ...(index % 4 === 1 ? [code] : [table]), ...(index % 6 === 1 ? ['$$y = \\sum_i g_i E_i(x)$$'] : [])].join('\n\n');
 }
 
 function card(): ModelCard {
