@@ -30,7 +30,8 @@ export interface WebServer {
 
 /** Listens on 127.0.0.1 only. Rejects with MoebiusError when the port is taken. */
 export async function startWebServer(options: WebServerOptions): Promise<WebServer> {
-  const app = fastify({ logger: false });
+  // browsers keep connections open, also such that they never sent a request on: closing must not wait for them
+  const app = fastify({ logger: false, forceCloseConnections: true });
   const guard = loopbackGuard(() => port);
   let port = options.port;
   guardRequests(app, () => port);

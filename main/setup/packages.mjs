@@ -46,7 +46,10 @@ function npmCommand() {
 
 async function installPackages() {
   const { command, parameters } = npmCommand();
-  const { code } = await run(command, [...parameters, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, outputToStderr: true });
+  const { code } = await run(command, [...parameters, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    outputToStderr: true,
+  });
   if (code === 0) return;
   throw new SetupError(
     `"npm ci" failed with exit code ${code}; its messages are above. It needs the npm registry (or a mirror set with "npm config set registry URL") and about 2 GB of free disk space. Then run the command again.`,

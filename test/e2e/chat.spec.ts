@@ -132,3 +132,20 @@ test('chats are found by their words, renamed, and deleted', async ({ app, core 
   await expect(list.getByRole('link')).toHaveCount(1);
   await expect(list.getByRole('link')).toContainText('giraffe');
 });
+
+test('what a model thinks is shown apart from its answer, while it streams and afterwards', async ({ app, core }) => {
+  await modelLoaded(core, longContext);
+  const grammar = 'root ::= "<think>" [a-z ]{600,620} "</think>" "The answer is 42."';
+  await openChat(app, core, { maxTokens: 2000, sampling: { temperature: 0.8, seed: 7, grammar } });
+  await send(app, 'What is 6 times 7?');
+  const reply = replies(app);
+  await expect(reply.getByText('Thinking…')).toBeVisible({ timeout: 20_000 });
+  await answered(app);
+  const thought = reply.locator('details');
+  await expect(thought).toContainText('Reasoning');
+  await expect(thought).not.toHaveAttribute('open');
+  await expect(reply.getByText('The answer is 42.', { exact: true })).toBeVisible();
+  await expect(reply).not.toContainText('think>');
+  await thought.getByText('Reasoning').click();
+  await expect(thought).toContainText(/^Reasoning[a-z ]{590,620}$/);
+});

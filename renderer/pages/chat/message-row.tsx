@@ -11,6 +11,7 @@ import { MessageEditor } from './message-editor.tsx';
 import { MessageEnding } from './message-ending.tsx';
 import style from './message-row.module.css';
 import { MessageStatsLine } from './message-stats.tsx';
+import { splitThinking } from './thinking.ts';
 
 interface MessageRowProps {
   chatId: string;
@@ -38,23 +39,25 @@ function UserMessage({ message, editing }: { message: Message; editing: boolean 
 
 function Reply({ message, live, last }: { message: Message; live: LiveReply | undefined; last: boolean }) {
   const streaming = live !== undefined || message.state === 'streaming';
-  const text = live?.text ?? message.text;
+  const written = live?.text ?? message.text;
+  const parsed = { reasoning: message.reasoning, answer: written, open: false };
+  const { reasoning, answer, open } = message.reasoning === '' ? splitThinking(written, streaming || message.state !== 'complete') : parsed;
   return (
     <article className={style.reply} aria-label="Reply" aria-busy={streaming}>
       <ModelName id={message.modelId} />
-      {message.reasoning && (
-        <details className={style.reasoning}>
-          <summary>Reasoning</summary>
-          <Markdown text={message.reasoning} streaming={false} />
+      {(reasoning !== '' || open) && (
+        <details className={style.reasoning} open={open && streaming}>
+          <summary>{open && streaming ? 'Thinking…' : 'Reasoning'}</summary>
+          <Markdown text={reasoning} streaming={open && streaming} />
         </details>
       )}
-      {text !== '' && <Markdown text={text} streaming={streaming} />}
+      {answer !== '' && <Markdown text={answer} streaming={streaming} />}
       {message.toolCalls.map((call) => (
         <pre key={call.id} className={style.tool}>
           {call.name}({call.arguments})
         </pre>
       ))}
-      {streaming && text === '' && <Waiting fraction={live?.promptFraction ?? null} />}
+      {streaming && written === '' && <Waiting fraction={live?.promptFraction ?? null} />}
       {!streaming && <MessageEnding message={message} />}
       <div className={style.foot}>
         <div>
