@@ -1,0 +1,47 @@
+// Which expert is in which slot: bookkeeping of one tier (a GPU's slots, or RAM's). Pure. A layer has slots of its own, numbered from 0.
+#pragma once
+
+#include "cache-policy.h"
+
+namespace moebius {
+
+class slot_cache {
+  public:
+    static constexpr int32_t none = -1;
+
+    slot_cache(expert_cache_shape shape, std::unique_ptr<cache_policy> policy);
+
+    // Tells the policy; see cache_policy::used.
+    void used(uint32_t layer, const std::vector<expert_use> & uses);
+
+    // The slot that holds `expert`, or none.
+    int32_t slot_of(expert_ref expert) const;
+
+    // Takes a slot for an expert that has none: a free one, else that of the unpinned resident with the lowest keep_value, which
+    // leaves and is written to `evicted` (when given; .expert = UINT32_MAX if the slot was free). none: every slot is pinned.
+    int32_t take(expert_ref expert, expert_ref * evicted = nullptr);
+
+    // Pinned experts are not evicted. Counted: as many unpins as pins. The expert must be resident.
+    void pin(expert_ref expert);
+    void unpin(expert_ref expert);
+
+    // Forgets a resident, e.g. when reading it failed. It must not be pinned.
+    void drop(expert_ref expert);
+
+    // Changes the number of a layer's slots. Slots from `slots` on are freed: their residents leave, and are returned. None of them may be pinned.
+    std::vector<expert_ref> resize(uint32_t layer, uint32_t slots);
+
+    const expert_cache_shape & shape() const { return cache_shape; }
+
+    // Swaps the policy, keeping what is resident.
+    void set_policy(std::unique_ptr<cache_policy> policy);
+
+  private:
+    expert_cache_shape                 cache_shape;
+    std::unique_ptr<cache_policy>      policy;
+    std::vector<std::vector<int32_t>>  slots;      // [layer][expert] -> slot
+    std::vector<std::vector<uint32_t>> residents;  // [layer][slot] -> expert, UINT32_MAX: free
+    std::vector<std::vector<uint32_t>> pins;       // [layer][expert]
+};
+
+}  // namespace moebius
