@@ -33,6 +33,8 @@ export interface ModelFlags {
   gpuLayers?: number;
   devices?: string[];
   cpuExpertLayers?: number;
+  expertRam?: number;
+  expertPolicy?: string;
   kvType?: string;
   flashAttention?: string;
   telemetry: boolean;
@@ -49,6 +51,8 @@ export function addModelOptions(command: Command): Command {
     .option('--gpu-layers <n>', 'layers on GPUs (default: all, if there is a GPU)', wholeNumber)
     .option('--devices <ids>', 'GPUs to use, as "moebius devices" names them, separated by commas', list)
     .option('--cpu-expert-layers <n>', 'keep the experts of the first n MoE layers in RAM', wholeNumber)
+    .option('--expert-ram <bytes>', 'RAM for experts, others stay on disk (default: all, or what is free); 0: no expert cache', wholeNumber)
+    .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score or least-stale')
     .option('--kv-type <type>', 'type of the KV cache: f16, q8_0, ...')
     .option('--flash-attention <mode>', 'auto, on or off')
     .option('--no-telemetry', 'do not observe the router');
@@ -63,6 +67,8 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     gpuLayers: flags.gpuLayers,
     devices: flags.devices,
     cpuExpertLayers: flags.cpuExpertLayers,
+    expertRamBytes: flags.expertRam,
+    expertPolicy: flags.expertPolicy,
     kvTypeK: flags.kvType,
     kvTypeV: flags.kvType,
     flashAttention: flags.flashAttention,

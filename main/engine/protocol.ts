@@ -102,6 +102,13 @@ export const LoadOptions = z.strictObject({
   tensorSplit: z.array(z.number().min(0)).optional(),
   /** keep the routed experts of the first N MoE layers in RAM (llama.cpp's --n-cpu-moe) */
   cpuExpertLayers: z.number().int().min(0).optional(),
+  /**
+   * bytes of RAM for routed experts; those that have no room are read from disk when a token needs them. 0: all are loaded like other
+   * weights. Default: 0 if the model fits, else what the rest leaves of the free RAM
+   */
+  expertRamBytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  /** which expert leaves the RAM when another needs its room */
+  expertPolicy: z.enum(['lru', 'lfu', 'lfru', 'score', 'least-stale']).optional(),
   kvTypeK: KvType.optional(),
   kvTypeV: KvType.optional(),
   flashAttention: z.enum(['auto', 'on', 'off']).optional(),

@@ -1,5 +1,6 @@
 #include "context.h"
 
+#include "experts/backend/loaded-experts.h"
 #include "rpc/errors.h"
 
 #include <ggml-backend.h>
@@ -73,6 +74,9 @@ decode_context::decode_context(llama_model * model, const load_options & options
 decode_context::~decode_context() {
     if (context) {
         llama_detach_threadpool(context.get());
+        if (expert_store * experts = expert_store_of(model)) {
+            experts->pools = {};
+        }
     }
 }
 
@@ -99,6 +103,9 @@ void decode_context::attach_threadpools(const load_options & options) {
         pool_batch = start(options.threads_batch, false);
     }
     llama_attach_threadpool(context.get(), pool.get(), separate ? pool_batch.get() : pool.get());
+    if (expert_store * experts = expert_store_of(model)) {
+        experts->pools = { pool.get(), separate ? pool_batch.get() : pool.get() };
+    }
 }
 
 // Batches of growing size through the whole model, up to a full one while that is quick: devices compile their kernels, the

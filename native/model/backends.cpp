@@ -1,5 +1,6 @@
 #include "backends.h"
 
+#include "experts/backend/expert-device.h"
 #include "llama-log.h"
 #include "rpc/log.h"
 
@@ -109,6 +110,7 @@ backend_set backends_load() {
             result.names.push_back(ggml_backend_reg_name(backend));
         }
     }
+    expert_device();  // ours; no backend of the user's
     return result;
 }
 

@@ -1,5 +1,6 @@
 #include "devices.h"
 
+#include "experts/backend/expert-device.h"
 #include "host.h"
 
 #include <cstring>
@@ -59,6 +60,9 @@ device_memory device_memory_now(ggml_backend_dev_t device) {
 json devices_list() {
     json list = json::array();
     for (ggml_backend_dev_t device : all_devices()) {
+        if (device == expert_device()) {
+            continue;  // no hardware of its own
+        }
         const device_memory memory = device_memory_now(device);
         list.push_back({
             { "id", ggml_backend_dev_name(device) },

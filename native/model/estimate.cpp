@@ -2,6 +2,7 @@
 
 #include "decode/context.h"
 #include "devices.h"
+#include "experts.h"
 #include "llama-log.h"
 #include "llama-open.h"
 #include "model-parameters.h"
@@ -20,6 +21,9 @@ namespace {
 
 // cells of the KV cache, over all sequences
 constexpr uint32_t measured_cells_limit = 1u << 18;
+
+// Of the free RAM, for a model whose experts fill all that there is.
+constexpr double ram_share = 0.95;
 
 ggml_backend_dev_t device_by_id(const std::string & id) {
     return id == cpu_device_id ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : gpu_device(id);
@@ -108,7 +112,8 @@ const device_estimate * memory_estimate::short_device() const {
 
 memory_estimate estimate_memory(const gguf_model & file, const json & inspection, const load_options & options) {
     const llama_log_scope log(true);
-    model_parameters      parameters(options, inspection);
+    const auto            experts = make_experts(file, inspection, options);
+    model_parameters      parameters(options, inspection, experts.get());
     parameters.value.no_alloc  = true;
     parameters.value.load_mode = LLAMA_LOAD_MODE_NONE;
     const llama_model_ptr     model  = llama_open(file, parameters.value, log);
@@ -141,9 +146,35 @@ json estimate_to_json(const memory_estimate & estimate, const load_options & opt
     };
 }
 
-void refuse_hopeless(const gguf_model & file, const load_options & options) {
-    const uint64_t need = std::accumulate(file.tensors.begin(), file.tensors.end(), uint64_t(0),
-                                          [](uint64_t sum, const gguf_tensor & tensor) { return saturating_add(sum, tensor.bytes); });
+memory_estimate fit_experts(const gguf_model & file, const json & inspection, load_options & options) {
+    if (options.expert_ram_bytes) {
+        return estimate_memory(file, inspection, options);
+    }
+    options.expert_ram_bytes = 0;
+    memory_estimate     whole  = estimate_memory(file, inspection, options);
+    const expert_layout layout = expert_layout_usable(file, inspection);
+    if (!whole.short_device() || layout.empty()) {
+        return whole;
+    }
+    options.expert_ram_bytes     = expert_slots_least_bytes(layout);
+    const memory_estimate  least = estimate_memory(file, inspection, options);
+    const device_estimate & ram  = least.devices.front();
+    const uint64_t          most = uint64_t(double(ram.free) * ram_share);
+    if (least.short_device() || ram.memory.sum() > most) {
+        options.expert_ram_bytes = 0;
+        return whole;
+    }
+    options.expert_ram_bytes = ram.memory.experts + (most - ram.memory.sum());
+    return estimate_memory(file, inspection, options);
+}
+
+void refuse_hopeless(const gguf_model & file, const json & inspection, const load_options & options) {
+    const expert_layout layout = options.expert_ram_bytes == 0 ? expert_layout() : expert_layout_usable(file, inspection);
+    uint64_t            need   = std::accumulate(file.tensors.begin(), file.tensors.end(), uint64_t(0),
+                                                 [](uint64_t sum, const gguf_tensor & tensor) { return saturating_add(sum, tensor.bytes); });
+    if (!layout.empty()) {
+        need = need - layout.bytes() + std::max(options.expert_ram_bytes.value_or(0), expert_slots_least_bytes(layout));
+    }
     uint64_t have = device_memory_now(device_by_id(cpu_device_id)).free;
     for (const std::string & id : options.devices) {
         const device_memory memory = device_memory_now(device_by_id(id));

@@ -26,13 +26,19 @@ struct memory_estimate {
 
 // Asks llama.cpp itself, without allocating: exact for weights, KV cache and graph buffers. Throws model.unsupported or
 // model.load-failed for a file that llama.cpp does not take.
+// Experts that are left open (expert_ram_bytes) count like other weights.
 memory_estimate estimate_memory(const gguf_model & file, const json & inspection, const load_options & options);
+
+// Decides options.expert_ram_bytes where it is open: 0 if everything fits, else as much RAM as the rest leaves, so that the other
+// experts stay on disk; 0 too if that would not fit either. Gives the estimate. Throws what estimate_memory does, and
+// request.invalid if a store is asked for experts that it cannot take.
+memory_estimate fit_experts(const gguf_model & file, const json & inspection, load_options & options);
 
 json estimate_to_json(const memory_estimate & estimate, const load_options & options);  // an Estimate object
 
-// Throws model.does-not-fit when the weights alone are more than all of the devices have. Needs no llama.cpp, so that the
-// hopeless case is refused at once.
-void refuse_hopeless(const gguf_model & file, const load_options & options);
+// Throws model.does-not-fit when the weights alone (of experts in a store: the slots) are more than all of the devices have. Needs
+// no llama.cpp, so that the hopeless case is refused at once.
+void refuse_hopeless(const gguf_model & file, const json & inspection, const load_options & options);
 
 // Throws model.does-not-fit when a device is too small.
 void refuse_unless_fits(const memory_estimate & estimate, const std::string & name);

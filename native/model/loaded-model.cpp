@@ -1,11 +1,14 @@
 #include "loaded-model.h"
 
+#include "experts.h"
 #include "host.h"
+#include "lazy-mapping.h"
 #include "llama-log.h"
 #include "llama-open.h"
 #include "memory.h"
 #include "model-parameters.h"
 #include "prefetch.h"
+#include "tensor-class.h"
 
 #include <numeric>
 
@@ -26,7 +29,7 @@ double prefetch(const gguf_model & file, const load_options & options, load_prog
     }
     uint64_t before = 0;
     for (size_t i = 0; i < file.files.size(); i++) {
-        const bool go_on = prefetch_file(file.files[i], file.file_bytes[i], [&](uint64_t bytes) {
+        const bool go_on = prefetch_file(file.files[i], 0, file.file_bytes[i], [&](uint64_t bytes) {
             return progress.report("weights", validated + (prefetched - validated) * double(before + bytes) / double(total));
         });
         if (!go_on) {
@@ -37,13 +40,39 @@ double prefetch(const gguf_model & file, const load_options & options, load_prog
     return prefetched;
 }
 
+// The same for a model whose experts are in a store: all the other weights.
+double prefetch_all_but_experts(const gguf_model & file, load_progress & progress) {
+    uint64_t total = 0;
+    for (const gguf_tensor & tensor : file.tensors) {
+        total += classify_tensor(tensor.name) == tensor_class::experts ? 0 : tensor.bytes;
+    }
+    uint64_t before = 0;
+    for (const gguf_tensor & tensor : file.tensors) {
+        if (total > host_memory_now().available || classify_tensor(tensor.name) == tensor_class::experts) {
+            continue;
+        }
+        const bool go_on = prefetch_file(file.files[tensor.file], tensor.offset, tensor.bytes, [&](uint64_t bytes) {
+            return progress.report("weights", validated + (prefetched - validated) * double(before + bytes) / double(total));
+        });
+        if (!go_on) {
+            progress.throw_if_cancelled();
+        }
+        before += tensor.bytes;
+    }
+    return prefetched;
+}
+
 llama_model_ptr read_weights(const loaded_model & plan, const gguf_model & file, load_progress & progress) {
-    const llama_log_scope log;
-    model_parameters      parameters(plan.options, plan.inspection);
+    const llama_log_scope       log;
+    model_parameters            parameters(plan.options, plan.inspection, plan.experts.get());
+    std::optional<lazy_mapping> unread;
+    if (plan.experts) {
+        unread.emplace();
+    }
     struct bar {
         load_progress & progress;
         double          begin;
-    } bar{ progress, prefetch(file, plan.options, progress) };
+    } bar{ progress, plan.experts ? prefetch_all_but_experts(file, progress) : prefetch(file, plan.options, progress) };
     parameters.value.progress_callback_user_data = &bar;
     parameters.value.progress_callback           = [](float fraction, void * user_data) {
         const auto & bar = *static_cast<struct bar *>(user_data);
@@ -72,7 +101,12 @@ std::unique_ptr<decoder> make_decoder(const loaded_model & plan, output & out) {
 }  // namespace
 
 void load_weights(loaded_model & plan, const gguf_model & file, load_progress & progress, output & out) {
-    plan.model = read_weights(plan, file, progress);
+    plan.experts = make_experts(file, plan.inspection, plan.options);
+    plan.model   = read_weights(plan, file, progress);
+    if (plan.experts) {
+        plan.experts->store.read_all([&](uint64_t, uint64_t) { return progress.report("weights", read); });
+        progress.throw_if_cancelled();
+    }
     progress.report("context", read);
     progress.throw_if_cancelled();
     plan.engine    = make_decoder(plan, out);

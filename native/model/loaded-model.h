@@ -2,6 +2,7 @@
 #pragma once
 
 #include "decode/decoder.h"
+#include "experts/backend/loaded-experts.h"
 #include "gguf-file.h"
 #include "load-progress.h"
 #include "options.h"
@@ -22,6 +23,7 @@ struct loaded_model {
     json                     memory;  // per device, as LoadedModel has it
     double                   load_ms   = 0;
     bool                     telemetry = false;
+    std::unique_ptr<loaded_experts> experts;  // null: they are in `model` like other weights
     llama_model_ptr          model;
     std::unique_ptr<decoder> engine;  // destroyed before `model`
     std::shared_mutex        in_use;  // shared: someone calls into model or engine; exclusive: they are being freed

@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include "devices.h"
+#include "experts/backend/loaded-experts.h"
 #include "tensor-class.h"
 
 #include <llama-ext.h>
@@ -29,6 +30,9 @@ void add_tensors(std::vector<device_split> & devices, const llama_model * model)
             continue;
         }
         const ggml_backend_buffer_type_t type  = ggml_backend_buffer_get_type(tensor->buffer);
+        if (expert_store_of(type)) {
+            continue;
+        }
         const uint64_t                   bytes = ggml_backend_buft_get_alloc_size(type, tensor);
         memory_split &                   split = entry_of(devices, device_id_of(type));
         (classify_tensor(name) == tensor_class::experts ? split.experts : split.weights) += bytes;
@@ -50,6 +54,9 @@ std::vector<device_split> memory_of(const llama_model * model, const llama_conte
         devices.push_back({ gpu, {} });
     }
     add_tensors(devices, model);
+    if (const expert_store * experts = expert_store_of(model)) {
+        devices.front().memory.experts += experts->slot_bytes();
+    }
     for (const auto & [type, data] : llama_get_memory_breakdown(context)) {
         memory_split & split = entry_of(devices, device_id_of(type));
         split.kv_cache += data.context;

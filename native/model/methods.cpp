@@ -79,8 +79,9 @@ json estimate(const json & params) {
     source.finish();
     const gguf_model   file       = gguf_open(path);
     const json         inspection = inspect_model(file);
-    const load_options filled     = options_parse(options, inspection);
-    return estimate_to_json(estimate_memory(file, inspection, filled), filled);
+    load_options       filled     = options_parse(options, inspection);
+    const memory_estimate result  = fit_experts(file, inspection, filled);
+    return estimate_to_json(result, filled);
 }
 
 json load(call & request, const json & params, model_registry & registry) {

@@ -1,6 +1,7 @@
 // Our load options in llama.cpp's terms.
 #pragma once
 
+#include "experts/backend/loaded-experts.h"
 #include "options.h"
 
 #include <ggml-backend.h>
@@ -12,7 +13,8 @@ namespace moebius {
 class model_parameters {
   public:
     // `inspection`: an Inspection object; its moeLayers tell which layers have experts.
-    model_parameters(const load_options & options, const json & inspection);
+    // `experts`: the store for them, or null; it must outlive the model.
+    model_parameters(const load_options & options, const json & inspection, loaded_experts * experts);
     model_parameters(const model_parameters &)             = delete;
     model_parameters & operator=(const model_parameters &) = delete;
 

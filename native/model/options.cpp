@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "devices.h"
+#include "experts/policy/cache-policy.h"
 #include "host.h"
 #include "rpc/parameters.h"
 
@@ -125,6 +126,14 @@ load_options options_parse(const json * json_options, const json & inspection) {
     const int64_t moe_layers  = int64_t(inspection.at("moeLayers").size());
     options.cpu_expert_layers = int32_t(std::min(source.optional_integer("cpuExpertLayers", 0, INT32_MAX).value_or(0), moe_layers));
 
+    if (const auto bytes = source.optional_integer("expertRamBytes", 0, int64_t(1) << 53)) {
+        options.expert_ram_bytes = uint64_t(*bytes);
+    }
+    if (moe_layers == 0) {
+        options.expert_ram_bytes = 0;
+    }
+    options.expert_policy = source.optional_choice("expertPolicy", cache_policy_names()).value_or(options.expert_policy);
+
     read_choice(source, "kvTypeK", kv_types, options.kv_type_k);
     read_choice(source, "kvTypeV", kv_types, options.kv_type_v);
     read_choice(source, "flashAttention", flash_attention_types, options.flash_attention);
@@ -147,12 +156,16 @@ json options_to_json(const load_options & options) {
         { "gpuLayers", options.gpu_layers },
         { "devices", options.devices },
         { "cpuExpertLayers", options.cpu_expert_layers },
+        { "expertPolicy", options.expert_policy },
         { "kvTypeK", name_in(kv_types, options.kv_type_k) },
         { "kvTypeV", name_in(kv_types, options.kv_type_v) },
         { "flashAttention", name_in(flash_attention_types, options.flash_attention) },
         { "memoryMap", options.memory_map },
         { "telemetry", options.telemetry },
     };
+    if (options.expert_ram_bytes) {
+        result["expertRamBytes"] = *options.expert_ram_bytes;
+    }
     if (!options.tensor_split.empty()) {
         result["tensorSplit"] = options.tensor_split;
     }

@@ -7,10 +7,13 @@
 #include <llama.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace moebius {
+
+inline constexpr const char * default_expert_policy = "lru";
 
 struct load_options {
     uint32_t                 context_length    = 0;  // tokens per sequence
@@ -22,6 +25,8 @@ struct load_options {
     std::vector<std::string> devices;       // llama.cpp device names, GPUs only
     std::vector<float>       tensor_split;  // one per device, or empty
     int32_t                  cpu_expert_layers = 0;
+    std::optional<uint64_t>  expert_ram_bytes;        // 0: experts are loaded like other weights; open: see fit_experts
+    std::string              expert_policy     = default_expert_policy;
     ggml_type                kv_type_k         = GGML_TYPE_F16;
     ggml_type                kv_type_v         = GGML_TYPE_F16;
     llama_flash_attn_type    flash_attention   = LLAMA_FLASH_ATTN_TYPE_AUTO;
@@ -33,7 +38,7 @@ struct load_options {
 // `options` may be null. Throws request.invalid or device.not-found.
 load_options options_parse(const json * options, const json & inspection);
 
-// The LoadOptions object; all fields but tensorSplit are always present.
+// The LoadOptions object; all fields but tensorSplit are always present (expertRamBytes once it is decided).
 json options_to_json(const load_options & options);
 
 }  // namespace moebius

@@ -20,14 +20,17 @@ constexpr uint64_t step                  = 32u << 20;
 
 }  // namespace
 
-bool prefetch_file(const std::string & path, uint64_t bytes, const std::function<bool(uint64_t)> & progress) {
+bool prefetch_file(const std::string & path, uint64_t offset, uint64_t bytes, const std::function<bool(uint64_t)> & progress) {
+    const uint64_t page  = uint64_t(sysconf(_SC_PAGESIZE));
+    const uint64_t begin = offset / page * page;
+    const uint64_t end   = offset + bytes;
     const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
         return true;  // the load itself will say why
     }
     bool go_on = true;
-    for (uint64_t at = 0; at < bytes && go_on; at += step) {
-        const size_t size    = size_t(std::min(step, bytes - at));
+    for (uint64_t at = begin; at < end && go_on; at += step) {
+        const size_t size    = size_t(std::min(step, end - at));
         void *       mapping = mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, off_t(at));
         if (mapping == MAP_FAILED) {
             break;
@@ -37,7 +40,7 @@ bool prefetch_file(const std::string & path, uint64_t bytes, const std::function
         if (!done) {
             break;
         }
-        go_on = progress(at + size);
+        go_on = progress(at + size - offset);
     }
     close(descriptor);
     return go_on;
@@ -45,7 +48,7 @@ bool prefetch_file(const std::string & path, uint64_t bytes, const std::function
 
 #else
 
-bool prefetch_file(const std::string &, uint64_t, const std::function<bool(uint64_t)> &) {
+bool prefetch_file(const std::string &, uint64_t, uint64_t, const std::function<bool(uint64_t)> &) {
     return true;
 }
 

@@ -8,8 +8,8 @@
 
 namespace moebius {
 
-// `progress` gets the bytes of this file that are in RAM now; false from it stops. Gives false when it was stopped.
+// Reads `bytes` at `offset`. `progress` gets those of them that are in RAM now; false from it stops. Gives false when it was stopped.
 // Does nothing where the system has no such call (Linux before 5.14, macOS, Windows): the load works without.
-bool prefetch_file(const std::string & path, uint64_t bytes, const std::function<bool(uint64_t)> & progress);
+bool prefetch_file(const std::string & path, uint64_t offset, uint64_t bytes, const std::function<bool(uint64_t)> & progress);
 
 }  // namespace moebius

@@ -63,8 +63,8 @@ json model_registry::load(call & request, const std::string & path, const json *
     loaded->inspection      = inspect_model(file);
     loaded->options         = options_parse(options, loaded->inspection);
     request.throw_if_cancelled();
-    refuse_hopeless(file, loaded->options);
-    const reservation reserved(*this, estimate_memory(file, loaded->inspection, loaded->options), path);
+    refuse_hopeless(file, loaded->inspection, loaded->options);
+    const reservation reserved(*this, fit_experts(file, loaded->inspection, loaded->options), path);
     request.throw_if_cancelled();
     load_weights(*loaded, file, progress, out);
     loaded->load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
@@ -106,6 +106,7 @@ void model_registry::release(loaded_model & model) {
     const std::unique_lock<std::shared_mutex> lock(model.in_use);
     model.engine.reset();
     model.model.reset();
+    model.experts.reset();
 }
 
 void model_registry::unload(int32_t id) {

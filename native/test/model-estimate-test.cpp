@@ -124,12 +124,12 @@ void an_impossible_context_is_refused_within_a_second() {
 void weights_beyond_all_memory_are_refused_without_llama() {
     tiny       model;
     const json options = { { "devices", json::array() } };
-    refuse_hopeless(model.file, options_parse(&options, model.inspection));
+    refuse_hopeless(model.file, model.inspection, options_parse(&options, model.inspection));
     model.file.tensors[0].bytes = 1ull << 60;
-    CHECK_THROWS(refuse_hopeless(model.file, options_parse(&options, model.inspection)), user_error,
+    CHECK_THROWS(refuse_hopeless(model.file, model.inspection, options_parse(&options, model.inspection)), user_error,
                  error.code == "model.does-not-fit" && error.details["need"] > (1ull << 60) && error.details["have"] > 0);
     model.file.tensors[0].bytes = std::numeric_limits<uint64_t>::max();
-    CHECK_THROWS(refuse_hopeless(model.file, options_parse(&options, model.inspection)), user_error, error.code == "model.does-not-fit");
+    CHECK_THROWS(refuse_hopeless(model.file, model.inspection, options_parse(&options, model.inspection)), user_error, error.code == "model.does-not-fit");
 }
 
 }  // namespace

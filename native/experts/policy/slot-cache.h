@@ -24,6 +24,7 @@ class slot_cache {
     // Pinned experts are not evicted. Counted: as many unpins as pins. The expert must be resident.
     void pin(expert_ref expert);
     void unpin(expert_ref expert);
+    bool pinned(expert_ref expert) const;
 
     // Forgets a resident, e.g. when reading it failed. It must not be pinned.
     void drop(expert_ref expert);

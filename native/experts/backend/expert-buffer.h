@@ -1,0 +1,43 @@
+// The buffer type of a model's routed experts: llama.cpp sees tensors of full size, the store holds what is in RAM.
+//
+// Given to the loader as a tensor override (see expert_layout_pattern). Its buffers are address space without memory; what the
+// loader writes to them is dropped, because the store reads the file itself.
+#pragma once
+
+#include "experts/store/expert-store.h"
+
+#include <ggml-backend.h>
+
+namespace moebius {
+
+// Of a tensor in such a buffer: its `extra`.
+struct expert_tensor {
+    expert_store * store = nullptr;
+    uint32_t       layer = 0;  // of the layout
+    uint32_t       part  = 0;  // of the layer
+};
+
+// One per store. It must outlive the buffers of its type; the store too.
+class expert_buffer_type {
+  public:
+    explicit expert_buffer_type(expert_store & store);
+    ~expert_buffer_type();
+    expert_buffer_type(const expert_buffer_type &)             = delete;
+    expert_buffer_type & operator=(const expert_buffer_type &) = delete;
+
+    ggml_backend_buffer_type_t get() const { return type.get(); }
+
+  private:
+    std::unique_ptr<ggml_backend_buffer_type> type;
+};
+
+// The store of such a buffer type; null: another type.
+expert_store * expert_store_of(ggml_backend_buffer_type_t type);
+
+// Null when `tensor` is none of a store, or when the model was opened without memory (for an estimate).
+const expert_tensor * expert_tensor_of(const ggml_tensor * tensor);
+
+// Also of models that were opened without memory.
+bool is_expert_tensor(const ggml_tensor * tensor);
+
+}  // namespace moebius

@@ -1,0 +1,158 @@
+#include "expert-executor.h"
+
+#include <ggml-cpu.h>
+
+namespace moebius {
+
+namespace {
+
+struct cpu_functions {
+    decltype(ggml_backend_cpu_set_threadpool) * set_threadpool = nullptr;
+    decltype(ggml_backend_cpu_set_n_threads) *  set_n_threads  = nullptr;
+};
+
+const cpu_functions & cpu_functions_get() {
+    static const cpu_functions functions = [] {
+        ggml_backend_reg_t cpu = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
+        return cpu_functions{
+            reinterpret_cast<decltype(ggml_backend_cpu_set_threadpool) *>(ggml_backend_reg_get_proc_address(cpu, "ggml_backend_cpu_set_threadpool")),
+            reinterpret_cast<decltype(ggml_backend_cpu_set_n_threads) *>(ggml_backend_reg_get_proc_address(cpu, "ggml_backend_set_n_threads")),
+        };
+    }();
+    return functions;
+}
+
+// What a custom node of a graph on the CPU backend calls.
+struct job {
+    void (*run)(void * self);
+    void * self;
+};
+
+void run_job(ggml_tensor *, int, int, void * user_data) {
+    const job & what = *static_cast<const job *>(user_data);
+    what.run(what.self);
+}
+
+template <typename T> T value_at(const ggml_tensor * tensor, int64_t i1, int64_t i2 = 0) {
+    return *reinterpret_cast<const T *>(static_cast<const char *>(tensor->data) + i1 * int64_t(tensor->nb[1]) + i2 * int64_t(tensor->nb[2]));
+}
+
+char * row_at(const ggml_tensor * tensor, int64_t i1, int64_t i2) {
+    return static_cast<char *>(tensor->data) + i1 * int64_t(tensor->nb[1]) + i2 * int64_t(tensor->nb[2]);
+}
+
+void copy_ids(const ggml_tensor * ids, std::vector<int32_t> & into) {
+    into.resize(size_t(ids->ne[0] * ids->ne[1]));
+    for (int64_t t = 0; t < ids->ne[1]; t++) {
+        std::memcpy(into.data() + t * ids->ne[0], row_at(ids, t, 0), size_t(ids->ne[0]) * sizeof(int32_t));
+    }
+}
+
+}  // namespace
+
+expert_executor::expert_executor()
+    : cpu(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr)),
+      graph_memory(4 * ggml_tensor_overhead() + ggml_graph_overhead_custom(4, false)) {}
+
+ggml_status expert_executor::compute(ggml_cgraph * graph) {
+    const std::vector<moe_ffn_nodes> ffns = find_moe_ffns(graph);
+    auto                             next = ffns.begin();
+    for (int i = 0; i < ggml_graph_n_nodes(graph); i++) {
+        ggml_tensor * node   = ggml_graph_node(graph, i);
+        ggml_status   status = GGML_STATUS_SUCCESS;
+        if (!(node->flags & GGML_TENSOR_FLAG_COMPUTE)) {
+            continue;
+        }
+        if (next != ffns.end() && i == next->first) {
+            status = compute_ffn(*next);
+            i      = next->last;
+            ++next;
+        } else if (const expert_tensor * which = node->op == GGML_OP_MUL_MAT_ID ? expert_tensor_of(node->src[0]) : nullptr) {
+            status = compute_matmul(node, *which);
+        } else if (node->op != GGML_OP_NONE && node->op != GGML_OP_VIEW && node->op != GGML_OP_RESHAPE) {
+            status = compute_on_cpu(node);
+        }
+        if (status != GGML_STATUS_SUCCESS) {
+            return status;
+        }
+    }
+    return GGML_STATUS_SUCCESS;
+}
+
+ggml_status expert_executor::compute_ffn(const moe_ffn_nodes & nodes) {
+    expert_store & store = *nodes.which.store;
+    batch.layer          = nodes.which.layer;
+    batch.used           = nodes.ids->ne[0];
+    batch.tokens         = nodes.ids->ne[1];
+    copy_ids(nodes.ids, batch.ids);
+    batch.weights.resize(batch.ids.size());
+    for (int64_t t = 0; t < batch.tokens; t++) {
+        for (int64_t k = 0; k < batch.used; k++) {
+            batch.weights[size_t(t * batch.used + k)] = value_at<float>(nodes.weights, k, t);
+        }
+    }
+    const std::lock_guard<std::mutex> lock(store.session);
+    if (last_store != &store || !ffn) {
+        ffn        = std::make_unique<expert_ffn>(store, cpu_kernels_get());
+        last_store = &store;
+    }
+    ffn->prepare(batch, { static_cast<char *>(nodes.input->data), nodes.input->nb[2] }, { static_cast<char *>(nodes.output->data), nodes.output->nb[1] }, threads);
+    const ggml_status status = on_all_threads(store, batch.tokens, [](void * self) { static_cast<expert_ffn *>(self)->run(); }, ffn.get());
+    return ffn->finish() ? status : GGML_STATUS_FAILED;
+}
+
+ggml_status expert_executor::compute_matmul(ggml_tensor * node, const expert_tensor & which) {
+    const ggml_tensor * input = node->src[1];
+    const ggml_tensor * ids   = node->src[2];
+    const bool          each  = input->ne[1] > 1;
+    std::vector<int32_t>       chosen;
+    std::vector<const float *> from;
+    std::vector<float *>       to;
+    copy_ids(ids, chosen);
+    for (int64_t t = 0; t < ids->ne[1]; t++) {
+        for (int64_t k = 0; k < ids->ne[0]; k++) {
+            to.push_back(reinterpret_cast<float *>(row_at(node, k, t)));
+            if (each || k == 0) {
+                from.push_back(reinterpret_cast<const float *>(row_at(input, each ? k : 0, t)));
+            }
+        }
+    }
+    const std::lock_guard<std::mutex> lock(which.store->session);
+    expert_matmul matmul(*which.store, cpu_kernels_get());
+    matmul.prepare(which.layer, which.part, std::move(chosen), ids->ne[0], std::move(from), each, std::move(to));
+    const ggml_status status = on_all_threads(*which.store, ids->ne[1], [](void * self) { static_cast<expert_matmul *>(self)->run(); }, &matmul);
+    return matmul.finish() ? status : GGML_STATUS_FAILED;
+}
+
+// A node that belongs to no whole FFN, on the results of others.
+ggml_status expert_executor::compute_on_cpu(ggml_tensor * node) {
+    const ggml_context_ptr context(ggml_init({ graph_memory.size(), graph_memory.data(), true }));
+    ggml_cgraph *          graph = ggml_new_graph_custom(context.get(), 4, false);
+    ggml_graph_add_node(graph, node);
+    return ggml_backend_graph_compute(cpu.get(), graph);
+}
+
+void expert_executor::use_pool(ggml_threadpool_t next) {
+    const cpu_functions & functions = cpu_functions_get();
+    if (functions.set_n_threads) {
+        functions.set_n_threads(cpu.get(), threads);
+    }
+    if (next != pool && functions.set_threadpool) {
+        functions.set_threadpool(cpu.get(), next);
+        pool = next;
+    }
+}
+
+ggml_status expert_executor::on_all_threads(expert_store & store, int64_t tokens, void (*run)(void *), void * self) {
+    use_pool(tokens > 1 ? store.pools.batch : store.pools.decode);
+    job                    what{ run, self };
+    const ggml_context_ptr context(ggml_init({ graph_memory.size(), graph_memory.data(), true }));
+    ggml_cgraph *          graph = ggml_new_graph_custom(context.get(), 4, false);
+    ggml_tensor *          node  = ggml_custom_4d(context.get(), GGML_TYPE_F32, 1, 1, 1, 1, nullptr, 0, run_job, GGML_N_TASKS_MAX, &what);
+    float                  unused;
+    node->data = &unused;
+    ggml_build_forward_expand(graph, node);
+    return ggml_backend_graph_compute(cpu.get(), graph);
+}
+
+}  // namespace moebius

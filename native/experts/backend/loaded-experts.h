@@ -1,0 +1,25 @@
+// What a model needs to be opened with its routed experts in a store.
+#pragma once
+
+#include "expert-buffer.h"
+
+namespace moebius {
+
+// Outlives the llama_model that was opened with it.
+struct loaded_experts {
+    expert_store       store;
+    expert_buffer_type type;
+    std::string        pattern;  // of the tensors that get `type`
+
+    // Throws file.unreadable, model.does-not-fit.
+    loaded_experts(const expert_layout & layout, const expert_store_settings & settings)
+        : store(layout, settings), type(store), pattern(expert_layout_pattern(layout)) {}
+};
+
+// The layout if a store can take it and the CPU backend has kernels for its types, else an empty one.
+expert_layout expert_layout_usable(const gguf_model & file, const json & inspection);
+
+// The store that holds the experts of an open model, or null.
+expert_store * expert_store_of(const llama_model * model);
+
+}  // namespace moebius

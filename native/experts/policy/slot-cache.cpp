@@ -1,0 +1,96 @@
+#include "slot-cache.h"
+
+namespace moebius {
+
+namespace {
+
+constexpr uint32_t free_slot = UINT32_MAX;
+
+}  // namespace
+
+slot_cache::slot_cache(expert_cache_shape shape, std::unique_ptr<cache_policy> policy) : cache_shape(std::move(shape)), policy(std::move(policy)) {
+    slots.assign(cache_shape.layers, std::vector<int32_t>(cache_shape.experts, none));
+    pins.assign(cache_shape.layers, std::vector<uint32_t>(cache_shape.experts, 0));
+    for (const uint32_t count : cache_shape.slots) {
+        residents.emplace_back(count, free_slot);
+    }
+}
+
+void slot_cache::used(uint32_t layer, const std::vector<expert_use> & uses) {
+    policy->used(layer, uses);
+}
+
+int32_t slot_cache::slot_of(expert_ref expert) const {
+    return slots[expert.layer][expert.expert];
+}
+
+bool slot_cache::pinned(expert_ref expert) const {
+    return pins[expert.layer][expert.expert] > 0;
+}
+
+int32_t slot_cache::take(expert_ref expert, expert_ref * evicted) {
+    std::vector<uint32_t> & layer = residents[expert.layer];
+    int32_t                 best  = none;
+    double                  value = 0.0;
+    for (uint32_t slot = 0; slot < layer.size(); slot++) {
+        const uint32_t resident = layer[slot];
+        if (resident == free_slot) {
+            best = int32_t(slot);
+            break;
+        }
+        if (pinned({ expert.layer, resident })) {
+            continue;
+        }
+        const double keep = policy->keep_value({ expert.layer, resident });
+        if (best == none || keep < value || (keep == value && resident < layer[size_t(best)])) {
+            best  = int32_t(slot);
+            value = keep;
+        }
+    }
+    if (best == none) {
+        return none;
+    }
+    const uint32_t leaving = layer[size_t(best)];
+    if (evicted) {
+        *evicted = { expert.layer, leaving };
+    }
+    if (leaving != free_slot) {
+        slots[expert.layer][leaving] = none;
+    }
+    layer[size_t(best)]                = expert.expert;
+    slots[expert.layer][expert.expert] = best;
+    return best;
+}
+
+void slot_cache::pin(expert_ref expert) {
+    pins[expert.layer][expert.expert]++;
+}
+
+void slot_cache::unpin(expert_ref expert) {
+    pins[expert.layer][expert.expert]--;
+}
+
+void slot_cache::drop(expert_ref expert) {
+    int32_t & slot                        = slots[expert.layer][expert.expert];
+    residents[expert.layer][size_t(slot)] = free_slot;
+    slot                                  = none;
+}
+
+std::vector<expert_ref> slot_cache::resize(uint32_t layer, uint32_t count) {
+    std::vector<expert_ref> left;
+    for (uint32_t slot = count; slot < residents[layer].size(); slot++) {
+        if (residents[layer][slot] != free_slot) {
+            left.push_back({ layer, residents[layer][slot] });
+            slots[layer][residents[layer][slot]] = none;
+        }
+    }
+    residents[layer].resize(count, free_slot);
+    cache_shape.slots[layer] = count;
+    return left;
+}
+
+void slot_cache::set_policy(std::unique_ptr<cache_policy> next) {
+    policy = std::move(next);
+}
+
+}  // namespace moebius

@@ -1,0 +1,50 @@
+// Where every routed expert of a model lies in its files.
+#pragma once
+
+#include "model/gguf-file.h"
+#include "rpc/errors.h"
+
+#include <string>
+#include <vector>
+
+namespace moebius {
+
+// One matrix of an expert; those of a layer's experts follow one another in the file.
+enum class expert_matrix : uint8_t { gate, up, gate_up, down };
+
+struct expert_part {
+    expert_matrix matrix = expert_matrix::gate;
+    ggml_type     type   = GGML_TYPE_COUNT;
+    int64_t       n_in   = 0;  // values of a row
+    int64_t       n_out  = 0;  // rows
+    uint32_t      file   = 0;
+    uint64_t      offset = 0;  // of expert 0
+    uint64_t      bytes  = 0;  // of one expert
+};
+
+struct expert_layer {
+    int32_t                  block = 0;  // index in the model
+    std::vector<expert_part> parts;      // in the order in which they are needed; `down` is the last
+};
+
+struct expert_layout {
+    std::vector<std::string>  files;    // absolute paths, UTF-8
+    std::vector<expert_layer> layers;   // MoE layers, ascending
+    uint32_t                  experts = 0;  // per layer
+    uint32_t                  used    = 0;  // per token, the most
+
+    bool     empty() const { return layers.empty() || experts == 0; }
+    uint64_t bytes() const;  // of all experts
+};
+
+// From a validated model and its Inspection. Empty: no layer has routed experts in a shape that the store takes (gate and up, or
+// both in one, and down; all with the same number of experts).
+expert_layout expert_layout_from(const gguf_model & file, const json & inspection);
+
+// A regular expression that finds exactly the layout's tensors, for llama.cpp's tensor overrides.
+std::string expert_layout_pattern(const expert_layout & layout);
+
+// "ffn_down_exps" ...
+const char * expert_matrix_name(expert_matrix matrix);
+
+}  // namespace moebius

@@ -1,0 +1,288 @@
+#include "expert-store.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+namespace moebius {
+
+namespace {
+
+constexpr uint32_t least_slots = 2;
+
+expert_cache_shape shape_of(const expert_layout & layout, std::vector<uint32_t> slots) {
+    return { uint32_t(layout.layers.size()), layout.experts, std::move(slots) };
+}
+
+uint64_t one_slot_everywhere(const expert_layout & layout) {
+    return std::accumulate(layout.layers.begin(), layout.layers.end(), uint64_t(0),
+                           [](uint64_t sum, const expert_layer & layer) { return sum + expert_slot_bytes(layer); });
+}
+
+uint32_t all_parts(const expert_layer & layer) {
+    return (1u << layer.parts.size()) - 1;
+}
+
+}  // namespace
+
+uint64_t expert_slot_bytes(const expert_layer & layer) {
+    return std::accumulate(layer.parts.begin(), layer.parts.end(), uint64_t(0),
+                           [](uint64_t sum, const expert_part & part) { return sum + file_reader::room_for(part.bytes); });
+}
+
+uint64_t expert_slots_least_bytes(const expert_layout & layout) {
+    return std::min(least_slots, layout.experts) * one_slot_everywhere(layout);
+}
+
+std::vector<uint32_t> expert_slots_for(const expert_layout & layout, uint64_t ram_bytes) {
+    const uint64_t everywhere = one_slot_everywhere(layout);
+    const uint64_t least      = expert_slots_least_bytes(layout);
+    if (ram_bytes < least) {
+        throw user_error("model.does-not-fit",
+                         "The expert cache of " + std::to_string(ram_bytes) + " bytes is too small: two experts of each of the " +
+                             std::to_string(layout.layers.size()) + " layers take " + std::to_string(least) +
+                             " bytes. Give it at least that (expertRamBytes).",
+                         { { "need", least }, { "have", ram_bytes } });
+    }
+    const uint32_t        each = uint32_t(std::min<uint64_t>(ram_bytes / everywhere, layout.experts));
+    std::vector<uint32_t> slots(layout.layers.size(), each);
+    uint64_t              left = ram_bytes - each * everywhere;
+    for (size_t i = 0; i < slots.size() && each < layout.experts; i++) {
+        const uint64_t bytes = expert_slot_bytes(layout.layers[i]);
+        if (bytes <= left) {
+            slots[i]++;
+            left -= bytes;
+        }
+    }
+    return slots;
+}
+
+expert_store::expert_store(expert_layout layout, const expert_store_settings & settings)
+    : all(std::move(layout)),
+      current(settings),
+      entries(all.layers.size() * all.experts),
+      cache(shape_of(all, expert_slots_for(all, settings.ram_bytes)), cache_policy_make(settings.policy, shape_of(all, expert_slots_for(all, settings.ram_bytes)))) {
+    resident = true;
+    for (size_t i = 0; i < all.layers.size(); i++) {
+        const uint32_t slots = cache.shape().slots[i];
+        const uint64_t bytes = expert_slot_bytes(all.layers[i]);
+        memory.emplace_back(slots * bytes);
+        memory_bytes += slots * bytes;
+        resident = resident && slots == all.experts;
+        std::vector<uint64_t> offsets;
+        uint64_t              at = 0;
+        for (const expert_part & part : all.layers[i].parts) {
+            offsets.push_back(at);
+            at += file_reader::room_for(part.bytes);
+        }
+        part_offsets.push_back(std::move(offsets));
+    }
+    reader = std::make_unique<file_reader>(all.files, settings.readers);
+}
+
+expert_store::~expert_store() {
+    reader.reset();
+}
+
+expert_cache_shape expert_store::shape() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return cache.shape();
+}
+
+expert_store_counters expert_store::counters() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    expert_store_counters             result = counted;
+    result.bytes_read                        = reader->bytes_read();
+    return result;
+}
+
+std::string expert_store::error() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return last_error;
+}
+
+uint8_t * expert_store::part_room(uint32_t layer, uint32_t slot, uint32_t part) const {
+    return memory[layer].data() + slot * expert_slot_bytes(all.layers[layer]) + part_offsets[layer][part];
+}
+
+uint8_t * expert_store::part_data(uint32_t layer, uint32_t expert, uint32_t part, uint32_t slot) const {
+    const expert_part & place = all.layers[layer].parts[part];
+    return part_room(layer, slot, part) + file_reader::shift_of(place.offset + expert * place.bytes);
+}
+
+// Under `mutex`. The expert has the slot.
+void expert_store::start_read(uint32_t layer, uint32_t expert, uint32_t slot, file_reader::priority urgency) {
+    entry & state = entry_of(layer, expert);
+    state.parts_here.store(0, std::memory_order_relaxed);
+    state.reading = true;
+    state.failed  = false;
+    const std::vector<expert_part> & parts = all.layers[layer].parts;
+    for (uint32_t i = 0; i < parts.size(); i++) {
+        reader->read(parts[i].file, parts[i].offset + expert * parts[i].bytes, parts[i].bytes, part_room(layer, slot, i), urgency,
+                     [this, layer, expert, i](const char * failure) { part_read(layer, expert, i, failure); });
+    }
+}
+
+// On a reader thread.
+void expert_store::part_read(uint32_t layer, uint32_t expert, uint32_t part, const char * failure) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    entry &                           state = entry_of(layer, expert);
+    if (failure) {
+        state.failed = true;
+        last_error   = all.files[all.layers[layer].parts[part].file] + ": " + failure;
+    }
+    const uint32_t here = state.parts_here.load(std::memory_order_relaxed) | 1u << part;
+    state.reading       = here != all_parts(all.layers[layer]);
+    state.parts_here.store(here, std::memory_order_release);
+    if (!state.reading && state.read_ahead) {
+        state.read_ahead = false;
+        cache.unpin({ layer, expert });
+        drop_if_failed(layer, expert);
+        read_pending();
+    }
+    arrived.notify_all();
+}
+
+bool expert_store::read_all(const std::function<bool(uint64_t, uint64_t)> & go_on) {
+    if (!resident) {
+        return true;
+    }
+    std::unique_lock<std::mutex> lock(mutex);
+    for (uint32_t layer = 0; layer < all.layers.size(); layer++) {
+        for (uint32_t expert = 0; expert < all.experts; expert++) {
+            start_read(layer, expert, uint32_t(cache.take({ layer, expert })), file_reader::priority::demand);
+        }
+    }
+    const auto finished = [this] {
+        return std::none_of(entries.begin(), entries.end(), [](const entry & state) { return state.reading; });
+    };
+    while (!finished()) {
+        arrived.wait_for(lock, std::chrono::milliseconds(50));
+        lock.unlock();
+        const bool keep_on = go_on(reader->bytes_read(), all.bytes());
+        lock.lock();
+        if (!keep_on) {
+            return false;
+        }
+    }
+    if (!last_error.empty()) {
+        throw user_error("file.unreadable", "The experts could not be read: " + last_error + ".");
+    }
+    return true;
+}
+
+void expert_store::read_tensor(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, void * into) {
+    const expert_part & place = all.layers[layer].parts[part];
+    slot_memory         room(file_reader::room_for(size));
+    std::mutex                   done_mutex;
+    std::condition_variable      done;
+    std::optional<const char *>  outcome;
+    reader->read(place.file, place.offset + offset, size, room.data(), file_reader::priority::demand, [&](const char * failure) {
+        const std::lock_guard<std::mutex> lock(done_mutex);
+        outcome = failure;
+        done.notify_all();
+    });
+    std::unique_lock<std::mutex> lock(done_mutex);
+    done.wait(lock, [&] { return outcome.has_value(); });
+    if (*outcome) {
+        throw user_error("file.unreadable", all.files[place.file] + " could not be read: " + *outcome + ".", { { "path", all.files[place.file] } });
+    }
+    std::memcpy(into, room.data() + file_reader::shift_of(place.offset + offset), size);
+}
+
+// Under `mutex`: gives slots to those that wait for one.
+void expert_store::read_pending() {
+    while (!pending.empty()) {
+        const expert_ref expert{ pending_layer, pending.front() };
+        const int32_t    slot = cache.take(expert);
+        if (slot == slot_cache::none) {
+            return;
+        }
+        pending.pop_front();
+        cache.pin(expert);
+        start_read(expert.layer, expert.expert, uint32_t(slot), file_reader::priority::demand);
+    }
+}
+
+void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (resident) {
+        counted.hits += uses.size();
+        return;
+    }
+    cache.used(layer, uses);
+    const auto is_missing = [&](const expert_use & use) { return cache.slot_of({ layer, use.expert }) == slot_cache::none; };
+    const auto is_late    = [&](const expert_use & use) { return entry_of(layer, use.expert).reading; };
+    const auto missing    = std::stable_partition(uses.begin(), uses.end(), [&](const expert_use & use) { return !is_missing(use); });
+    const auto late       = std::stable_partition(uses.begin(), missing, [&](const expert_use & use) { return !is_late(use); });
+    counted.hits += uint64_t(late - uses.begin());
+    counted.late += uint64_t(missing - late);
+    counted.misses += uint64_t(uses.end() - missing);
+    std::for_each(uses.begin(), missing, [&](const expert_use & use) { cache.pin({ layer, use.expert }); });
+    pending_layer = layer;
+    std::for_each(missing, uses.end(), [&](const expert_use & use) { pending.push_back(use.expert); });
+    read_pending();
+}
+
+const uint8_t * expert_store::wait(uint32_t layer, uint32_t expert, uint32_t part) {
+    entry &        state = entry_of(layer, expert);
+    const uint32_t bit   = 1u << part;
+    if (resident) {
+        return part_data(layer, expert, part, uint32_t(cache.slot_of({ layer, expert })));
+    }
+    std::unique_lock<std::mutex> lock(mutex);
+    const auto here = [&] { return cache.slot_of({ layer, expert }) != slot_cache::none && (state.parts_here & bit) != 0; };
+    if (!here()) {
+        const auto before = std::chrono::steady_clock::now();
+        arrived.wait(lock, here);
+        counted.stalled_us += uint64_t(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before).count());
+    }
+    return state.failed ? nullptr : part_data(layer, expert, part, uint32_t(cache.slot_of({ layer, expert })));
+}
+
+void expert_store::finish(uint32_t layer, uint32_t expert) {
+    if (resident) {
+        return;
+    }
+    const std::lock_guard<std::mutex> lock(mutex);
+    entry &                           state = entry_of(layer, expert);
+    if (state.reading) {
+        state.read_ahead = true;  // given up after a failure: the rest of the read still writes to the slot
+        return;
+    }
+    cache.unpin({ layer, expert });
+    drop_if_failed(layer, expert);
+    read_pending();
+}
+
+// Under `mutex`. What could not be read is tried again when it is next wanted.
+void expert_store::drop_if_failed(uint32_t layer, uint32_t expert) {
+    entry & state = entry_of(layer, expert);
+    if (state.failed && !cache.pinned({ layer, expert })) {
+        cache.drop({ layer, expert });
+        state.failed = false;
+    }
+}
+
+void expert_store::prefetch(uint32_t layer, const std::vector<uint32_t> & experts) {
+    if (resident) {
+        return;
+    }
+    const std::lock_guard<std::mutex> lock(mutex);
+    for (const uint32_t expert : experts) {
+        const expert_ref wanted{ layer, expert };
+        if (cache.slot_of(wanted) != slot_cache::none) {
+            continue;
+        }
+        const int32_t slot = cache.take(wanted);
+        if (slot == slot_cache::none) {
+            return;
+        }
+        cache.pin(wanted);
+        entry_of(layer, expert).read_ahead = true;
+        counted.prefetched++;
+        start_read(layer, expert, uint32_t(slot), file_reader::priority::prefetch);
+    }
+}
+
+}  // namespace moebius

@@ -1,0 +1,120 @@
+// The routed experts of one model: on disk all of them, in RAM as many as its slots hold.
+#pragma once
+
+#include "experts/policy/slot-cache.h"
+#include "expert-layout.h"
+#include "file-reader.h"
+#include "slot-memory.h"
+
+#include <ggml-cpu.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+
+namespace moebius {
+
+struct expert_store_settings {
+    uint64_t    ram_bytes = 0;       // for slots; at least two slots a layer
+    std::string policy    = "lru";   // a name of cache_policy_names()
+    uint32_t    readers   = 4;       // reads under way at a time
+};
+
+// Since the store was made. Uses are counted once per batch, layer and expert.
+struct expert_store_counters {
+    uint64_t hits       = 0;  // the expert was in RAM
+    uint64_t late       = 0;  // it was on its way
+    uint64_t misses     = 0;  // it had to be read
+    uint64_t bytes_read = 0;
+    uint64_t prefetched = 0;  // experts read ahead
+    uint64_t stalled_us = 0;  // time that a batch could do nothing but wait for the disk
+};
+
+// Slots that `ram_bytes` buy for each layer: the same number everywhere, the rest to the first layers. Throws model.does-not-fit
+// below two a layer: one that computes and one that is read.
+std::vector<uint32_t> expert_slots_for(const expert_layout & layout, uint64_t ram_bytes);
+
+// The least that expert_slots_for takes.
+uint64_t expert_slots_least_bytes(const expert_layout & layout);
+
+// Bytes of RAM that one expert of a layer takes.
+uint64_t expert_slot_bytes(const expert_layer & layer);
+
+class expert_store {
+  public:
+    // Throws file.unreadable, model.does-not-fit.
+    expert_store(expert_layout layout, const expert_store_settings & settings);
+    ~expert_store();
+
+    const expert_layout &       layout() const { return all; }
+    const expert_store_settings & settings() const { return current; }
+    expert_cache_shape          shape() const;
+    expert_store_counters       counters() const;
+    bool                        fully_resident() const { return resident; }
+    uint64_t                    slot_bytes() const { return memory_bytes; }
+
+    // Reads everything when there is a slot for everything. `go_on` hears bytes of bytes; false stops, and false is returned.
+    // Throws file.unreadable.
+    bool read_all(const std::function<bool(uint64_t, uint64_t)> & go_on);
+
+    // Copies bytes [offset, offset + size) of a matrix of all experts from the file. Throws file.unreadable.
+    void read_tensor(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, void * into);
+
+    // Of the context that uses the store, null without: its kernels run on these threads, for one token or for several.
+    struct {
+        ggml_threadpool_t decode = nullptr;
+        ggml_threadpool_t batch  = nullptr;
+    } pools;
+
+    // --- one batch in one layer; by one thread, one at a time (hold `session`)
+
+    std::mutex session;
+
+    // Begins: experts that are there are kept, the others are read in the order given as slots become free. Reorders `uses` so
+    // that those which are there come first: the order in which they must be finished.
+    void begin(uint32_t layer, std::vector<expert_use> & uses);
+    // Waits for matrix `part` (index into expert_layer::parts). Any thread. Null: it cannot be read, see `error`.
+    const uint8_t * wait(uint32_t layer, uint32_t expert, uint32_t part);
+    // The expert was computed with (or will not be); its slot may be used again. Any thread, once per use.
+    void finish(uint32_t layer, uint32_t expert);
+
+    // Reads ahead experts that a later layer will probably want, while slots can be had without taking one that is in use.
+    void prefetch(uint32_t layer, const std::vector<uint32_t> & experts);
+
+    std::string error() const;  // of the last read that failed
+
+  private:
+    struct entry {
+        std::atomic<uint32_t> parts_here{ 0 };  // bits
+        bool                  reading    = false;
+        bool                  failed     = false;
+        bool                  read_ahead = false;  // pinned by its own read
+    };
+
+    entry &   entry_of(uint32_t layer, uint32_t expert) { return entries[size_t(layer) * all.experts + expert]; }
+    uint8_t * part_room(uint32_t layer, uint32_t slot, uint32_t part) const;
+    uint8_t * part_data(uint32_t layer, uint32_t expert, uint32_t part, uint32_t slot) const;
+    void      start_read(uint32_t layer, uint32_t expert, uint32_t slot, file_reader::priority urgency);
+    void      part_read(uint32_t layer, uint32_t expert, uint32_t part, const char * failure);
+    void      read_pending();
+    void      drop_if_failed(uint32_t layer, uint32_t expert);
+
+    expert_layout                           all;
+    expert_store_settings                   current;
+    bool                                    resident = false;
+    uint64_t                                memory_bytes = 0;
+    std::vector<slot_memory>                memory;        // [layer]
+    std::vector<std::vector<uint64_t>>      part_offsets;  // [layer][part] in a slot
+    std::vector<entry>                      entries;       // [layer][expert]
+    mutable std::mutex                      mutex;
+    std::condition_variable                 arrived;
+    slot_cache                              cache;
+    uint32_t                                pending_layer = 0;
+    std::deque<uint32_t>                    pending;  // experts of that layer without a slot yet
+    expert_store_counters                   counted;
+    std::string                             last_error;
+    std::unique_ptr<file_reader>            reader;  // the last: its threads use all of the above
+};
+
+}  // namespace moebius

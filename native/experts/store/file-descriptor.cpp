@@ -1,0 +1,116 @@
+#include "file-descriptor.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fcntl.h>
+
+#if defined(_WIN32)
+#    define WIN32_LEAN_AND_MEAN
+#    define NOMINMAX
+#    include <io.h>
+#    include <windows.h>
+#else
+#    include <unistd.h>
+#endif
+
+namespace moebius {
+
+#if defined(_WIN32)
+
+opened_file file_open_direct(const std::string & path) {
+    opened_file  file;
+    const HANDLE handle = CreateFileW(std::filesystem::u8path(path).c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING,
+                                      FILE_FLAG_NO_BUFFERING | FILE_FLAG_RANDOM_ACCESS, nullptr);
+    if (handle == INVALID_HANDLE_VALUE) {
+        file.error = "Windows error " + std::to_string(GetLastError());
+        return file;
+    }
+    file.descriptor = _open_osfhandle(intptr_t(handle), _O_RDONLY | _O_BINARY);
+    file.direct     = true;
+    return file;
+}
+
+void file_close(int descriptor) {
+    _close(descriptor);
+}
+
+int64_t file_read_at(int descriptor, uint8_t * into, uint64_t bytes, uint64_t needed, uint64_t offset) {
+    const HANDLE handle = HANDLE(_get_osfhandle(descriptor));
+    uint64_t     done   = 0;
+    while (done < needed) {
+        OVERLAPPED at{};
+        at.Offset     = DWORD(offset + done);
+        at.OffsetHigh = DWORD((offset + done) >> 32);
+        DWORD got     = 0;
+        if (!ReadFile(handle, into + done, DWORD(std::min<uint64_t>(bytes - done, 1u << 30)), &got, &at)) {
+            return GetLastError() == ERROR_HANDLE_EOF ? int64_t(done) : -1;
+        }
+        if (got == 0) {
+            break;
+        }
+        done += got;
+    }
+    return int64_t(done);
+}
+
+void file_forget(int, uint64_t, uint64_t) {}
+
+#else
+
+opened_file file_open_direct(const std::string & path) {
+    opened_file file;
+#    if defined(O_DIRECT)
+    file.descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
+    file.direct     = file.descriptor >= 0;
+    if (file.descriptor < 0 && errno == EINVAL) {  // tmpfs and some network file systems
+        file.descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    }
+#    else
+    file.descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+#        if defined(F_NOCACHE)
+    file.direct = file.descriptor >= 0 && fcntl(file.descriptor, F_NOCACHE, 1) == 0;
+#        endif
+#    endif
+    if (file.descriptor < 0) {
+        file.error = std::strerror(errno);
+    }
+    return file;
+}
+
+void file_close(int descriptor) {
+    close(descriptor);
+}
+
+int64_t file_read_at(int descriptor, uint8_t * into, uint64_t bytes, uint64_t needed, uint64_t offset) {
+    uint64_t done = 0;
+    while (done < needed) {
+        const ssize_t got = pread(descriptor, into + done, size_t(bytes - done), off_t(offset + done));
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return -1;
+        }
+        if (got == 0) {
+            break;
+        }
+        done += uint64_t(got);
+    }
+    return int64_t(done);
+}
+
+void file_forget(int descriptor, uint64_t offset, uint64_t bytes) {
+#    if defined(POSIX_FADV_DONTNEED)
+    posix_fadvise(descriptor, off_t(offset), off_t(bytes), POSIX_FADV_DONTNEED);
+#    else
+    (void) descriptor;
+    (void) offset;
+    (void) bytes;
+#    endif
+}
+
+#endif
+
+}  // namespace moebius

@@ -1,0 +1,113 @@
+#include "file-reader.h"
+
+#include "file-descriptor.h"
+#include "rpc/errors.h"
+
+#include <algorithm>
+
+namespace moebius {
+
+namespace {
+
+// Large enough for the disk's full speed, small enough that one expert keeps several threads busy.
+constexpr uint64_t piece_bytes = 2u << 20;
+
+uint64_t round_up(uint64_t value) {
+    return (value + file_reader::alignment - 1) / file_reader::alignment * file_reader::alignment;
+}
+
+}  // namespace
+
+file_reader::file_reader(const std::vector<std::string> & files, uint32_t count) {
+    for (const std::string & path : files) {
+        const opened_file file = file_open_direct(path);
+        if (file.descriptor < 0) {
+            for (const int open : descriptors) {
+                file_close(open);
+            }
+            throw user_error("file.unreadable", path + " cannot be read: " + file.error + ".", { { "path", path } });
+        }
+        is_direct = is_direct && file.direct;
+        descriptors.push_back(file.descriptor);
+    }
+    for (uint32_t i = 0; i < std::max(1u, count); i++) {
+        threads.emplace_back([this] { run(); });
+    }
+}
+
+file_reader::~file_reader() {
+    {
+        const std::lock_guard<std::mutex> lock(mutex);
+        stopping = true;
+    }
+    work.notify_all();
+    for (std::thread & thread : threads) {
+        thread.join();
+    }
+    for (const int descriptor : descriptors) {
+        file_close(descriptor);
+    }
+}
+
+void file_reader::read(uint32_t file, uint64_t offset, uint64_t bytes, uint8_t * into, priority urgency, on_done done) {
+    const uint64_t begin = offset - shift_of(offset);
+    const uint64_t end   = offset + bytes;
+    const auto     of    = std::make_shared<whole>();
+    of->done             = std::move(done);
+    of->pieces_left      = uint32_t((end - begin + piece_bytes - 1) / piece_bytes);
+    {
+        const std::lock_guard<std::mutex> lock(mutex);
+        auto &                            queue = queues[urgency == priority::demand ? 0 : 1];
+        for (uint64_t at = begin; at < end; at += piece_bytes) {
+            const uint64_t needed = std::min(piece_bytes, end - at);
+            queue.push_back({ file, at, round_up(needed), needed, into + (at - begin), of });
+        }
+    }
+    work.notify_all();
+}
+
+uint64_t file_reader::bytes_read() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return total;
+}
+
+const char * file_reader::read_piece(const piece & piece) const {
+    const int64_t got = file_read_at(descriptors[piece.file], piece.into, piece.bytes, piece.needed, piece.offset);
+    if (got < 0) {
+        return "the disk reported an error";
+    }
+    if (uint64_t(got) < piece.needed) {
+        return "the file has become shorter";
+    }
+    if (!is_direct) {
+        file_forget(descriptors[piece.file], piece.offset, piece.bytes);
+    }
+    return nullptr;
+}
+
+void file_reader::run() {
+    std::unique_lock<std::mutex> lock(mutex);
+    for (;;) {
+        work.wait(lock, [this] { return stopping || !queues[0].empty() || !queues[1].empty(); });
+        auto & queue = queues[0].empty() ? queues[1] : queues[0];
+        if (queue.empty()) {
+            return;
+        }
+        const piece next = std::move(queue.front());
+        queue.pop_front();
+        const bool skip = stopping;
+        lock.unlock();
+        const char * error = skip ? "the model is being unloaded" : read_piece(next);
+        lock.lock();
+        total += error ? 0 : next.needed;
+        next.of->failed = next.of->failed || error;
+        if (--next.of->pieces_left == 0) {
+            const char * outcome = error ? error : next.of->failed ? "the disk reported an error" : nullptr;
+            lock.unlock();
+            next.of->done(outcome);
+            lock.lock();
+        }
+    }
+}
+
+}  // namespace moebius

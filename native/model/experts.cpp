@@ -1,0 +1,22 @@
+#include "experts.h"
+
+namespace moebius {
+
+std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options) {
+    if (options.expert_ram_bytes.value_or(0) == 0) {
+        return nullptr;
+    }
+    const expert_layout layout = expert_layout_usable(file, inspection);
+    if (layout.empty()) {
+        throw user_error("request.invalid",
+                         "expertRamBytes: the experts of this model are in a form that the expert cache does not know (it takes gate, up and "
+                         "down, or gate and up in one, all quantised in types that the CPU computes with). Load it without expertRamBytes.",
+                         { { "parameter", "expertRamBytes" } });
+    }
+    expert_store_settings settings;
+    settings.ram_bytes = *options.expert_ram_bytes;
+    settings.policy    = options.expert_policy;
+    return std::make_unique<loaded_experts>(layout, settings);
+}
+
+}  // namespace moebius

@@ -1,0 +1,160 @@
+// The experts' device gives the bits of stock llama.cpp, whatever its store holds: greedy tokens and logits of the tiny model.
+#include "check.h"
+#include "decode-harness.h"
+#include "model/estimate.h"
+#include "model/experts.h"
+#include "model/lazy-mapping.h"
+#include "model/llama-open.h"
+#include "model/model-parameters.h"
+
+#include <fstream>
+#include <random>
+
+using namespace moebius;
+
+namespace {
+
+struct outcome {
+    std::vector<llama_token> tokens;  // greedy
+    std::vector<float>       logits;  // of every step, and of the last prompt token
+    expert_store_counters    counters;
+};
+
+struct settings {
+    uint64_t    ram     = 0;  // 0: stock
+    std::string policy  = "lru";
+    int         threads = 2;
+    uint32_t    batch   = 512;
+};
+
+std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
+    std::vector<llama_token> tokens(length);
+    std::mt19937             random(7);
+    for (llama_token & token : tokens) {
+        token = llama_token(random() % vocabulary);
+    }
+    return tokens;
+}
+
+struct tiny {
+    gguf_model  file       = gguf_open(MOEBIUS_TINY_MODEL);
+    json        inspection = inspect_model(file);
+    expert_layout layout   = expert_layout_usable(file, inspection);
+
+    // without repacked weights: the same kernels on both sides
+    outcome run(const settings & how, uint32_t prompt_length, uint32_t steps) const {
+        const json   json_options = { { "devices", json::array() }, { "expertRamBytes", how.ram }, { "expertPolicy", how.policy }, { "threads", how.threads },
+                                      { "contextLength", 3072 }, { "sequences", 1 }, { "batch", how.batch }, { "telemetry", false } };
+        load_options options      = options_parse(&json_options, inspection);
+        const auto   experts      = make_experts(file, inspection, options);
+        model_parameters parameters(options, inspection, experts.get());
+        parameters.value.use_extra_bufts = false;
+        const llama_log_scope log;
+        std::optional<lazy_mapping> unread;
+        if (experts) {
+            unread.emplace();
+        }
+        const llama_model_ptr model = llama_open(file, parameters.value, log);
+        unread.reset();
+        if (experts) {
+            experts->store.read_all([](uint64_t, uint64_t) { return true; });
+        }
+        outcome result;
+        {
+            decode_context context(model.get(), options, router_shape());
+            generate(context, prompt_length, steps, result);
+        }
+        if (experts) {
+            result.counters = experts->store.counters();
+        }
+        return result;
+    }
+
+    static void generate(decode_context & context, uint32_t prompt_length, uint32_t steps, outcome & result) {
+        const uint32_t           vocabulary = uint32_t(llama_vocab_n_tokens(context.vocab()));
+        std::vector<llama_token> prompt     = prompt_of(prompt_length, vocabulary);
+        for (uint32_t at = 0; at < prompt.size(); at += context.batch()) {
+            CHECK(llama_decode(context.get(), llama_batch_get_one(prompt.data() + at, int32_t(std::min<size_t>(context.batch(), prompt.size() - at)))) == 0);
+        }
+        for (uint32_t i = 0; i < steps; i++) {
+            const float * logits = llama_get_logits_ith(context.get(), -1);
+            result.logits.insert(result.logits.end(), logits, logits + vocabulary);
+            llama_token next = llama_token(std::max_element(logits, logits + vocabulary) - logits);
+            result.tokens.push_back(next);
+            CHECK(llama_decode(context.get(), llama_batch_get_one(&next, 1)) == 0);
+        }
+    }
+};
+
+bool same_bits(const outcome & a, const outcome & b) {
+    return a.tokens == b.tokens && a.logits.size() == b.logits.size() &&
+           std::memcmp(a.logits.data(), b.logits.data(), a.logits.size() * sizeof(float)) == 0;
+}
+
+void same_bits_whatever_is_in_ram() {
+    const tiny    model;
+    const settings stock_settings{ 0, "lru" };
+    const outcome  stock = model.run(stock_settings, 2000, 512);
+    CHECK(!model.layout.empty());
+    CHECK_EQUAL(stock.tokens.size(), 512u);
+    const uint64_t least = expert_slots_least_bytes(model.layout);
+    const uint64_t all   = model.layout.experts * least / 2;
+
+    const outcome whole = model.run({ all }, 2000, 512);
+    CHECK(same_bits(whole, stock));
+    CHECK_EQUAL(whole.counters.misses, 0u);
+
+    const outcome storm = model.run({ least }, 2000, 512);  // two slots a layer: nearly every use evicts
+    CHECK(same_bits(storm, stock));
+    CHECK(storm.counters.misses > 1000);
+    CHECK(storm.counters.bytes_read > model.layout.bytes());
+
+    const outcome half = model.run({ all / 2, "lfru" }, 2000, 512);
+    CHECK(same_bits(half, stock));
+    CHECK(half.counters.hits > 0 && half.counters.misses > 0 && half.counters.misses < storm.counters.misses);
+}
+
+void same_bits_with_every_policy_thread_count_and_batch() {
+    const tiny     model;
+    const uint64_t least = expert_slots_least_bytes(model.layout);
+    std::mt19937   random(1);
+    for (const std::string & policy : cache_policy_names()) {
+        for (const int threads : { 1, 2 }) {
+            settings how{ 0, policy, threads, 1u + uint32_t(random() % 64) };
+            const outcome stock = model.run(how, 100, 24);
+            how.ram             = least + random() % (2 * least);
+            CHECK(same_bits(model.run(how, 100, 24), stock));
+        }
+    }
+}
+
+void too_little_ram_is_refused_with_the_numbers() {
+    const tiny     model;
+    const uint64_t least = expert_slots_least_bytes(model.layout);
+    CHECK_THROWS(model.run({ least - 1 }, 10, 1), user_error,
+                 error.code == "model.does-not-fit" && error.details["need"] == least && error.details["have"] == least - 1);
+}
+
+void the_estimate_counts_slots() {
+    tiny           model;
+    const uint64_t least   = expert_slots_least_bytes(model.layout);
+    const json     json_options = { { "devices", json::array() }, { "expertRamBytes", least } };
+    load_options   options = options_parse(&json_options, model.inspection);
+    CHECK_EQUAL(fit_experts(model.file, model.inspection, options).total.experts, least);
+    const json open = { { "devices", json::array() } };
+    options         = options_parse(&open, model.inspection);
+    CHECK(!options.expert_ram_bytes);
+    fit_experts(model.file, model.inspection, options);
+    CHECK_EQUAL(*options.expert_ram_bytes, 0u);  // it fits
+}
+
+}  // namespace
+
+int main() {
+    moebius_test::start_llama();
+    same_bits_whatever_is_in_ram();
+    same_bits_with_every_policy_thread_count_and_batch();
+    too_little_ram_is_refused_with_the_numbers();
+    the_estimate_counts_slots();
+    return moebius_test::check_result();
+}
