@@ -1,5 +1,7 @@
 #include "scheduler.h"
 
+#include "experts/backend/loaded-experts.h"
+
 #include <algorithm>
 
 namespace moebius {
@@ -136,9 +138,13 @@ void scheduler::run(const batch_plan & plan) {
         return;
     }
     if (status != 0) {
+        const expert_store * experts = expert_store_of(context.get_model());
+        const std::string    reason  = experts ? experts->error() : "";
         fail_plan(plan, user_error("decode.failed",
-                                   "llama.cpp could not evaluate a batch of " + std::to_string(count) + " tokens (llama_decode returned " +
-                                       std::to_string(status) + "). The log has its reason; unloading and loading the model may help.",
+                                   reason.empty() ? "llama.cpp could not evaluate a batch of " + std::to_string(count) + " tokens (llama_decode returned " +
+                                                        std::to_string(status) + "). The log has its reason; unloading and loading the model may help."
+                                                  : "An expert that the tokens need could not be read: " + reason +
+                                                        ". Bring the file back as it was when the model was loaded, or load the model again.",
                                    { { "status", status }, { "tokens", count } }));
         return;
     }

@@ -7,6 +7,7 @@
 #include "model/llama-open.h"
 #include "model/model-parameters.h"
 
+#include <filesystem>
 #include <fstream>
 #include <random>
 
@@ -148,9 +149,80 @@ void the_estimate_counts_slots() {
     CHECK_EQUAL(*options.expert_ram_bytes, 0u);  // it fits
 }
 
+// One layer of four experts, two matrices of 5000 bytes each, at an odd place of a file of random bytes.
+struct small_file {
+    std::string          path = (std::filesystem::temp_directory_path() / "moebius-expert-store-test.bin").u8string();
+    std::vector<uint8_t> bytes;
+    expert_layout        layout;
+
+    small_file() : bytes(4 * 2 * 5000 + 123) {
+        std::mt19937 random(5);
+        for (uint8_t & byte : bytes) {
+            byte = uint8_t(random());
+        }
+        write();
+        layout.files   = { path };
+        layout.experts = 4;
+        layout.used    = 1;
+        layout.layers  = { { 0, { { expert_matrix::gate_up, GGML_TYPE_F32, 1, 1, 0, 123, 5000 }, { expert_matrix::down, GGML_TYPE_F32, 1, 1, 0, 20123, 5000 } } } };
+    }
+    ~small_file() { std::filesystem::remove(path); }
+
+    void write() const { std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char *>(bytes.data()), std::streamsize(bytes.size())); }
+    bool is_part(const uint8_t * data, uint32_t expert, uint32_t part) const {
+        return data && std::memcmp(data, bytes.data() + layout.layers[0].parts[part].offset + expert * 5000, 5000) == 0;
+    }
+};
+
+// false: one of them could not be read
+bool use(expert_store & store, const small_file & file, std::vector<uint32_t> experts) {
+    std::vector<expert_use> uses;
+    for (const uint32_t expert : experts) {
+        uses.push_back({ expert, 1, 1.0f });
+    }
+    bool good = true;
+    store.begin(0, uses);
+    for (const expert_use & use : uses) {
+        for (uint32_t part = 0; part < 2; part++) {
+            good = file.is_part(store.wait(0, use.expert, part), use.expert, part) && good;
+        }
+        store.finish(0, use.expert);
+    }
+    return good;
+}
+
+void a_file_cut_short_is_an_error_until_it_is_whole_again() {
+    const small_file file;
+    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3 });
+    CHECK(use(store, file, { 0, 1, 2, 3 }));
+    CHECK_EQUAL(store.counters().misses, 4u);
+    std::filesystem::resize_file(file.path, 30000);
+    CHECK(!use(store, file, { 0, 1, 2, 3 }));
+    CHECK(store.error().find("has become shorter") != std::string::npos);
+    std::vector<uint8_t> some(7000);
+    CHECK_THROWS(store.read_tensor(0, 1, 12000, 7000, some.data()), user_error, error.code == "file.unreadable");
+    file.write();
+    CHECK(use(store, file, { 3, 2, 1, 0 }));
+    store.read_tensor(0, 1, 12000, 7000, some.data());
+    CHECK(std::memcmp(some.data(), file.bytes.data() + 20123 + 12000, 7000) == 0);
+    CHECK_THROWS(expert_store({ { "/nowhere.gguf" }, file.layout.layers, 4, 1 }, { 1u << 20, "lru", 1 }), user_error, error.code == "file.unreadable");
+}
+
+void experts_read_ahead_are_hits() {
+    const small_file file;
+    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 1 });
+    store.prefetch(0, { 2, 3, 1 });  // the third finds no free slot
+    CHECK(use(store, file, { 2, 3 }));
+    CHECK_EQUAL(store.counters().prefetched, 2u);
+    CHECK_EQUAL(store.counters().misses, 0u);
+    CHECK_EQUAL(store.counters().hits + store.counters().late, 2u);
+}
+
 }  // namespace
 
 int main() {
+    a_file_cut_short_is_an_error_until_it_is_whole_again();
+    experts_read_ahead_are_hits();
     moebius_test::start_llama();
     same_bits_whatever_is_in_ram();
     same_bits_with_every_policy_thread_count_and_batch();

@@ -4,13 +4,19 @@ import { Checkbox, Field, NumberInput, Select } from '../../components/index.ts'
 import { useApp } from '../../stores/index.tsx';
 import style from './models.module.css';
 
-type NumberKey = 'contextLength' | 'sequences' | 'batch' | 'threads' | 'gpuLayers' | 'cpuExpertLayers';
+type NumberKey = 'contextLength' | 'sequences' | 'batch' | 'threads' | 'gpuLayers' | 'cpuExpertLayers' | 'expertRamBytes';
 
 const numbers: { key: NumberKey; label: string; hint: string; min: number }[] = [
   { key: 'contextLength', label: 'Context, tokens', hint: 'of one conversation', min: 8 },
   { key: 'sequences', label: 'Sequences', hint: 'conversations that may run at once; each has its own context', min: 1 },
   { key: 'batch', label: 'Batch, tokens', hint: 'evaluated together: faster prompts, more compute memory', min: 1 },
   { key: 'threads', label: 'CPU threads', hint: 'best: the number of physical cores', min: 1 },
+  {
+    key: 'expertRamBytes',
+    label: 'RAM for experts, bytes',
+    hint: 'the others are read from disk when a token needs them; 0: all must fit',
+    min: 0,
+  },
 ];
 
 const gpuNumbers: typeof numbers = [
