@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
+import type { ExpertStore } from '../engine/protocol.ts';
 import type { ExpertUsage, GenerationInput, GenerationOutcome } from '../generation/generation.ts';
 import { withModel } from './engine-session.ts';
 import { addModelOptions, addSamplingOptions, type ModelFlags, type SamplingFlags, toLoadOptions, toSampling, UsageError } from './options.ts';
@@ -31,7 +32,7 @@ async function generate(model: string | undefined, flags: GenerateFlags): Promis
   const load = toLoadOptions(flags);
   const sampling = toSampling(flags);
   const input = toInput(await readPrompt(flags), flags);
-  const result = await withModel(model ?? flags.model, load, async ({ generations, modelId }) => {
+  const result = await withModel(model ?? flags.model, load, async ({ engine, generations, loaded, modelId }) => {
     const generation = generations.start(
       { modelId, input, sampling, maxTokens: flags.maxTokens, stop: flags.stop, ignoreEndOfGeneration: flags.ignoreEos },
       flags.json ? {} : { onTokens: (tokens) => void process.stdout.write(tokens.map((token) => token.text).join('')) },
@@ -39,17 +40,25 @@ async function generate(model: string | undefined, flags: GenerateFlags): Promis
     const stop = () => generation.cancel();
     process.once('SIGINT', stop);
     try {
-      return await generation.done;
+      const outcome = await generation.done;
+      return { outcome, experts: (await engine.call('experts.status', { model: loaded.model })).store };
     } finally {
       process.off('SIGINT', stop);
     }
   });
-  const report = toReport(result);
+  const report = { ...toReport(result.outcome), expertStore: result.experts };
   if (flags.json) return printJson(report);
   process.stdout.write('\n');
   note(
     `${report.tokens} tokens, ${significant(report.tokensPerSecond)} tok/s, first after ${significant(report.timeToFirstTokenMs)} ms; prompt ${report.promptTokens} tokens, ${significant(report.promptTokensPerSecond)} tok/s`,
   );
+  if (result.experts) note(summarise(result.experts));
+}
+
+function summarise({ hits, late, misses, ramBytes, diskBytes, bytesRead }: ExpertStore): string {
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+  const rate = (hits * 100) / Math.max(1, hits + late + misses);
+  return `experts: ${gigabytes(ramBytes)} of ${gigabytes(diskBytes)} in RAM, ${rate.toFixed(1)}% of uses found there; ${gigabytes(bytesRead)} read`;
 }
 
 async function readPrompt(flags: GenerateFlags): Promise<string> {

@@ -248,6 +248,26 @@ export const GenerateResult = z.object({
 });
 export type GenerateResult = z.infer<typeof GenerateResult>;
 
+/** Routed experts that are read from disk when they are needed; counters since the model was loaded. */
+export const ExpertStore = z.object({
+  policy: z.string(),
+  /** of all slots */
+  ramBytes: z.number(),
+  /** of all experts */
+  diskBytes: z.number(),
+  /** experts that have room in RAM, per MoE layer */
+  slots: z.array(z.number().int()),
+  /** uses of an expert by a batch: it was in RAM, on its way, on disk */
+  hits: z.number(),
+  late: z.number(),
+  misses: z.number(),
+  prefetched: z.number(),
+  bytesRead: z.number(),
+  /** threads did nothing but wait for the disk, summed over them */
+  stalledMilliseconds: z.number(),
+});
+export type ExpertStore = z.infer<typeof ExpertStore>;
+
 const Path = z.strictObject({ path: z.string().min(1) });
 const Nothing = z.strictObject({});
 
@@ -261,6 +281,7 @@ export const engineMethods = {
   'model.load': { parameters: Path.extend({ options: LoadOptions.optional(), progressToken: z.string().optional() }), result: LoadedModel },
   'model.unload': { parameters: z.strictObject({ model: z.number().int() }), result: Nothing },
   'model.list': { parameters: Nothing, result: z.object({ models: z.array(LoadedModel) }) },
+  'experts.status': { parameters: z.strictObject({ model: z.number().int() }), result: z.object({ store: ExpertStore.nullable() }) },
   'model.tokenize': {
     parameters: z.strictObject({ model: z.number().int(), text: z.string(), addSpecial: z.boolean().optional(), parseSpecial: z.boolean().optional() }),
     result: z.object({ tokens: z.array(z.number().int()) }),

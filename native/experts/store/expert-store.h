@@ -28,7 +28,7 @@ struct expert_store_counters {
     uint64_t misses     = 0;  // it had to be read
     uint64_t bytes_read = 0;
     uint64_t prefetched = 0;  // experts read ahead
-    uint64_t stalled_us = 0;  // time that a batch could do nothing but wait for the disk
+    uint64_t stalled_us = 0;  // threads could do nothing but wait for the disk, summed over them
 };
 
 // Slots that `ram_bytes` buy for each layer: the same number everywhere, the rest to the first layers. Throws model.does-not-fit

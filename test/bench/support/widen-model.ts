@@ -1,0 +1,125 @@
+// Makes a large MoE with the routing of a small trained one: the experts of a qwen3moe with Q8_0 experts get hidden units whose weights are all zero. silu(0) * 0 = 0,
+// and nothing comes out of the new columns of `down`: the model's function is the same to the bit, its experts are `factor` times as large.
+// Run by itself: node test/bench/support/widen-model.ts FROM FACTOR TO
+import { closeSync, fstatSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type Entry, readMetadata } from './gguf-metadata.ts';
+
+interface Tensor {
+  name: string;
+  /** ggml order: ne[0] first */
+  shape: number[];
+  type: number;
+  /** in the file */
+  offset: number;
+  bytes: number;
+}
+
+const ALIGNMENT = 32;
+const Q8_0 = 8;
+const BLOCK_WEIGHTS = 32;
+const BLOCK_BYTES = 34;
+const isExperts = (name: string) => /\.ffn_(gate|up|down)_exps\.weight$/.test(name);
+const isDown = (name: string) => name.includes('ffn_down_exps');
+const pad = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+const u32 = (value: number) => Buffer.from(new Uint32Array([value]).buffer);
+const u64 = (value: number) => Buffer.from(new BigUint64Array([BigInt(value)]).buffer);
+
+/** Tensors in the order of their data. */
+function readTensors(file: number, entries: Entry[]): Tensor[] {
+  const head = Buffer.alloc(8 << 20);
+  readSync(file, head, 0, head.length, 0);
+  let at = 24 + entries.reduce((sum, { raw }) => sum + raw.length, 0);
+  const tensors = Array.from({ length: Number(head.readBigUInt64LE(8)) }, () => {
+    const length = Number(head.readBigUInt64LE(at));
+    const name = head.toString('utf8', at + 8, at + 8 + length);
+    at += 8 + length;
+    const shape = Array.from({ length: head.readUInt32LE(at) }, (_, index) => Number(head.readBigUInt64LE(at + 4 + index * 8)));
+    at += 4 + shape.length * 8;
+    const tensor = { name, shape, type: head.readUInt32LE(at), offset: Number(head.readBigUInt64LE(at + 4)), bytes: 0 };
+    at += 12;
+    return tensor;
+  });
+  const data = pad(at);
+  const ordered = tensors.toSorted((a, b) => a.offset - b.offset).map((tensor) => ({ ...tensor, offset: tensor.offset + data }));
+  const end = fstatSync(file).size;
+  // The last padding counts as the tensor's: it is copied with it.
+  return ordered.map((tensor, index) => ({ ...tensor, bytes: (ordered[index + 1]?.offset ?? end) - tensor.offset }));
+}
+
+function widened(tensor: Tensor, factor: number): Tensor {
+  if (!isExperts(tensor.name)) return tensor;
+  if (tensor.type !== Q8_0) throw new Error(`${tensor.name} is not Q8_0`);
+  const [first = 0, second = 0, experts = 0] = tensor.shape;
+  const shape = isDown(tensor.name) ? [first * factor, second, experts] : [first, second * factor, experts];
+  return { ...tensor, shape, bytes: (shape.reduce((product, length) => product * length, 1) / BLOCK_WEIGHTS) * BLOCK_BYTES };
+}
+
+/** Every `from` bytes of the old data are followed by zeros up to `to` bytes: rows of `down`, whole matrices of the others. */
+function writeWidened(out: number, data: Buffer, from: number, to: number): void {
+  const piece = Buffer.alloc(to);
+  for (let at = 0; at + from <= data.length; at += from) {
+    data.copy(piece, 0, at, at + from);
+    writeSync(out, piece);
+  }
+}
+
+function copyTensor(file: number, out: number, tensor: Tensor, factor: number): void {
+  const data = Buffer.alloc(tensor.bytes);
+  readSync(file, data, 0, data.length, tensor.offset);
+  if (!isExperts(tensor.name)) {
+    writeSync(out, data);
+    return;
+  }
+  const [first = 0, second = 0, experts = 0] = tensor.shape;
+  const row = (first / BLOCK_WEIGHTS) * BLOCK_BYTES;
+  const whole = data.subarray(0, row * second * experts);
+  if (!isDown(tensor.name)) {
+    writeWidened(out, whole, row * second, row * second * factor);
+    return;
+  }
+  for (let expert = 0; expert < experts; expert++) {
+    const rows = whole.subarray(expert * row * second, (expert + 1) * row * second);
+    const wide = Buffer.alloc(row * factor * second);
+    for (let index = 0; index < second; index++) rows.copy(wide, index * row * factor, index * row, (index + 1) * row);
+    writeSync(out, wide);
+  }
+}
+
+/** Writes the widened model to `to`, all or nothing. Throws if the experts are not Q8_0. */
+export function widenModel(from: string, factor: number, to: string): void {
+  const entries = readMetadata(from).map((entry) => {
+    if (!entry.key.endsWith('.expert_feed_forward_length')) return entry;
+    const raw = Buffer.from(entry.raw);
+    raw.writeUInt32LE(raw.readUInt32LE(entry.valueOffset) * factor, entry.valueOffset);
+    return { ...entry, raw };
+  });
+  const file = openSync(from, 'r');
+  const out = openSync(`${to}.new`, 'w');
+  try {
+    const tensors = readTensors(file, entries);
+    const wide = tensors.map((tensor) => widened(tensor, factor));
+    let offset = 0;
+    const infos = wide.map(({ name, shape, type, bytes }) => {
+      const info = Buffer.concat([u64(Buffer.byteLength(name)), Buffer.from(name), u32(shape.length), ...shape.map(u64), u32(type), u64(offset)]);
+      offset += pad(bytes);
+      return info;
+    });
+    const head = Buffer.concat([Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(entries.length), ...entries.map(({ raw }) => raw), ...infos]);
+    writeSync(out, Buffer.concat([head, Buffer.alloc(pad(head.length) - head.length)]));
+    for (const [index, tensor] of tensors.entries()) {
+      copyTensor(file, out, tensor, factor);
+      const bytes = wide[index]?.bytes ?? 0;
+      writeSync(out, Buffer.alloc(pad(bytes) - bytes));
+    }
+  } finally {
+    closeSync(file);
+    closeSync(out);
+  }
+  renameSync(`${to}.new`, to);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [from = '', factor = '', to = ''] = process.argv.slice(2);
+  widenModel(from, Number(factor), to);
+}
