@@ -2,6 +2,7 @@
 
 #include "devices.h"
 #include "experts/backend/loaded-experts.h"
+#include "experts/dispatch/expert-ffn.h"
 #include "tensor-class.h"
 
 #include <llama-ext.h>
@@ -56,8 +57,12 @@ std::vector<device_split> memory_of(const llama_model * model, const llama_conte
     add_tensors(devices, model);
     if (const expert_store * experts = expert_store_of(model)) {
         devices.front().memory.experts += experts->slot_bytes();
+        devices.front().memory.compute += expert_ffn::scratch_bytes(experts->layout(), llama_n_ubatch(context));
     }
     for (const auto & [type, data] : llama_get_memory_breakdown(context)) {
+        if (type == expert_result_type()) {
+            continue;
+        }
         memory_split & split = entry_of(devices, device_id_of(type));
         split.kv_cache += data.context;
         split.compute += data.compute;

@@ -13,7 +13,7 @@
 
 namespace moebius {
 
-inline constexpr const char * default_expert_policy = "lru";
+inline constexpr const char * default_expert_policy = "score";
 
 struct load_options {
     uint32_t                 context_length    = 0;  // tokens per sequence

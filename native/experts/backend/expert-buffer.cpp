@@ -4,6 +4,7 @@
 
 #include <ggml-backend-impl.h>
 
+#include <cstring>
 #include <list>
 
 namespace moebius {
@@ -85,7 +86,84 @@ bool is_host(ggml_backend_buffer_type_t) {
     return false;
 }
 
+// --- results
+
+slot_memory & memory_of(ggml_backend_buffer_t buffer) {
+    return *static_cast<slot_memory *>(buffer->context);
+}
+
+void free_results(ggml_backend_buffer_t buffer) {
+    delete &memory_of(buffer);
+}
+
+void * base_of_results(ggml_backend_buffer_t buffer) {
+    return memory_of(buffer).data();
+}
+
+void memset_result(ggml_backend_buffer_t, ggml_tensor * tensor, uint8_t value, size_t offset, size_t size) {
+    std::memset(static_cast<char *>(tensor->data) + offset, value, size);
+}
+
+void set_result(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
+    std::memcpy(static_cast<char *>(tensor->data) + offset, data, size);
+}
+
+void get_result(ggml_backend_buffer_t, const ggml_tensor * tensor, void * data, size_t offset, size_t size) {
+    std::memcpy(data, static_cast<const char *>(tensor->data) + offset, size);
+}
+
+bool copy_result(ggml_backend_buffer_t, const ggml_tensor * from, ggml_tensor * to) {
+    if (!ggml_backend_buffer_is_host(from->buffer)) {
+        return false;
+    }
+    std::memcpy(to->data, from->data, ggml_nbytes(from));
+    return true;
+}
+
+void clear_results(ggml_backend_buffer_t buffer, uint8_t value) {
+    if (value != 0) {  // zero it is, untouched
+        std::memset(memory_of(buffer).data(), value, buffer->size);
+    }
+}
+
+const char * result_type_name(ggml_backend_buffer_type_t) {
+    return "Experts' results";
+}
+
+ggml_backend_buffer_t alloc_results(ggml_backend_buffer_type_t type, size_t size) {
+    ggml_backend_buffer_i calls{};
+    calls.free_buffer   = free_results;
+    calls.get_base      = base_of_results;
+    calls.memset_tensor = memset_result;
+    calls.set_tensor    = set_result;
+    calls.get_tensor    = get_result;
+    calls.cpy_tensor    = copy_result;
+    calls.clear         = clear_results;
+    try {
+        return ggml_backend_buffer_init(type, calls, new slot_memory(size), size);
+    } catch (const std::bad_alloc &) {
+        return nullptr;
+    }
+}
+
+bool is_results_host(ggml_backend_buffer_type_t) {
+    return true;
+}
+
 }  // namespace
+
+ggml_backend_buffer_type_t expert_result_type() {
+    static ggml_backend_buffer_type type = [] {
+        ggml_backend_buffer_type made{};
+        made.iface.get_name      = result_type_name;
+        made.iface.alloc_buffer  = alloc_results;
+        made.iface.get_alignment = alignment;
+        made.iface.is_host       = is_results_host;
+        made.device              = expert_device();
+        return made;
+    }();
+    return &type;
+}
 
 expert_buffer_type::expert_buffer_type(expert_store & store) : type(std::make_unique<ggml_backend_buffer_type>()) {
     type->iface.get_name      = type_name;

@@ -31,6 +31,10 @@ class expert_buffer_type {
     std::unique_ptr<ggml_backend_buffer_type> type;
 };
 
+// For results of nodes that the experts' device computes. Host memory apart from the CPU's compute buffer, because most of it is
+// never touched: what lies between the matrices of a whole FFN is not written. It counts as nothing in memory estimates.
+ggml_backend_buffer_type_t expert_result_type();
+
 // The store of such a buffer type; null: another type.
 expert_store * expert_store_of(ggml_backend_buffer_type_t type);
 

@@ -1,5 +1,6 @@
 #include "expert-device.h"
 
+#include "expert-buffer.h"
 #include "expert-executor.h"
 #include "graph-match.h"
 
@@ -74,9 +75,9 @@ void device_properties(ggml_backend_dev_t device, ggml_backend_dev_props * prope
     properties->type        = device_type(device);
 }
 
-// Of results: RAM like the CPU's. Weights come by override.
+// Of results. Weights come by override.
 ggml_backend_buffer_type_t default_buffer_type(ggml_backend_dev_t) {
-    return ggml_backend_cpu_buffer_type();
+    return expert_result_type();
 }
 
 bool supports_op(ggml_backend_dev_t, const ggml_tensor * node) {

@@ -74,6 +74,20 @@ bool expert_ffn::supports(const expert_layout & layout) {
            });
 }
 
+uint64_t expert_ffn::scratch_bytes(const expert_layout & layout, uint32_t tokens) {
+    const cpu_kernels & kernels = cpu_kernels_get();
+    uint64_t            most    = 0;
+    for (const expert_layer & layer : layout.layers) {
+        const expert_part & in   = layer.parts.front();
+        const expert_part & down = layer.parts.back();
+        const uint64_t      rows = uint64_t(tokens) * layout.used;
+        const uint64_t      own  = tokens * ggml_row_size(kernels.traits(in.type)->vec_dot_type, in.n_in) +
+                             rows * (ggml_row_size(kernels.traits(down.type)->vec_dot_type, down.n_in) + uint64_t(down.n_out) * sizeof(float));
+        most = std::max(most, own + 2 * tokens * uint64_t(down.n_out) * sizeof(float));
+    }
+    return most;
+}
+
 void expert_ffn::prepare(const expert_batch & next, row_view from, row_view to, int threads) {
     batch       = next;
     input       = from;

@@ -36,6 +36,9 @@ class expert_ffn {
     // Kernels for all of the layout's types are there.
     static bool supports(const expert_layout & layout);
 
+    // Memory that batches of so many tokens need, inputs and outputs of the FFN included.
+    static uint64_t scratch_bytes(const expert_layout & layout, uint32_t tokens);
+
     expert_ffn(expert_store & store, const cpu_kernels & kernels) : store(store), kernels(kernels) {}
 
     // Groups the batch by expert and begins it in the store. `input` [tokens][n_embd] and `output` [tokens][n_embd] may overlap:

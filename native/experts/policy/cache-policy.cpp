@@ -28,7 +28,7 @@ class recorded_policy : public cache_policy {
     }
 
   protected:
-    static constexpr double mass_decay = 0.9;  // per batch
+    static constexpr double mass_decay = 0.97;  // per batch
 
     const history & of(expert_ref expert) const { return past[size_t(expert.layer) * experts + expert.expert]; }
     uint64_t        now(uint32_t layer) const { return clock[layer]; }
