@@ -18,6 +18,7 @@ namespace {
 
 // Shares of the progress bar. With a memory map, reading the file is the long part and llama.cpp's own part short.
 constexpr double validated = 0.02;
+constexpr double opened    = 0.15;  // with a store: the experts are yet to be read
 constexpr double read      = 0.95;
 constexpr double prefetched = 0.80;
 
@@ -52,14 +53,14 @@ double prefetch_all_but_experts(const gguf_model & file, load_progress & progres
             continue;
         }
         const bool go_on = prefetch_file(file.files[tensor.file], tensor.offset, tensor.bytes, [&](uint64_t bytes) {
-            return progress.report("weights", validated + (prefetched - validated) * double(before + bytes) / double(total));
+            return progress.report("weights", validated + (opened - validated) * double(before + bytes) / double(total));
         });
         if (!go_on) {
             progress.throw_if_cancelled();
         }
         before += tensor.bytes;
     }
-    return prefetched;
+    return opened;
 }
 
 llama_model_ptr read_weights(const loaded_model & plan, const gguf_model & file, load_progress & progress) {
@@ -72,11 +73,12 @@ llama_model_ptr read_weights(const loaded_model & plan, const gguf_model & file,
     struct bar {
         load_progress & progress;
         double          begin;
-    } bar{ progress, plan.experts ? prefetch_all_but_experts(file, progress) : prefetch(file, plan.options, progress) };
+        double          end;
+    } bar{ progress, plan.experts ? prefetch_all_but_experts(file, progress) : prefetch(file, plan.options, progress), plan.experts ? opened : read };
     parameters.value.progress_callback_user_data = &bar;
     parameters.value.progress_callback           = [](float fraction, void * user_data) {
         const auto & bar = *static_cast<struct bar *>(user_data);
-        return bar.progress.report("weights", bar.begin + (read - bar.begin) * double(fraction));
+        return bar.progress.report("weights", bar.begin + (bar.end - bar.begin) * double(fraction));
     };
     llama_model_ptr model = llama_open(file, parameters.value, log);
     if (!model) {
@@ -104,7 +106,9 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
     plan.experts = make_experts(file, plan.inspection, plan.options);
     plan.model   = read_weights(plan, file, progress);
     if (plan.experts) {
-        plan.experts->store.read_all([&](uint64_t, uint64_t) { return progress.report("weights", read); });
+        plan.experts->store.fill([&](uint64_t bytes, uint64_t total) {
+            return progress.report("weights", opened + (read - opened) * double(bytes) / double(total));
+        });
         progress.throw_if_cancelled();
     }
     progress.report("context", read);

@@ -58,7 +58,7 @@ struct tiny {
         const llama_model_ptr model = llama_open(file, parameters.value, log);
         unread.reset();
         if (experts) {
-            experts->store.read_all([](uint64_t, uint64_t) { return true; });
+            experts->store.fill([](uint64_t, uint64_t) { return true; });
         }
         outcome result;
         {

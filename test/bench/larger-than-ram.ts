@@ -14,7 +14,8 @@ const FACTOR = 160;
 const PROMPT = 512;
 const GENERATE = 64;
 const BATCH = 512;
-const DISK_READ = 16 << 20;
+const DISK_READ = 2 << 20;
+const DISK_READERS = 4;
 const CGROUP = '/sys/fs/cgroup/memory/moebius-bench';
 
 interface Run {
@@ -65,13 +66,14 @@ async function inCgroup(model: string, command: string, parameters: string[]): P
   return (await execute('sh', ['-c', script, command, ...parameters], { maxBuffer: 64 << 20 })).stdout;
 }
 
-/** Bytes per second of large reads past the page cache, two at a time. */
+/** Bytes per second past the page cache, as many reads at a time and of the size that the engine has. */
 async function diskBandwidth(model: string): Promise<number> {
-  const half = Math.floor(statSync(model).size / 2 / DISK_READ);
-  const read = (skip: number) => execute('dd', [`if=${model}`, 'of=/dev/null', 'iflag=direct', `bs=${DISK_READ}`, 'count=40', `skip=${skip}`]);
+  const share = Math.floor(statSync(model).size / DISK_READERS / DISK_READ);
+  const count = Math.min(share, 200);
+  const read = (index: number) => execute('dd', [`if=${model}`, 'of=/dev/null', 'iflag=direct', `bs=${DISK_READ}`, `count=${count}`, `skip=${index * share}`]);
   const start = performance.now();
-  await Promise.all([read(0), read(half)]);
-  return (80 * DISK_READ * 1000) / (performance.now() - start);
+  await Promise.all(Array.from({ length: DISK_READERS }, (_, index) => read(index)));
+  return (DISK_READERS * count * DISK_READ * 1000) / (performance.now() - start);
 }
 
 const parametersOf = (model: string, threads: number, generate: number, seed: number) =>

@@ -143,13 +143,10 @@ void expert_store::part_read(uint32_t layer, uint32_t expert, uint32_t part, con
     arrived.notify_all();
 }
 
-bool expert_store::read_all(const std::function<bool(uint64_t, uint64_t)> & go_on) {
-    if (!resident) {
-        return true;
-    }
+bool expert_store::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
     std::unique_lock<std::mutex> lock(mutex);
     for (uint32_t layer = 0; layer < all.layers.size(); layer++) {
-        for (uint32_t expert = 0; expert < all.experts; expert++) {
+        for (uint32_t expert = 0; expert < cache.shape().slots[layer]; expert++) {
             start_read(layer, expert, uint32_t(cache.take({ layer, expert })), file_reader::priority::demand);
         }
     }
@@ -159,7 +156,7 @@ bool expert_store::read_all(const std::function<bool(uint64_t, uint64_t)> & go_o
     while (!finished()) {
         arrived.wait_for(lock, std::chrono::milliseconds(50));
         lock.unlock();
-        const bool keep_on = go_on(reader->bytes_read(), all.bytes());
+        const bool keep_on = go_on(std::min(reader->bytes_read(), memory_bytes), memory_bytes);
         lock.lock();
         if (!keep_on) {
             return false;

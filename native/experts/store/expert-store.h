@@ -54,9 +54,9 @@ class expert_store {
     bool                        fully_resident() const { return resident; }
     uint64_t                    slot_bytes() const { return memory_bytes; }
 
-    // Reads everything when there is a slot for everything. `go_on` hears bytes of bytes; false stops, and false is returned.
-    // Throws file.unreadable.
-    bool read_all(const std::function<bool(uint64_t, uint64_t)> & go_on);
+    // Reads an expert into every slot, before the first batch: the memory is there then, and the first prompt finds something in it.
+    // `go_on` hears bytes of bytes; false stops, and false is returned. Throws file.unreadable.
+    bool fill(const std::function<bool(uint64_t, uint64_t)> & go_on);
 
     // Copies bytes [offset, offset + size) of a matrix of all experts from the file. Throws file.unreadable.
     void read_tensor(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, void * into);
