@@ -26,6 +26,7 @@ struct settings {
     std::string policy  = "lru";
     int         threads = 2;
     uint32_t    batch   = 512;
+    bool        by_node = false;  // every node of the graph is computed by itself: no FFN is seen whole
 };
 
 std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
@@ -61,9 +62,13 @@ struct tiny {
             experts->store.fill([](uint64_t, uint64_t) { return true; });
         }
         outcome result;
-        {
+        if (how.by_node) {
+            llama_context_params context = decode_context_parameters(model.get(), options);
+            context.cb_eval              = [](ggml_tensor *, bool, void *) { return true; };
+            generate(llama_context_ptr(llama_init_from_model(model.get(), context)).get(), how.batch, prompt_length, steps, result);
+        } else {
             decode_context context(model.get(), options, router_shape());
-            generate(context, prompt_length, steps, result);
+            generate(context.get(), context.batch(), prompt_length, steps, result);
         }
         if (experts) {
             result.counters = experts->store.counters();
@@ -71,18 +76,18 @@ struct tiny {
         return result;
     }
 
-    static void generate(decode_context & context, uint32_t prompt_length, uint32_t steps, outcome & result) {
-        const uint32_t           vocabulary = uint32_t(llama_vocab_n_tokens(context.vocab()));
+    static void generate(llama_context * context, uint32_t batch, uint32_t prompt_length, uint32_t steps, outcome & result) {
+        const uint32_t           vocabulary = uint32_t(llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context))));
         std::vector<llama_token> prompt     = prompt_of(prompt_length, vocabulary);
-        for (uint32_t at = 0; at < prompt.size(); at += context.batch()) {
-            CHECK(llama_decode(context.get(), llama_batch_get_one(prompt.data() + at, int32_t(std::min<size_t>(context.batch(), prompt.size() - at)))) == 0);
+        for (uint32_t at = 0; at < prompt.size(); at += batch) {
+            CHECK(llama_decode(context, llama_batch_get_one(prompt.data() + at, int32_t(std::min<size_t>(batch, prompt.size() - at)))) == 0);
         }
         for (uint32_t i = 0; i < steps; i++) {
-            const float * logits = llama_get_logits_ith(context.get(), -1);
+            const float * logits = llama_get_logits_ith(context, -1);
             result.logits.insert(result.logits.end(), logits, logits + vocabulary);
             llama_token next = llama_token(std::max_element(logits, logits + vocabulary) - logits);
             result.tokens.push_back(next);
-            CHECK(llama_decode(context.get(), llama_batch_get_one(&next, 1)) == 0);
+            CHECK(llama_decode(context, llama_batch_get_one(&next, 1)) == 0);
         }
     }
 };
@@ -126,6 +131,16 @@ void same_bits_with_every_policy_thread_count_and_batch() {
             how.ram             = least + random() % (2 * least);
             CHECK(same_bits(model.run(how, 100, 24), stock));
         }
+    }
+}
+
+void same_bits_node_by_node() {
+    const tiny     model;
+    settings       how{ 0, "score", 2, 32, true };
+    const outcome  stock = model.run(how, 100, 16);
+    for (const uint64_t ram : { expert_slots_least_bytes(model.layout), model.layout.experts * expert_slots_least_bytes(model.layout) }) {
+        how.ram = ram;
+        CHECK(same_bits(model.run(how, 100, 16), stock));
     }
 }
 
@@ -226,6 +241,7 @@ int main() {
     moebius_test::start_llama();
     same_bits_whatever_is_in_ram();
     same_bits_with_every_policy_thread_count_and_batch();
+    same_bits_node_by_node();
     too_little_ram_is_refused_with_the_numbers();
     the_estimate_counts_slots();
     return moebius_test::check_result();

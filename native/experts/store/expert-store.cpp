@@ -134,9 +134,10 @@ void expert_store::part_read(uint32_t layer, uint32_t expert, uint32_t part, con
     const uint32_t here = state.parts_here.load(std::memory_order_relaxed) | 1u << part;
     state.reading       = here != all_parts(all.layers[layer]);
     state.parts_here.store(here, std::memory_order_release);
-    if (!state.reading && state.read_ahead) {
-        state.read_ahead = false;
-        cache.unpin({ layer, expert });
+    if (!state.reading && state.unpins_due > 0) {
+        for (; state.unpins_due > 0; state.unpins_due--) {
+            cache.unpin({ layer, expert });
+        }
         drop_if_failed(layer, expert);
         read_pending();
     }
@@ -244,7 +245,7 @@ void expert_store::finish(uint32_t layer, uint32_t expert) {
     const std::lock_guard<std::mutex> lock(mutex);
     entry &                           state = entry_of(layer, expert);
     if (state.reading) {
-        state.read_ahead = true;  // given up after a failure: the rest of the read still writes to the slot
+        state.unpins_due++;  // the rest of the read still writes to the slot
         return;
     }
     cache.unpin({ layer, expert });
@@ -276,7 +277,7 @@ void expert_store::prefetch(uint32_t layer, const std::vector<uint32_t> & expert
             return;
         }
         cache.pin(wanted);
-        entry_of(layer, expert).read_ahead = true;
+        entry_of(layer, expert).unpins_due++;
         counted.prefetched++;
         start_read(layer, expert, uint32_t(slot), file_reader::priority::prefetch);
     }

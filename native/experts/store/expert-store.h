@@ -89,7 +89,7 @@ class expert_store {
         std::atomic<uint32_t> parts_here{ 0 };  // bits
         bool                  reading    = false;
         bool                  failed     = false;
-        bool                  read_ahead = false;  // pinned by its own read
+        uint32_t              unpins_due = 0;  // when all of it has been read: by a prefetch, by users that did not need all of it
     };
 
     entry &   entry_of(uint32_t layer, uint32_t expert) { return entries[size_t(layer) * all.experts + expert]; }
