@@ -3,6 +3,7 @@
 
 #include "decode/decoder.h"
 #include "experts/backend/loaded-experts.h"
+#include "experts/backend/whole-experts.h"
 #include "gguf-file.h"
 #include "load-progress.h"
 #include "options.h"
@@ -24,6 +25,7 @@ struct loaded_model {
     double                          load_ms   = 0;
     bool                            telemetry = false;
     std::unique_ptr<loaded_experts> experts;  // null: they are in `model` like other weights
+    std::unique_ptr<whole_experts>  whole;    // null: `experts` has them; outlives `model`, too
     llama_model_ptr                 model;
     std::unique_ptr<decoder>        engine;  // destroyed before `model`
     std::shared_mutex               in_use;  // shared: someone calls into model or engine; exclusive: they are being freed
