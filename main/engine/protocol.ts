@@ -84,6 +84,8 @@ export type Inspection = z.infer<typeof Inspection>;
 
 export const KvType = z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0']);
 
+export const ExpertPolicy = z.enum(['lru', 'lfu', 'lfru', 'score', 'least-stale']);
+
 export const LoadOptions = z.strictObject({
   /** tokens per sequence; default: the model's, at most 8192 */
   contextLength: z.number().int().min(8).max(16_777_216).optional(),
@@ -108,7 +110,7 @@ export const LoadOptions = z.strictObject({
    */
   expertRamBytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   /** which expert leaves the RAM when another needs its room */
-  expertPolicy: z.enum(['lru', 'lfu', 'lfru', 'score', 'least-stale']).optional(),
+  expertPolicy: ExpertPolicy.optional(),
   kvTypeK: KvType.optional(),
   kvTypeV: KvType.optional(),
   flashAttention: z.enum(['auto', 'on', 'off']).optional(),
@@ -249,23 +251,36 @@ export const GenerateResult = z.object({
 });
 export type GenerateResult = z.infer<typeof GenerateResult>;
 
-/** Routed experts that are read from disk when they are needed; counters since the model was loaded. */
-export const ExpertStore = z.object({
-  policy: z.string(),
-  /** of all slots */
-  ramBytes: z.number(),
-  /** of all experts */
-  diskBytes: z.number(),
-  /** experts that have room in RAM, per MoE layer */
-  slots: z.array(z.number().int()),
+const ExpertCounters = z.object({
   /** uses of an expert by a batch: it was in RAM, on its way, on disk */
   hits: z.number(),
   late: z.number(),
   misses: z.number(),
-  prefetched: z.number(),
-  bytesRead: z.number(),
   /** threads did nothing but wait for the disk, summed over them */
   stalledMilliseconds: z.number(),
+});
+/** Routed experts that are read from disk when they are needed; counters since the model was loaded. */
+export const ExpertStore = ExpertCounters.extend({
+  policy: z.string(),
+  /** of all slots, and the least and the most that they can have */
+  ramBytes: z.number(),
+  ramBytesLeast: z.number(),
+  ramBytesMost: z.number(),
+  /** of all experts */
+  diskBytes: z.number(),
+  /** experts read ahead */
+  prefetched: z.number(),
+  bytesRead: z.number(),
+  layers: z.array(
+    ExpertCounters.extend({
+      /** block index */
+      layer: z.number().int(),
+      /** experts that have room in RAM */
+      slots: z.number().int(),
+      /** one letter for each expert: `d`isk, `m`oving to RAM, in `r`AM */
+      tiers: z.string(),
+    }),
+  ),
 });
 export type ExpertStore = z.infer<typeof ExpertStore>;
 
@@ -283,6 +298,10 @@ export const engineMethods = {
   'model.unload': { parameters: z.strictObject({ model: z.number().int() }), result: Nothing },
   'model.list': { parameters: Nothing, result: z.object({ models: z.array(LoadedModel) }) },
   'experts.status': { parameters: z.strictObject({ model: z.number().int() }), result: z.object({ store: ExpertStore.nullable() }) },
+  'experts.configure': {
+    parameters: z.strictObject({ model: z.number().int(), ramBytes: z.number().int().min(1).optional(), policy: ExpertPolicy.optional() }),
+    result: z.object({ store: ExpertStore }),
+  },
   'model.tokenize': {
     parameters: z.strictObject({ model: z.number().int(), text: z.string(), addSpecial: z.boolean().optional(), parseSpecial: z.boolean().optional() }),
     result: z.object({ tokens: z.array(z.number().int()) }),

@@ -2,6 +2,7 @@
 
 #include "devices.h"
 #include "estimate.h"
+#include "expert-methods.h"
 #include "inspect.h"
 #include "rpc/parameters.h"
 #include "tokenise.h"
@@ -101,31 +102,6 @@ json unload(const json & params, model_registry & registry) {
     return json::object();
 }
 
-json expert_status(const json & params, const model_registry & registry) {
-    parameters    source(params);
-    const int32_t model = take_model(source);
-    source.finish();
-    const model_lease lease = registry.lease(model);
-    if (!lease->experts) {
-        return { { "store", nullptr } };
-    }
-    const expert_store &        store    = lease->experts->store;
-    const expert_store_counters counters = store.counters();
-    return { { "store",
-               {
-                   { "policy", store.settings().policy },
-                   { "ramBytes", store.slot_bytes() },
-                   { "diskBytes", store.layout().bytes() },
-                   { "slots", store.shape().slots },
-                   { "hits", counters.hits },
-                   { "late", counters.late },
-                   { "misses", counters.misses },
-                   { "prefetched", counters.prefetched },
-                   { "bytesRead", counters.bytes_read },
-                   { "stalledMilliseconds", double(counters.stalled_us) / 1000 },
-               } } };
-}
-
 json tokenize(const json & params, const model_registry & registry) {
     parameters        source(params);
     const int32_t     model         = take_model(source);
@@ -188,7 +164,7 @@ void add_methods(dispatcher & methods, model_registry & registry, const backend_
         expect_nothing(params);
         return registry.list();
     });
-    methods.add("experts.status", lane::job, [&](call &, const json & params) { return expert_status(params, registry); });
+    add_expert_methods(methods, registry);
     methods.add("model.tokenize", lane::job, [&](call &, const json & params) { return tokenize(params, registry); });
     methods.add("model.detokenize", lane::job, [&](call &, const json & params) { return detokenize(params, registry); });
     methods.add("chat.render", lane::job, [&](call &, const json & params) { return render_chat(params, registry); });

@@ -21,6 +21,7 @@ struct outcome {
     std::vector<llama_token> tokens;  // greedy
     std::vector<float>       logits;  // of every step, and of the last prompt token
     expert_store_counters    counters;
+    uint64_t                 resizes = 0;
     uint64_t                 ffns  = 0;      // that the device computed with loaded experts
     bool                     given_up = false;  // they are llama.cpp's again
 };
@@ -42,6 +43,7 @@ struct settings {
     uint32_t    batch   = 512;
     bool        by_node = false;  // every node of the graph is computed by itself: no FFN is seen whole
     bool        loaded  = false;  // by llama.cpp, computed by our device
+    bool        storm   = false;  // another thread changes RAM and policy at random meanwhile
 };
 
 std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
@@ -52,6 +54,38 @@ std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
     }
     return tokens;
 }
+
+class reconfiguring {
+  public:
+    explicit reconfiguring(expert_store & store) : thread([this, &store] { run(store); }) {}
+    ~reconfiguring() { stop(); }
+
+    uint64_t stop() {
+        stopping = true;
+        if (thread.joinable()) {
+            thread.join();
+        }
+        return resizes;
+    }
+
+  private:
+    void run(expert_store & store) {
+        std::mt19937   random(11);
+        const uint64_t least = expert_slots_least_bytes(store.layout()), most = expert_slots_most_bytes(store.layout());
+        while (!stopping) {
+            const uint32_t kind = random() % 4;
+            store.resize(kind == 0 ? least : kind == 1 ? most : least + random() % (most - least));
+            CHECK(store.slot_bytes() <= store.settings().ram_bytes);
+            store.set_policy(cache_policy_names()[random() % cache_policy_names().size()]);
+            resizes++;
+            std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
+        }
+    }
+
+    std::atomic<bool> stopping{ false };
+    uint64_t          resizes = 0;
+    std::thread       thread;
+};
 
 struct tiny {
     gguf_model  file       = gguf_open(MOEBIUS_TINY_MODEL);
@@ -80,7 +114,11 @@ struct tiny {
         if (how.loaded) {
             loaded.emplace(layout, model.get(), std::numeric_limits<int64_t>::max());
         }
-        outcome result;
+        outcome                    result;
+        std::optional<reconfiguring> storm;
+        if (how.storm) {
+            storm.emplace(experts->store);
+        }
         if (how.by_node) {
             llama_context_params context = decode_context_parameters(model.get(), options);
             context.cb_eval              = [](ggml_tensor *, bool, void *) { return true; };
@@ -88,6 +126,9 @@ struct tiny {
         } else {
             decode_context context(model.get(), options, router_shape());
             generate(context.get(), context.batch(), prompt_length, steps, result);
+        }
+        if (storm) {
+            result.resizes = storm->stop();
         }
         if (experts) {
             result.counters = experts->store.counters();
@@ -132,16 +173,16 @@ void same_bits_whatever_is_in_ram() {
 
     const outcome whole = model.run({ all }, 2000, 512);
     CHECK(same_bits(whole, stock));
-    CHECK_EQUAL(whole.counters.misses, 0u);
+    CHECK_EQUAL(whole.counters.total().misses, 0u);
 
     const outcome storm = model.run({ least }, 2000, 512);  // two slots a layer: nearly every use evicts
     CHECK(same_bits(storm, stock));
-    CHECK(storm.counters.misses > 1000);
+    CHECK(storm.counters.total().misses > 1000);
     CHECK(storm.counters.bytes_read > model.layout.bytes());
 
     const outcome half = model.run({ all / 2, "lfru" }, 2000, 512);
     CHECK(same_bits(half, stock));
-    CHECK(half.counters.hits > 0 && half.counters.misses > 0 && half.counters.misses < storm.counters.misses);
+    CHECK(half.counters.total().hits > 0 && half.counters.total().misses > 0 && half.counters.total().misses < storm.counters.total().misses);
 }
 
 void same_bits_with_every_policy_thread_count_and_batch() {
@@ -166,6 +207,18 @@ void same_bits_node_by_node() {
         how.ram = ram;
         CHECK(same_bits(model.run(how, 100, 16), stock));
     }
+}
+
+void same_bits_while_ram_and_policy_change() {
+    const tiny     model;
+    settings       how;
+    const outcome  stock = model.run(how, 1000, 300);
+    how.ram              = expert_slots_least_bytes(model.layout);
+    how.storm            = true;
+    const outcome  storm = model.run(how, 1000, 300);
+    CHECK(same_bits(storm, stock));
+    CHECK(storm.resizes > 10);
+    CHECK(storm.counters.total().hits > 0 && storm.counters.total().misses > 0);
 }
 
 void same_bits_with_experts_that_llama_has_loaded() {
@@ -251,7 +304,7 @@ void a_file_cut_short_is_an_error_until_it_is_whole_again() {
     const small_file file;
     expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3 });
     CHECK(use(store, file, { 0, 1, 2, 3 }));
-    CHECK_EQUAL(store.counters().misses, 4u);
+    CHECK_EQUAL(store.counters().total().misses, 4u);
     std::filesystem::resize_file(file.path, 30000);
     CHECK(!use(store, file, { 0, 1, 2, 3 }));
     CHECK(store.error().find("has become shorter") != std::string::npos);
@@ -264,14 +317,50 @@ void a_file_cut_short_is_an_error_until_it_is_whole_again() {
     CHECK_THROWS(expert_store({ { "/nowhere.gguf" }, file.layout.layers, 4, 1 }, { 1u << 20, "lru", 1 }), user_error, error.code == "file.unreadable");
 }
 
+// Waits for the background.
+std::vector<expert_tier> settled_tiers(const expert_store & store) {
+    for (int i = 0; i < 1000; i++) {
+        const std::vector<expert_tier> tiers = store.tiers()[0];
+        if (std::count(tiers.begin(), tiers.end(), expert_tier::moving) == 0) {
+            return tiers;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return {};
+}
+
+void ram_can_change() {
+    const small_file file;
+    const uint64_t   slot = expert_slot_bytes(file.layout.layers[0]);
+    expert_store     store(file.layout, { 3 * slot, "lru", 2 });
+    CHECK(use(store, file, { 0, 1, 2 }));
+    CHECK(use(store, file, { 0 }));
+    using tiers = std::vector<expert_tier>;
+    store.resize(2 * slot);  // 1 was used longest ago
+    CHECK((settled_tiers(store) == tiers{ expert_tier::ram, expert_tier::disk, expert_tier::ram, expert_tier::disk }));
+    CHECK_EQUAL(store.slot_bytes(), 2 * slot);
+    CHECK(use(store, file, { 2, 0 }));
+    CHECK_EQUAL(store.counters().total().misses, 3u);  // what stayed was moved whole
+    store.resize(expert_slots_most_bytes(file.layout));
+    CHECK((settled_tiers(store) == tiers(4, expert_tier::ram)));
+    store.restart_counters();
+    CHECK(use(store, file, { 0, 1, 2, 3 }));
+    CHECK_EQUAL(store.counters().total().hits, 4u);
+    CHECK_EQUAL(store.counters().bytes_read, 0u);
+    CHECK_THROWS(store.resize(2 * slot - 1), user_error, error.code == "model.does-not-fit");
+    store.resize(2 * slot);
+    CHECK(use(store, file, { 3, 2, 1, 0 }));
+    CHECK_EQUAL(store.counters().total().misses, 2u);
+}
+
 void experts_read_ahead_are_hits() {
     const small_file file;
     expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 1 });
     store.prefetch(0, { 2, 3, 1 });  // the third finds no free slot
     CHECK(use(store, file, { 2, 3 }));
     CHECK_EQUAL(store.counters().prefetched, 2u);
-    CHECK_EQUAL(store.counters().misses, 0u);
-    CHECK_EQUAL(store.counters().hits + store.counters().late, 2u);
+    CHECK_EQUAL(store.counters().total().misses, 0u);
+    CHECK_EQUAL(store.counters().total().hits + store.counters().total().late, 2u);
 }
 
 }  // namespace
@@ -279,10 +368,12 @@ void experts_read_ahead_are_hits() {
 int main() {
     a_file_cut_short_is_an_error_until_it_is_whole_again();
     experts_read_ahead_are_hits();
+    ram_can_change();
     moebius_test::start_llama();
     same_bits_whatever_is_in_ram();
     same_bits_with_every_policy_thread_count_and_batch();
     same_bits_node_by_node();
+    same_bits_while_ram_and_policy_change();
     same_bits_with_experts_that_llama_has_loaded();
     too_little_ram_is_refused_with_the_numbers();
     the_estimate_counts_slots();

@@ -23,7 +23,8 @@ it('keeps to the RAM that was asked for and counts every use of an expert', asyn
   expect(before?.ramBytes).toBeLessThanOrEqual(EXPERT_RAM);
   expect(before?.ramBytes).toBeGreaterThan(EXPERT_RAM * 0.9);
   expect(memory[0]?.experts).toBe(before?.ramBytes);
-  expect(before?.slots).toHaveLength(inspection.moeLayers.length);
+  expect(before?.layers.map(({ layer }) => layer)).toEqual(inspection.moeLayers);
+  for (const { tiers, slots } of before?.layers ?? []) expect(tiers.replaceAll('d', '')).toBe('r'.repeat(slots));
 
   await engine.call('generate', { model, prompt: 'The mountain', maxTokens: 32, sampling: { temperature: 0 }, ignoreEndOfGeneration: true });
   const after = (await engine.call('experts.status', { model })).store;

@@ -1,5 +1,7 @@
 #include "slot-cache.h"
 
+#include <algorithm>
+
 namespace moebius {
 
 namespace {
@@ -76,17 +78,50 @@ void slot_cache::drop(expert_ref expert) {
     slot                                  = none;
 }
 
-std::vector<expert_ref> slot_cache::resize(uint32_t layer, uint32_t count) {
-    std::vector<expert_ref> left;
-    for (uint32_t slot = count; slot < residents[layer].size(); slot++) {
-        if (residents[layer][slot] != free_slot) {
-            left.push_back({ layer, residents[layer][slot] });
-            slots[layer][residents[layer][slot]] = none;
+std::vector<uint32_t> slot_cache::by_value(uint32_t layer, bool resident) const {
+    std::vector<std::pair<double, uint32_t>> found;
+    for (uint32_t expert = 0; expert < cache_shape.experts; expert++) {
+        if ((slots[layer][expert] != none) == resident) {
+            found.push_back({ policy->keep_value({ layer, expert }), expert });
         }
     }
-    residents[layer].resize(count, free_slot);
+    std::sort(found.rbegin(), found.rend());
+    std::vector<uint32_t> experts;
+    for (const auto & [value, expert] : found) {
+        experts.push_back(expert);
+    }
+    return experts;
+}
+
+std::vector<slot_move> slot_cache::resize(uint32_t layer, uint32_t count) {
+    std::vector<uint32_t> &     at   = residents[layer];
+    const std::vector<uint32_t> best = by_value(layer, true);
+    for (size_t i = count; i < best.size(); i++) {
+        drop({ layer, best[i] });
+    }
+    std::vector<slot_move> moves;
+    uint32_t               to = 0;
+    for (uint32_t from = count; from < at.size(); from++) {
+        if (at[from] == free_slot) {
+            continue;
+        }
+        while (at[to] != free_slot) {
+            to++;
+        }
+        moves.push_back({ from, to });
+        slots[layer][at[from]] = int32_t(to);
+        at[to]                 = at[from];
+    }
+    at.resize(count, free_slot);
     cache_shape.slots[layer] = count;
-    return left;
+    return moves;
+}
+
+std::vector<uint32_t> slot_cache::wanted(uint32_t layer) const {
+    const size_t          free    = size_t(std::count(residents[layer].begin(), residents[layer].end(), free_slot));
+    std::vector<uint32_t> experts = free > 0 ? by_value(layer, false) : std::vector<uint32_t>();
+    experts.resize(std::min(free, experts.size()));
+    return experts;
 }
 
 void slot_cache::set_policy(std::unique_ptr<cache_policy> next) {

@@ -5,6 +5,11 @@
 
 namespace moebius {
 
+struct slot_move {
+    uint32_t from = 0;
+    uint32_t to   = 0;
+};
+
 class slot_cache {
   public:
     static constexpr int32_t none = -1;
@@ -29,8 +34,12 @@ class slot_cache {
     // Forgets a resident, e.g. when reading it failed. It must not be pinned.
     void drop(expert_ref expert);
 
-    // Changes the number of a layer's slots. Slots from `slots` on are freed: their residents leave, and are returned. None of them may be pinned.
-    std::vector<expert_ref> resize(uint32_t layer, uint32_t slots);
+    // Changes the number of a layer's slots. If there are fewer, the residents with the lowest keep_value leave, and those of the
+    // others that were in a slot which is gone move: copy their data before anything else. None of the layer may be pinned.
+    std::vector<slot_move> resize(uint32_t layer, uint32_t slots);
+
+    // Experts of a layer that have no slot, at most as many as there are free ones; the highest keep_value first.
+    std::vector<uint32_t> wanted(uint32_t layer) const;
 
     const expert_cache_shape & shape() const { return cache_shape; }
 
@@ -38,6 +47,9 @@ class slot_cache {
     void set_policy(std::unique_ptr<cache_policy> policy);
 
   private:
+    // The experts of a layer that have a slot, or that have none, by falling keep_value.
+    std::vector<uint32_t> by_value(uint32_t layer, bool resident) const;
+
     expert_cache_shape                 cache_shape;
     std::unique_ptr<cache_policy>      policy;
     std::vector<std::vector<int32_t>>  slots;      // [layer][expert] -> slot

@@ -34,6 +34,10 @@ uint64_t expert_slots_least_bytes(const expert_layout & layout) {
     return std::min(least_slots, layout.experts) * one_slot_everywhere(layout);
 }
 
+uint64_t expert_slots_most_bytes(const expert_layout & layout) {
+    return layout.experts * one_slot_everywhere(layout);
+}
+
 std::vector<uint32_t> expert_slots_for(const expert_layout & layout, uint64_t ram_bytes) {
     const uint64_t everywhere = one_slot_everywhere(layout);
     const uint64_t least      = expert_slots_least_bytes(layout);
@@ -62,13 +66,11 @@ expert_store::expert_store(expert_layout layout, const expert_store_settings & s
       current(settings),
       entries(all.layers.size() * all.experts),
       cache(shape_of(all, expert_slots_for(all, settings.ram_bytes)), cache_policy_make(settings.policy, shape_of(all, expert_slots_for(all, settings.ram_bytes)))) {
-    resident = true;
+    counted.layers.resize(all.layers.size());
     for (size_t i = 0; i < all.layers.size(); i++) {
         const uint32_t slots = cache.shape().slots[i];
         const uint64_t bytes = expert_slot_bytes(all.layers[i]);
-        memory.emplace_back(slots * bytes);
-        memory_bytes += slots * bytes;
-        resident = resident && slots == all.experts;
+        memory.emplace_back(all.experts * bytes, slots * bytes);
         std::vector<uint64_t> offsets;
         uint64_t              at = 0;
         for (const expert_part & part : all.layers[i].parts) {
@@ -81,7 +83,49 @@ expert_store::expert_store(expert_layout layout, const expert_store_settings & s
 }
 
 expert_store::~expert_store() {
+    {
+        const std::lock_guard<std::mutex> lock(mutex);
+        closing = true;
+    }
     reader.reset();
+}
+
+expert_layer_counters expert_store_counters::total() const {
+    expert_layer_counters sum;
+    for (const expert_layer_counters & layer : layers) {
+        sum.hits += layer.hits;
+        sum.late += layer.late;
+        sum.misses += layer.misses;
+        sum.stalled_us += layer.stalled_us;
+    }
+    return sum;
+}
+
+expert_store_settings expert_store::settings() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return current;
+}
+
+uint64_t expert_store::slot_bytes() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    uint64_t                          sum = 0;
+    for (size_t i = 0; i < all.layers.size(); i++) {
+        sum += cache.shape().slots[i] * expert_slot_bytes(all.layers[i]);
+    }
+    return sum;
+}
+
+std::vector<std::vector<expert_tier>> expert_store::tiers() const {
+    const std::lock_guard<std::mutex>     lock(mutex);
+    std::vector<std::vector<expert_tier>> result(all.layers.size(), std::vector<expert_tier>(all.experts, expert_tier::disk));
+    for (uint32_t layer = 0; layer < all.layers.size(); layer++) {
+        for (uint32_t expert = 0; expert < all.experts; expert++) {
+            if (cache.slot_of({ layer, expert }) != slot_cache::none) {
+                result[layer][expert] = entries[size_t(layer) * all.experts + expert].reading ? expert_tier::moving : expert_tier::ram;
+            }
+        }
+    }
+    return result;
 }
 
 expert_cache_shape expert_store::shape() const {
@@ -99,6 +143,7 @@ expert_store_counters expert_store::counters() const {
 void expert_store::restart_counters() {
     const std::lock_guard<std::mutex> lock(mutex);
     counted           = {};
+    counted.layers.resize(all.layers.size());
     bytes_read_before = reader->bytes_read();
 }
 
@@ -122,6 +167,7 @@ void expert_store::start_read(uint32_t layer, uint32_t expert, uint32_t slot, fi
     state.parts_here.store(0, std::memory_order_relaxed);
     state.reading = true;
     state.failed  = false;
+    reading++;
     const std::vector<expert_part> & parts = all.layers[layer].parts;
     for (uint32_t i = 0; i < parts.size(); i++) {
         reader->read(parts[i].file, parts[i].offset + expert * parts[i].bytes, parts[i].bytes, part_room(layer, slot, i), urgency,
@@ -140,14 +186,29 @@ void expert_store::part_read(uint32_t layer, uint32_t expert, uint32_t part, con
     const uint32_t here = state.parts_here.load(std::memory_order_relaxed) | 1u << part;
     state.reading       = here != all_parts(all.layers[layer]);
     state.parts_here.store(here, std::memory_order_release);
-    if (!state.reading && state.unpins_due > 0) {
-        for (; state.unpins_due > 0; state.unpins_due--) {
-            cache.unpin({ layer, expert });
-        }
-        drop_if_failed(layer, expert);
-        read_pending();
+    if (!state.reading) {
+        read_whole(layer, expert);
     }
     arrived.notify_all();
+}
+
+// Under `mutex`: all parts have come, or will not.
+void expert_store::read_whole(uint32_t layer, uint32_t expert) {
+    entry &    state  = entry_of(layer, expert);
+    const bool failed = state.failed;
+    reading--;
+    for (; state.unpins_due > 0; state.unpins_due--) {
+        cache.unpin({ layer, expert });
+    }
+    drop_if_failed(layer, expert);
+    read_pending();
+    if (state.filling) {
+        state.filling = false;
+        filling--;
+        if (!failed) {  // else it would be tried again and again
+            fill_free_slots();
+        }
+    }
 }
 
 bool expert_store::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
@@ -157,13 +218,13 @@ bool expert_store::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
             start_read(layer, expert, uint32_t(cache.take({ layer, expert })), file_reader::priority::demand);
         }
     }
-    const auto finished = [this] {
-        return std::none_of(entries.begin(), entries.end(), [](const entry & state) { return state.reading; });
-    };
-    while (!finished()) {
+    lock.unlock();
+    const uint64_t total = slot_bytes();
+    lock.lock();
+    while (reading > 0) {
         arrived.wait_for(lock, std::chrono::milliseconds(50));
         lock.unlock();
-        const bool keep_on = go_on(std::min(reader->bytes_read(), memory_bytes), memory_bytes);
+        const bool keep_on = go_on(std::min(reader->bytes_read(), total), total);
         lock.lock();
         if (!keep_on) {
             return false;
@@ -210,18 +271,24 @@ void expert_store::read_pending() {
 
 void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
     const std::lock_guard<std::mutex> lock(mutex);
+    check_resident();
+    expert_layer_counters & count = counted.layers[layer];
+    cache.used(layer, uses);
     if (resident) {
-        counted.hits += uses.size();
+        count.hits += uses.size();
         return;
     }
-    cache.used(layer, uses);
     const auto is_missing = [&](const expert_use & use) { return cache.slot_of({ layer, use.expert }) == slot_cache::none; };
     const auto is_late    = [&](const expert_use & use) { return entry_of(layer, use.expert).reading; };
     const auto missing    = std::stable_partition(uses.begin(), uses.end(), [&](const expert_use & use) { return !is_missing(use); });
     const auto late       = std::stable_partition(uses.begin(), missing, [&](const expert_use & use) { return !is_late(use); });
-    counted.hits += uint64_t(late - uses.begin());
-    counted.late += uint64_t(missing - late);
-    counted.misses += uint64_t(uses.end() - missing);
+    count.hits += uint64_t(late - uses.begin());
+    count.late += uint64_t(missing - late);
+    count.misses += uint64_t(uses.end() - missing);
+    std::for_each(late, missing, [&](const expert_use & use) {
+        const uint8_t * room = part_room(layer, uint32_t(cache.slot_of({ layer, use.expert })), 0);
+        reader->hurry(room, room + expert_slot_bytes(all.layers[layer]));
+    });
     std::for_each(uses.begin(), missing, [&](const expert_use & use) { cache.pin({ layer, use.expert }); });
     pending_layer = layer;
     std::for_each(missing, uses.end(), [&](const expert_use & use) { pending.push_back(use.expert); });
@@ -239,7 +306,7 @@ const uint8_t * expert_store::wait(uint32_t layer, uint32_t expert, uint32_t par
     if (!here()) {
         const auto before = std::chrono::steady_clock::now();
         arrived.wait(lock, here);
-        counted.stalled_us += uint64_t(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before).count());
+        counted.layers[layer].stalled_us += uint64_t(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before).count());
     }
     return state.failed ? nullptr : part_data(layer, expert, part, uint32_t(cache.slot_of({ layer, expert })));
 }
@@ -268,25 +335,91 @@ void expert_store::drop_if_failed(uint32_t layer, uint32_t expert) {
     }
 }
 
-void expert_store::prefetch(uint32_t layer, const std::vector<uint32_t> & experts) {
-    if (resident) {
-        return;
+// Under `mutex`. false: it has no slot, and there is none that could be taken.
+bool expert_store::read_ahead(expert_ref expert) {
+    if (cache.slot_of(expert) != slot_cache::none) {
+        return true;
     }
+    const int32_t slot = cache.take(expert);
+    if (slot == slot_cache::none) {
+        return false;
+    }
+    cache.pin(expert);
+    entry_of(expert.layer, expert.expert).unpins_due++;
+    start_read(expert.layer, expert.expert, uint32_t(slot), file_reader::priority::prefetch);
+    return true;
+}
+
+void expert_store::prefetch(uint32_t layer, const std::vector<uint32_t> & experts) {
     const std::lock_guard<std::mutex> lock(mutex);
     for (const uint32_t expert : experts) {
-        const expert_ref wanted{ layer, expert };
-        if (cache.slot_of(wanted) != slot_cache::none) {
-            continue;
-        }
-        const int32_t slot = cache.take(wanted);
-        if (slot == slot_cache::none) {
+        const bool there = cache.slot_of({ layer, expert }) != slot_cache::none;
+        if (!read_ahead({ layer, expert })) {
             return;
         }
-        cache.pin(wanted);
-        entry_of(layer, expert).unpins_due++;
-        counted.prefetched++;
-        start_read(layer, expert, uint32_t(slot), file_reader::priority::prefetch);
+        counted.prefetched += there ? 0 : 1;
     }
+}
+
+// Under `mutex`: a few reads at a time, the most valued experts of each layer first, so that what a batch wants need not wait long.
+void expert_store::fill_free_slots() {
+    constexpr uint32_t at_a_time = 4;
+    for (uint32_t layer = 0; layer < all.layers.size() && filling < at_a_time && !closing; layer++) {
+        const std::vector<uint32_t> wanted = cache.wanted(layer);
+        for (size_t i = 0; i < wanted.size() && filling < at_a_time; i++) {
+            if (read_ahead({ layer, wanted[i] })) {
+                entry_of(layer, wanted[i]).filling = true;
+                filling++;
+            }
+        }
+    }
+}
+
+// Under `mutex` and `session`.
+void expert_store::check_resident() {
+    if (resident || reading > 0) {
+        return;
+    }
+    const auto & slots = cache.shape().slots;
+    resident           = std::all_of(slots.begin(), slots.end(), [this](uint32_t count) { return count == all.experts; });
+    for (uint32_t layer = 0; layer < all.layers.size() && resident; layer++) {
+        resident = cache.wanted(layer).empty();
+    }
+}
+
+void expert_store::resize_layer(uint32_t layer, uint32_t slots) {
+    const std::lock_guard<std::mutex> between_batches(session);
+    std::unique_lock<std::mutex>      lock(mutex);
+    const auto                        is_reading = [&] {
+        const auto first = entries.begin() + ptrdiff_t(size_t(layer) * all.experts);
+        return std::any_of(first, first + all.experts, [](const entry & state) { return state.reading; });
+    };
+    arrived.wait(lock, [&] { return !is_reading(); });
+    const uint64_t bytes = expert_slot_bytes(all.layers[layer]);
+    if (slots > cache.shape().slots[layer]) {
+        memory[layer].resize(slots * bytes);
+    }
+    for (const slot_move & move : cache.resize(layer, slots)) {
+        std::memcpy(memory[layer].data() + move.to * bytes, memory[layer].data() + move.from * bytes, bytes);
+    }
+    memory[layer].resize(slots * bytes);
+    resident = false;
+}
+
+void expert_store::resize(uint64_t ram_bytes) {
+    const std::vector<uint32_t> slots = expert_slots_for(all, ram_bytes);
+    for (uint32_t layer = 0; layer < slots.size(); layer++) {
+        resize_layer(layer, slots[layer]);
+    }
+    const std::lock_guard<std::mutex> lock(mutex);
+    current.ram_bytes = ram_bytes;
+    fill_free_slots();
+}
+
+void expert_store::set_policy(const std::string & name) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    cache.set_policy(cache_policy_make(name, cache.shape()));
+    current.policy = name;
 }
 
 }  // namespace moebius

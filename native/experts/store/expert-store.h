@@ -19,15 +19,24 @@ struct expert_store_settings {
     uint32_t    readers   = 4;       // reads under way at a time
 };
 
-// Since the last restart_counters. Uses are counted once per batch, layer and expert.
-struct expert_store_counters {
+// Of one layer, since the last restart_counters. Uses are counted once per batch and expert.
+struct expert_layer_counters {
     uint64_t hits       = 0;  // the expert was in RAM
     uint64_t late       = 0;  // it was on its way
     uint64_t misses     = 0;  // it had to be read
-    uint64_t bytes_read = 0;
-    uint64_t prefetched = 0;  // experts read ahead
     uint64_t stalled_us = 0;  // threads could do nothing but wait for the disk, summed over them
 };
+
+struct expert_store_counters {
+    std::vector<expert_layer_counters> layers;
+    uint64_t                           bytes_read = 0;
+    uint64_t                           prefetched = 0;  // experts read ahead
+
+    expert_layer_counters total() const;
+};
+
+// Where an expert is: `moving` is on its way from disk to RAM.
+enum class expert_tier : uint8_t { disk, moving, ram };
 
 // Slots that `ram_bytes` buy for each layer: the same number everywhere, the rest to the first layers. Throws model.does-not-fit
 // below two a layer: one that computes and one that is read.
@@ -35,6 +44,9 @@ std::vector<uint32_t> expert_slots_for(const expert_layout & layout, uint64_t ra
 
 // The least that expert_slots_for takes.
 uint64_t expert_slots_least_bytes(const expert_layout & layout);
+
+// RAM with which every expert has a slot.
+uint64_t expert_slots_most_bytes(const expert_layout & layout);
 
 // Bytes of RAM that one expert of a layer takes.
 uint64_t expert_slot_bytes(const expert_layer & layer);
@@ -45,12 +57,20 @@ class expert_store : public expert_source {
     expert_store(expert_layout layout, const expert_store_settings & settings);
     ~expert_store() override;
 
-    const expert_store_settings & settings() const { return current; }
+    expert_store_settings       settings() const;
     expert_cache_shape          shape() const;
     expert_store_counters       counters() const;
     void                        restart_counters();
-    bool                        fully_resident() const { return resident; }
-    uint64_t                    slot_bytes() const { return memory_bytes; }
+    uint64_t                    slot_bytes() const;
+    // [layer][expert]
+    std::vector<std::vector<expert_tier>> tiers() const;
+
+    // Changes the RAM for slots while the store is used, a layer at a time between two batches of it: with less, the experts that the
+    // policy values least leave; with more, those that it values most are read in the background. Throws model.does-not-fit.
+    void resize(uint64_t ram_bytes);
+
+    // Another name of cache_policy_names(); what is in RAM stays, what the old one has learnt is lost.
+    void set_policy(const std::string & name);
 
     // Reads an expert into every slot, before the first batch: the memory is there then, and the first prompt finds something in it.
     // `go_on` hears bytes of bytes; false stops, and false is returned. Throws file.unreadable.
@@ -76,20 +96,28 @@ class expert_store : public expert_source {
         std::atomic<uint32_t> parts_here{ 0 };  // bits
         bool                  reading    = false;
         bool                  failed     = false;
+        bool                  filling    = false;
         uint32_t              unpins_due = 0;  // when all of it has been read: by a prefetch, by users that did not need all of it
     };
 
     entry &   entry_of(uint32_t layer, uint32_t expert) { return entries[size_t(layer) * all.experts + expert]; }
     uint8_t * part_room(uint32_t layer, uint32_t slot, uint32_t part) const;
     uint8_t * part_data(uint32_t layer, uint32_t expert, uint32_t part, uint32_t slot) const;
+    void      resize_layer(uint32_t layer, uint32_t slots);
+    void      fill_free_slots();
+    void      check_resident();
+    bool      read_ahead(expert_ref expert);
     void      start_read(uint32_t layer, uint32_t expert, uint32_t slot, file_reader::priority urgency);
     void      part_read(uint32_t layer, uint32_t expert, uint32_t part, const char * failure);
+    void      read_whole(uint32_t layer, uint32_t expert);
     void      read_pending();
     void      drop_if_failed(uint32_t layer, uint32_t expert);
 
     expert_store_settings                   current;
-    bool                                    resident = false;
-    uint64_t                                memory_bytes = 0;
+    bool                                    resident = false;  // every expert is there; changes under `session` only
+    uint32_t                                reading  = 0;      // experts
+    bool                                    closing  = false;  // nothing more is read
+    uint32_t                                filling  = 0;      // of them, into free slots; see fill_free_slots
     std::vector<slot_memory>                memory;        // [layer]
     std::vector<std::vector<uint64_t>>      part_offsets;  // [layer][part] in a slot
     std::vector<entry>                      entries;       // [layer][expert]

@@ -66,6 +66,15 @@ void file_reader::read(uint32_t file, uint64_t offset, uint64_t bytes, uint8_t *
     work.notify_all();
 }
 
+void file_reader::hurry(const uint8_t * from, const uint8_t * to) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    auto &                            waiting = queues[1];
+    const auto                        demanded =
+        std::stable_partition(waiting.begin(), waiting.end(), [&](const piece & piece) { return piece.into < from || piece.into >= to; });
+    std::move(demanded, waiting.end(), std::back_inserter(queues[0]));
+    waiting.erase(demanded, waiting.end());
+}
+
 uint64_t file_reader::bytes_read() const {
     const std::lock_guard<std::mutex> lock(mutex);
     return total;

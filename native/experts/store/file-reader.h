@@ -35,6 +35,9 @@ class file_reader {
     // `into`: aligned, room_for(bytes). Pieces of a read go through several threads.
     void read(uint32_t file, uint64_t offset, uint64_t bytes, uint8_t * into, priority urgency, on_done done);
 
+    // Reads that go into [from, to) and have not begun are demanded now.
+    void hurry(const uint8_t * from, const uint8_t * to);
+
     uint64_t bytes_read() const;
     // false: the file system cannot; the page cache is bypassed by dropping what was read
     bool direct() const { return is_direct; }

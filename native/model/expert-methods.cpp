@@ -1,0 +1,107 @@
+#include "expert-methods.h"
+
+#include "host.h"
+#include "rpc/parameters.h"
+
+#include <limits>
+
+namespace moebius {
+
+namespace {
+
+// One letter an expert: on disk, moving, in RAM.
+std::string letters(const std::vector<expert_tier> & tiers) {
+    std::string text;
+    for (const expert_tier tier : tiers) {
+        text += tier == expert_tier::ram ? 'r' : tier == expert_tier::moving ? 'm' : 'd';
+    }
+    return text;
+}
+
+json counters_to_json(const expert_layer_counters & counters) {
+    return {
+        { "hits", counters.hits },
+        { "late", counters.late },
+        { "misses", counters.misses },
+        { "stalledMilliseconds", double(counters.stalled_us) / 1000 },
+    };
+}
+
+json store_to_json(const expert_store & store) {
+    const expert_store_counters counters = store.counters();
+    const std::vector<uint32_t> slots    = store.shape().slots;
+    const auto                  tiers    = store.tiers();
+    json                        layers   = json::array();
+    for (size_t i = 0; i < slots.size(); i++) {
+        json layer      = counters_to_json(counters.layers[i]);
+        layer["layer"]  = store.layout().layers[i].block;
+        layer["slots"]  = slots[i];
+        layer["tiers"]  = letters(tiers[i]);
+        layers.push_back(std::move(layer));
+    }
+    json result             = counters_to_json(counters.total());
+    result["policy"]        = store.settings().policy;
+    result["ramBytes"]      = store.slot_bytes();
+    result["ramBytesLeast"] = expert_slots_least_bytes(store.layout());
+    result["ramBytesMost"]  = expert_slots_most_bytes(store.layout());
+    result["diskBytes"]     = store.layout().bytes();
+    result["prefetched"]    = counters.prefetched;
+    result["bytesRead"]     = counters.bytes_read;
+    result["layers"]        = std::move(layers);
+    return result;
+}
+
+int32_t take_model(parameters & source) {
+    return int32_t(source.integer("model", 0, std::numeric_limits<int32_t>::max()));
+}
+
+json status(const json & params, const model_registry & registry) {
+    parameters    source(params);
+    const int32_t model = take_model(source);
+    source.finish();
+    const model_lease lease = registry.lease(model);
+    return { { "store", lease->experts ? store_to_json(lease->experts->store) : json(nullptr) } };
+}
+
+void refuse_more_than_free(const expert_store & store, uint64_t wanted) {
+    const uint64_t now  = store.slot_bytes();
+    const uint64_t free = host_memory_now().available;
+    if (wanted > now && wanted - now > free) {
+        throw user_error("model.does-not-fit",
+                         "The expert cache would need " + std::to_string(wanted - now) + " more bytes of RAM, and " + std::to_string(free) +
+                             " are free. Give it at most " + std::to_string(now + free) + " bytes.",
+                         { { "need", wanted - now }, { "have", free } });
+    }
+}
+
+json configure(const json & params, const model_registry & registry) {
+    parameters    source(params);
+    const int32_t model  = take_model(source);
+    const auto    bytes  = source.optional_integer("ramBytes", 1, int64_t(1) << 53);
+    const auto    policy = source.optional_choice("policy", cache_policy_names());
+    source.finish();
+    const model_lease lease = registry.lease(model);
+    if (!lease->experts) {
+        throw user_error("request.invalid", "The model has no expert cache: all its experts are loaded. Load it with expertRamBytes to have one.",
+                         { { "parameter", "model" } });
+    }
+    expert_store & store = lease->experts->store;
+    if (bytes) {
+        const uint64_t wanted = std::min(uint64_t(*bytes), expert_slots_most_bytes(store.layout()));
+        refuse_more_than_free(store, wanted);
+        store.resize(wanted);
+    }
+    if (policy) {
+        store.set_policy(*policy);
+    }
+    return { { "store", store_to_json(store) } };
+}
+
+}  // namespace
+
+void add_expert_methods(dispatcher & methods, const model_registry & registry) {
+    methods.add("experts.status", lane::job, [&](call &, const json & params) { return status(params, registry); });
+    methods.add("experts.configure", lane::job, [&](call &, const json & params) { return configure(params, registry); });
+}
+
+}  // namespace moebius
