@@ -5,6 +5,13 @@
 
 namespace moebius {
 
+// How much is read before it is asked for.
+struct read_ahead {
+    uint32_t most   = 0;    // experts per layer and batch; 0: none
+    double   least  = 0.3;  // probability that the policy gives
+    double   margin = 1.5;  // and that many times the probability of the resident that has to leave
+};
+
 class slot_cache {
   public:
     static constexpr int32_t none = -1;
@@ -20,6 +27,10 @@ class slot_cache {
     // Takes a slot for an expert that has none: a free one, else that of the unpinned resident with the lowest keep_value, which
     // leaves and is written to `evicted` (when given; .expert = UINT32_MAX if the slot was free). none: every slot is pinned.
     int32_t take(expert_ref expert, expert_ref * evicted = nullptr);
+
+    // Before the next batch reaches `layer`: takes slots for experts that it will probably use, as the policy foresees. They are
+    // resident when this returns and not pinned; the caller reads them.
+    std::vector<uint32_t> take_ahead(uint32_t layer, const read_ahead & ahead);
 
     // Pinned experts are not evicted. Counted: as many unpins as pins. The expert must be resident.
     void pin(expert_ref expert);
@@ -38,6 +49,8 @@ class slot_cache {
     void set_policy(std::unique_ptr<cache_policy> policy);
 
   private:
+    int32_t slot_to_leave(uint32_t layer) const;
+
     expert_cache_shape                 cache_shape;
     std::unique_ptr<cache_policy>      policy;
     std::vector<std::vector<int32_t>>  slots;      // [layer][expert] -> slot
