@@ -53,8 +53,9 @@ void each_policy_follows_its_rule() {
     CHECK((after_three("lfru") == std::set<uint32_t>{ 0, 1, 3 }));         // 8/5, 2/3, 1/2
     CHECK((after_three("score") == std::set<uint32_t>{ 0, 1, 3 }));        // 5.7 * 0.9^4, 1.9 * 0.9^2, 0.9
     CHECK((after_three("least-stale") == std::set<uint32_t>{ 1, 2, 3 }));  // oldest first
+    CHECK((after_three("lrfu") == std::set<uint32_t>{ 0, 1, 3 }));         // 6.7 * 0.95^4, 1 * 0.95^2, 0.95
     CHECK(cache_policy_make("fifo", shape_of(8, 3)) == nullptr);
-    CHECK_EQUAL(cache_policy_names().size(), 5u);
+    CHECK_EQUAL(cache_policy_names().size(), 7u);
 }
 
 void lru_is_that_of_a_list() {

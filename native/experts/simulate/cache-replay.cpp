@@ -62,7 +62,7 @@ class replayer {
             throw user_error("request.invalid", "There is no cache policy '" + settings.policy + "'.", { { "policy", settings.policy } });
         }
         ranking  = policy.get();
-        prophet  = dynamic_cast<future_policy *>(ranking) != nullptr;
+        prophet  = dynamic_cast<const future_policy *>(ranking) != nullptr;
         return slot_cache(shape, std::move(policy));
     }
 
@@ -112,13 +112,17 @@ class replayer {
         }
     }
 
-    // Nobody is pinned: each newcomer takes the slot of whoever is wanted last, and those that are wanted last come first.
+    // Nobody is pinned, and a newcomer that is wanted later than all residents passes without displacing any. An engine needs one slot
+    // for it; granting it that makes the bound one for every order in which a batch may be computed.
     void pass_as_foreseen(uint32_t layer, size_t present) {
-        std::stable_sort(uses.begin() + ptrdiff_t(present), uses.end(), [&](const expert_use & a, const expert_use & b) {
-            return ranking->keep_value({ layer, a.expert }) < ranking->keep_value({ layer, b.expert });
-        });
         for (size_t i = present; i < uses.size(); i++) {
-            cache.take({ layer, uses[i].expert });
+            const expert_ref newcomer{ layer, uses[i].expert };
+            expert_ref       evicted;
+            cache.take(newcomer, &evicted);
+            if (ranking->keep_value(evicted) > ranking->keep_value(newcomer)) {
+                cache.drop(newcomer);
+                cache.take(evicted);
+            }
         }
     }
 

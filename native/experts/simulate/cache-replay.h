@@ -39,8 +39,8 @@ struct replay_result {
 
 // As expert_store::fill, experts 0, 1, ... are in the slots at the start. As expert_store::begin, a batch's experts that are there are
 // pinned while it is in the layer, the others take slots as they become free; where a batch uses more experts than there are
-// slots, they pass through them, each freed as soon as it is computed. Policies that know the future then choose freely who passes, as
-// Belady's bound has to. Throws request.invalid for slots or a policy that cannot be.
+// slots, they pass through them, each freed as soon as it is computed. Policies that know the future then choose freely who stays, so
+// that "belady" is a lower bound on the misses of any cache. Throws request.invalid for slots or a policy that cannot be.
 replay_result replay(const replay_batches & batches, const replay_settings & settings);
 
 // The same number of slots in every layer, clamped to 1 .. experts.
