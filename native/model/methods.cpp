@@ -2,6 +2,7 @@
 
 #include "devices.h"
 #include "estimate.h"
+#include "experts/simulate/replay-report.h"
 #include "inspect.h"
 #include "rpc/parameters.h"
 #include "tokenise.h"
@@ -189,6 +190,9 @@ void add_methods(dispatcher & methods, model_registry & registry, const backend_
         return registry.list();
     });
     methods.add("experts.status", lane::job, [&](call &, const json & params) { return expert_status(params, registry); });
+    methods.add("experts.replay", lane::job, [](call & request, const json & params) {
+        return replay_report(params, [&] { request.throw_if_cancelled(); });
+    });
     methods.add("model.tokenize", lane::job, [&](call &, const json & params) { return tokenize(params, registry); });
     methods.add("model.detokenize", lane::job, [&](call &, const json & params) { return detokenize(params, registry); });
     methods.add("chat.render", lane::job, [&](call &, const json & params) { return render_chat(params, registry); });

@@ -38,6 +38,7 @@ replay_batches::replay_batches(const routing_trace & trace, uint32_t prompt_batc
         const bool     prompt = before == nullptr || before->sequence != record->sequence || record->first_position == 0;
         const uint32_t step   = prompt ? prompt_batch : 1;
         for (uint32_t first = 0; first < record->tokens; first += std::min(step, record->tokens - first)) {
+            prompt_starts.push_back(prompt && first == 0);
             add(*record, first, std::min(step, record->tokens - first));
         }
         before = record;

@@ -19,6 +19,8 @@ class replay_batches {
     uint32_t count() const { return uint32_t(token_counts.size()); }
     uint32_t tokens(uint32_t batch) const { return token_counts[batch]; }
     uint64_t tokens() const;
+    // Whether the batch begins a prompt; the next batches are of the same sequence until another does.
+    bool     begins_prompt(uint32_t batch) const { return prompt_starts[batch]; }
 
     // Distinct experts of a batch in a layer, in the order of their first token; empty where the layer was not computed.
     const expert_use * begin(uint32_t batch, uint32_t layer) const { return uses.data() + starts[at(batch, layer)]; }
@@ -35,6 +37,7 @@ class replay_batches {
     uint32_t                expert_count;
     uint32_t                used_count;
     std::vector<uint32_t>   token_counts;  // [batch]
+    std::vector<bool>       prompt_starts;  // [batch]
     std::vector<size_t>     starts;        // [batch][layer], and the end
     std::vector<expert_use> uses;
     std::vector<size_t>     place;         // [expert], of the batch and layer that are being added: index into `uses` + 1
