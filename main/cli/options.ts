@@ -52,7 +52,7 @@ export function addModelOptions(command: Command): Command {
     .option('--devices <ids>', 'GPUs to use, as "moebius devices" names them, separated by commas', list)
     .option('--cpu-expert-layers <n>', 'keep the experts of the first n MoE layers in RAM', wholeNumber)
     .option('--expert-ram <bytes>', 'RAM for experts, others stay on disk (default: all, or what is free); 0: no expert cache', wholeNumber)
-    .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score or least-stale')
+    .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu or foresight')
     .option('--kv-type <type>', 'type of the KV cache: f16, q8_0, ...')
     .option('--flash-attention <mode>', 'auto, on or off')
     .option('--no-telemetry', 'do not observe the router');
