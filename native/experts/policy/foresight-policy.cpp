@@ -8,7 +8,7 @@ namespace moebius {
 namespace {
 
 constexpr double decay         = 0.95;  // of uses, per batch; as "lrfu"
-constexpr double doubt         = 2.0;   // uses that the decayed share weighs against what was seen to follow
+constexpr double doubt         = 1.0;   // uses that the decayed share weighs against what was seen to follow
 constexpr double chain_weight  = 0.5;   // of the chain against the share when a resident has to leave
 constexpr double learning_rate = 0.01;
 constexpr double least_chance  = 1e-4;  // a logarithm needs a floor
@@ -50,18 +50,18 @@ double foresight_policy::share(expert_ref expert) const {
     return recent[at(expert)] * (1.0 - decay);
 }
 
-// into[e]: how probable e is behind `given`, the mean over them; the share where nothing is known.
+// into[e]: logarithm of the chance of e behind `given`, the mean over them; that of the share where nothing is known.
 void foresight_policy::chances(const chain & links, uint32_t layer, const std::vector<uint32_t> & given, std::vector<double> & into) const {
     for (uint32_t e = 0; e < experts; e++) {
-        into[e] = given.empty() ? share({ layer, e }) : 0.0;
+        into[e] = given.empty() ? log_of(share({ layer, e })) : 0.0;
     }
     for (const uint32_t one : given) {
         const size_t               row    = at({ layer, one });
         const std::vector<float> & counts = links.counts[row];
-        const double               scale  = 1.0 / ((double(links.given[row]) + doubt) * double(given.size()));
+        const double               times  = double(links.given[row]) + doubt;
         for (uint32_t e = 0; e < experts; e++) {
             const double seen = counts.empty() ? 0.0 : double(counts[e]);
-            into[e] += (seen + doubt * share({ layer, e })) * scale;
+            into[e] += log_of((seen + doubt * share({ layer, e })) / times) / double(given.size());
         }
     }
 }
@@ -84,8 +84,8 @@ void foresight_policy::read_inputs(uint32_t layer) {
     for (uint32_t e = 0; e < experts; e++) {
         double * row = &rows[e * inputs];
         row[0]       = log_of(share({ layer, e }));
-        row[1]       = log_of(goes_with[e]);
-        row[2]       = log_of(follows[e]);
+        row[1]       = goes_with[e];
+        row[2]       = follows[e];
         row[3]       = 0.0;
         row[4]       = 1.0;
     }
@@ -139,7 +139,7 @@ void foresight_policy::used(uint32_t layer, const std::vector<expert_use> & uses
     }
     chances(in_layer, layer, state.last, follows);
     for (uint32_t e = 0; e < experts; e++) {
-        values[at({ layer, e })] = log_of(share({ layer, e })) + chain_weight * log_of(follows[e]);
+        values[at({ layer, e })] = log_of(share({ layer, e })) + chain_weight * follows[e];
     }
 }
 

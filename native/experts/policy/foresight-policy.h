@@ -51,7 +51,7 @@ class foresight_policy : public cache_policy {
     std::vector<double>      values;  // [layer][expert] of keep_value
     chain                    in_layer;
     chain                    from_below;
-    std::vector<double>      follows;  // [expert], of the layer at work
+    std::vector<double>      follows;    // [expert] logarithms, of the layer at work
     std::vector<double>      goes_with;
     std::vector<double>      rows;     // [expert][inputs]
 };
