@@ -119,6 +119,7 @@ export const LoadOptions = z.strictObject({
   kvTypeK: KvType.optional(),
   kvTypeV: KvType.optional(),
   flashAttention: z.enum(['auto', 'on', 'off']).optional(),
+  /** always true with an expert cache (expertRamBytes) */
   memoryMap: z.boolean().optional(),
   /** observe the router; default true */
   telemetry: z.boolean().optional(),

@@ -74,7 +74,7 @@ decode_context::decode_context(llama_model * model, const load_options & options
 decode_context::~decode_context() {
     if (context) {
         llama_detach_threadpool(context.get());
-        if (expert_store * experts = expert_store_of(model)) {
+        if (expert_source * experts = expert_source_of(model)) {
             experts->pools = {};
         }
     }
@@ -103,7 +103,7 @@ void decode_context::attach_threadpools(const load_options & options) {
         pool_batch = start(options.threads_batch, false);
     }
     llama_attach_threadpool(context.get(), pool.get(), separate ? pool_batch.get() : pool.get());
-    if (expert_store * experts = expert_store_of(model)) {
+    if (expert_source * experts = expert_source_of(model)) {
         experts->pools = { pool.get(), separate ? pool_batch.get() : pool.get() };
     }
 }

@@ -138,8 +138,8 @@ void scheduler::run(const batch_plan & plan) {
         return;
     }
     if (status != 0) {
-        const expert_store * experts = expert_store_of(context.get_model());
-        const std::string    reason  = experts ? experts->error() : "";
+        const expert_source * experts = expert_source_of(context.get_model());
+        const std::string     reason  = experts ? experts->error() : "";
         fail_plan(plan, user_error("decode.failed",
                                    reason.empty() ? "llama.cpp could not evaluate a batch of " + std::to_string(count) + " tokens (llama_decode returned " +
                                                         std::to_string(status) + "). The log has its reason; unloading and loading the model may help."

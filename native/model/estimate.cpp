@@ -117,6 +117,7 @@ memory_estimate estimate_memory(const gguf_model & file, const json & inspection
     parameters.value.no_alloc  = true;
     parameters.value.load_mode = LLAMA_LOAD_MODE_NONE;
     const llama_model_ptr     model  = llama_open(file, parameters.value, log);
+    const auto                whole  = experts ? nullptr : make_whole_experts(model.get(), file, inspection, options);
     std::vector<device_split> splits = measure_any_context(model.get(), inspection, options, log);
     memory_estimate           estimate;
     for (const device_split & device : splits) {

@@ -19,4 +19,11 @@ std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json
     return std::make_unique<loaded_experts>(layout, settings);
 }
 
+std::unique_ptr<whole_experts> make_whole_experts(const llama_model * model, const gguf_model & file, const json & inspection, const load_options & options) {
+    // Larger batches llama.cpp computes on a GPU, if there is one, with experts that it copies there (op_offload).
+    constexpr int64_t offloaded_from = 32;
+    return std::make_unique<whole_experts>(expert_layout_usable(file, inspection), model,
+                                           options.devices.empty() ? std::numeric_limits<int64_t>::max() : offloaded_from - 1);
+}
+
 }  // namespace moebius

@@ -110,6 +110,8 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
             return progress.report("weights", opened + (read - opened) * double(bytes) / double(total));
         });
         progress.throw_if_cancelled();
+    } else {
+        plan.whole = make_whole_experts(plan.model.get(), file, plan.inspection, plan.options);
     }
     progress.report("context", read);
     progress.throw_if_cancelled();
@@ -120,6 +122,9 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
         json entry  = memory_to_json(device.memory);
         entry["id"] = device.id;
         plan.memory.push_back(std::move(entry));
+    }
+    if (plan.experts) {
+        plan.experts->store.restart_counters();
     }
     progress.throw_if_cancelled();
     progress.report("warmup", 1.0);  // the decoder warmed up when it was made

@@ -3,6 +3,7 @@
 
 #include "decode/decoder.h"
 #include "experts/backend/loaded-experts.h"
+#include "experts/backend/whole-experts.h"
 #include "gguf-file.h"
 #include "load-progress.h"
 #include "options.h"
@@ -16,17 +17,18 @@
 namespace moebius {
 
 struct loaded_model {
-    int32_t                  id = 0;
-    std::string              path;
-    json                     inspection;
-    load_options             options;
-    json                     memory;  // per device, as LoadedModel has it
-    double                   load_ms   = 0;
-    bool                     telemetry = false;
+    int32_t                         id = 0;
+    std::string                     path;
+    json                            inspection;
+    load_options                    options;
+    json                            memory;  // per device, as LoadedModel has it
+    double                          load_ms   = 0;
+    bool                            telemetry = false;
     std::unique_ptr<loaded_experts> experts;  // null: they are in `model` like other weights
-    llama_model_ptr          model;
-    std::unique_ptr<decoder> engine;  // destroyed before `model`
-    std::shared_mutex        in_use;  // shared: someone calls into model or engine; exclusive: they are being freed
+    std::unique_ptr<whole_experts>  whole;    // null: `experts` has them; outlives `model`, too
+    llama_model_ptr                 model;
+    std::unique_ptr<decoder>        engine;  // destroyed before `model`
+    std::shared_mutex               in_use;  // shared: someone calls into model or engine; exclusive: they are being freed
 };
 
 // Reads the weights and makes the context; fills in model, engine, memory and telemetry of `plan`, whose path, inspection

@@ -55,8 +55,9 @@ std::vector<device_split> memory_of(const llama_model * model, const llama_conte
         devices.push_back({ gpu, {} });
     }
     add_tensors(devices, model);
-    if (const expert_store * experts = expert_store_of(model)) {
-        devices.front().memory.experts += experts->slot_bytes();
+    if (const expert_source * experts = expert_source_of(model)) {
+        const auto * store = dynamic_cast<const expert_store *>(experts);
+        devices.front().memory.experts += store ? store->slot_bytes() : 0;
         devices.front().memory.compute += expert_ffn::scratch_bytes(experts->layout(), llama_n_ubatch(context));
     }
     for (const auto & [type, data] : llama_get_memory_breakdown(context)) {

@@ -107,6 +107,7 @@ void model_registry::release(loaded_model & model) {
     model.engine.reset();
     model.model.reset();
     model.experts.reset();
+    model.whole.reset();
 }
 
 void model_registry::unload(int32_t id) {

@@ -7,6 +7,8 @@
 #include "model/llama-open.h"
 #include "model/model-parameters.h"
 
+#include <llama-model.h>
+
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -19,6 +21,18 @@ struct outcome {
     std::vector<llama_token> tokens;  // greedy
     std::vector<float>       logits;  // of every step, and of the last prompt token
     expert_store_counters    counters;
+    uint64_t                 ffns  = 0;      // that the device computed with loaded experts
+    bool                     given_up = false;  // they are llama.cpp's again
+};
+
+class counted_experts : public whole_experts {
+  public:
+    using whole_experts::whole_experts;
+    void begin(uint32_t layer, std::vector<expert_use> & uses) override {
+        count++;
+        whole_experts::begin(layer, uses);
+    }
+    uint64_t count = 0;
 };
 
 struct settings {
@@ -27,6 +41,7 @@ struct settings {
     int         threads = 2;
     uint32_t    batch   = 512;
     bool        by_node = false;  // every node of the graph is computed by itself: no FFN is seen whole
+    bool        loaded  = false;  // by llama.cpp, computed by our device
 };
 
 std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
@@ -61,6 +76,10 @@ struct tiny {
         if (experts) {
             experts->store.fill([](uint64_t, uint64_t) { return true; });
         }
+        std::optional<counted_experts> loaded;
+        if (how.loaded) {
+            loaded.emplace(layout, model.get(), std::numeric_limits<int64_t>::max());
+        }
         outcome result;
         if (how.by_node) {
             llama_context_params context = decode_context_parameters(model.get(), options);
@@ -72,6 +91,11 @@ struct tiny {
         }
         if (experts) {
             result.counters = experts->store.counters();
+        }
+        if (loaded) {
+            const ggml_tensor * down = model->get_tensor(expert_tensor_name(layout.layers[0], layout.layers[0].parts.back()).c_str());
+            result.ffns              = loaded->count;
+            result.given_up          = expert_tensor_of(down)->tokens_most == 0;
         }
         return result;
     }
@@ -142,6 +166,23 @@ void same_bits_node_by_node() {
         how.ram = ram;
         CHECK(same_bits(model.run(how, 100, 16), stock));
     }
+}
+
+void same_bits_with_experts_that_llama_has_loaded() {
+    const tiny    model;
+    const outcome stock  = model.run({}, 1000, 64);
+    settings      how;
+    how.loaded           = true;
+    const outcome loaded = model.run(how, 1000, 64);
+    CHECK(same_bits(loaded, stock));
+    CHECK(!loaded.given_up);
+    CHECK(loaded.ffns >= 66 * model.layout.layers.size());  // two batches of the prompt, 64 steps
+
+    how.by_node            = true;  // unknown graphs are left to llama.cpp after the first
+    const outcome in_steps = model.run(how, 1000, 64);
+    CHECK(same_bits(in_steps, stock));
+    CHECK(in_steps.given_up);
+    CHECK_EQUAL(in_steps.ffns, 0u);
 }
 
 void too_little_ram_is_refused_with_the_numbers() {
@@ -242,6 +283,7 @@ int main() {
     same_bits_whatever_is_in_ram();
     same_bits_with_every_policy_thread_count_and_batch();
     same_bits_node_by_node();
+    same_bits_with_experts_that_llama_has_loaded();
     too_little_ram_is_refused_with_the_numbers();
     the_estimate_counts_slots();
     return moebius_test::check_result();

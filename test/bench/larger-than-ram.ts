@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, rmdirSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { alternate, type BenchContext, type Benchmark, type Case, toCase } from './support/benchmark.ts';
-import { buildLlamaBench, type LlamaBenchOptions, llamaBenchParameters } from './support/llama-bench.ts';
+import { type LlamaBenchOptions, llamaBenchParameters } from './support/llama-bench.ts';
+import { buildLlamaTool } from './support/llama-tool.ts';
 import { wordPrompt } from './support/models.ts';
 import { benchFolder, moebiusCommand, tinyModel } from './support/paths.ts';
 import { widenModel } from './support/widen-model.ts';
@@ -31,7 +32,7 @@ const benchmark: Benchmark = {
   description: 'a MoE of 4.3 GB with the routing of tiny-moe in a memory cgroup of half its size, against the memory map of llama.cpp and the disk’s limit',
   async run(context) {
     const model = wideModel(context.log);
-    const program = await buildLlamaBench(context.log);
+    const program = await buildLlamaTool('llama-bench', context.log);
     makeCgroup(Math.floor(statSync(model).size / 2));
     try {
       return await compare(program, model, context);

@@ -1,5 +1,6 @@
 // Greedy tokens, logits and expert ids of the engine process against stock llama.cpp's (test/reference), on CPU and with every
-// layer on one and on two Vulkan devices. Those are Mesa's software device (lavapipe): about 8 tokens a second, so few tokens.
+// layer on one and on two Vulkan devices, with all experts loaded and with a few of them in RAM and the others on disk. The
+// devices are Mesa's software device (lavapipe): about 8 tokens a second, so few tokens.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -15,6 +16,8 @@ import { startEngine, tinyModel } from '../support/engine.ts';
  * for logits between 1 and 13.
  */
 const LOGIT_TOLERANCE = { cpu: 0.1, vulkan: 0.15 };
+/** About a quarter of the experts of the tiny model: most uses find theirs on disk. */
+const FEW_EXPERTS = 7_000_000;
 /** Tokens generated on Vulkan; a near tie further on would decide differently with such logits. */
 const VULKAN_TOKENS = 6;
 
@@ -37,6 +40,9 @@ const { cases } = Reference.parse(JSON.parse(readFileSync(file, 'utf8')));
 
 const NOT_COMPUTED = 0xffff;
 const lavapipe = ['/usr/share/vulkan/icd.d/lvp_icd.x86_64.json', '/usr/share/vulkan/icd.d/lvp_icd.aarch64.json'].find((path) => existsSync(path));
+
+const VULKAN_OPTIONS = { contextLength: 128, batch: 32, threads: 1, threadsBatch: 1, gpuLayers: 100 };
+const NO_VULKAN = 'too few Vulkan devices; install a driver, e.g. mesa-vulkan-drivers';
 
 interface Answer {
   promptTokens: number[];
@@ -96,9 +102,10 @@ async function start(environment: Record<string, string>): Promise<EngineSupervi
   return engine;
 }
 
-it('equals stock llama.cpp on CPU for three prompts', async () => {
+it.each([0, FEW_EXPERTS])('equals stock llama.cpp on CPU for three prompts, with %i bytes of RAM for experts (0: all)', async (expertRamBytes) => {
   const engine = await start({ GGML_VK_VISIBLE_DEVICES: '' });
-  const { model } = await engine.call('model.load', { path: tinyModel, options: { contextLength: 256, threads: 1, threadsBatch: 1, devices: [] } });
+  const options = { contextLength: 256, threads: 1, threadsBatch: 1, devices: [], expertRamBytes };
+  const { model } = await engine.call('model.load', { path: tinyModel, options });
   for (const one of cases) {
     const answer = await answerTo(engine, model, one, one.greedy.length);
     expect(answer.tokens).toHaveLength(one.greedy.length);
@@ -106,19 +113,42 @@ it('equals stock llama.cpp on CPU for three prompts', async () => {
   }
 });
 
+/** An engine with that many Vulkan devices, and their ids; null: this machine has no driver for them. */
+async function startVulkan(count: number): Promise<{ engine: EngineSupervisor; gpus: string[] } | null> {
+  const engine = await start({
+    GGML_VK_VISIBLE_DEVICES: Array(count).fill('0').join(),
+    GGML_VK_DISABLE_FUSION: '1', // Mesa 22.3 of Debian 12 crashes with it
+    ...(lavapipe === undefined ? {} : { VK_DRIVER_FILES: lavapipe, VK_ICD_FILENAMES: lavapipe }),
+  });
+  const { devices } = await engine.call('devices.list', {});
+  const gpus = devices.filter((device) => device.backend === 'Vulkan').map((device) => device.id);
+  return gpus.length < count ? null : { engine, gpus };
+}
+
 describe.each([1, 2])('with every layer on %i Vulkan device(s)', (count) => {
   it('equals stock llama.cpp within the tolerance for three prompts', { timeout: 300_000 }, async (context) => {
-    const engine = await start({
-      GGML_VK_VISIBLE_DEVICES: Array(count).fill('0').join(),
-      GGML_VK_DISABLE_FUSION: '1', // Mesa 22.3 of Debian 12 crashes with it
-      ...(lavapipe === undefined ? {} : { VK_DRIVER_FILES: lavapipe, VK_ICD_FILENAMES: lavapipe }),
-    });
-    const { devices } = await engine.call('devices.list', {});
-    const gpus = devices.filter((device) => device.backend === 'Vulkan').map((device) => device.id);
-    if (gpus.length < count) return context.skip(`no Vulkan device; install a driver, e.g. mesa-vulkan-drivers: ${JSON.stringify(devices)}`);
-    const options = { contextLength: 128, batch: 32, threads: 1, threadsBatch: 1, devices: gpus, gpuLayers: 100 };
+    const rig = await startVulkan(count);
+    if (!rig) return context.skip(NO_VULKAN);
+    const { engine, gpus } = rig;
+    const options = { ...VULKAN_OPTIONS, devices: gpus };
     const { model, memory } = await engine.call('model.load', { path: tinyModel, options });
     for (const gpu of gpus) expect(memory.find((each) => each.id === gpu)?.experts, `experts on ${gpu}`).toBeGreaterThan(0);
     for (const one of cases) compare(await answerTo(engine, model, one, VULKAN_TOKENS), one, LOGIT_TOLERANCE.vulkan);
+  });
+
+  it('computes the bits of llama.cpp with its experts on CPU when most of them are on disk', { timeout: 300_000 }, async (context) => {
+    const rig = await startVulkan(count);
+    if (!rig) return context.skip(NO_VULKAN);
+    const { engine, gpus } = rig;
+    const answers: Answer[][] = [];
+    for (const experts of [{ cpuExpertLayers: 100 }, { expertRamBytes: FEW_EXPERTS }]) {
+      const { model, memory } = await engine.call('model.load', { path: tinyModel, options: { ...VULKAN_OPTIONS, ...experts, devices: gpus } });
+      for (const gpu of gpus) expect(memory.find((each) => each.id === gpu)?.experts, `experts on ${gpu}`).toBe(0);
+      answers.push([]);
+      for (const one of cases) answers.at(-1)?.push(await answerTo(engine, model, one, VULKAN_TOKENS));
+      if ('expertRamBytes' in experts) expect((await engine.call('experts.status', { model })).store?.misses).toBeGreaterThan(0);
+      await engine.call('model.unload', { model });
+    }
+    expect(answers[1]).toEqual(answers[0]);
   });
 });

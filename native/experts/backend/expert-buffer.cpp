@@ -38,9 +38,12 @@ ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
     const expert_layout & layout  = context.store.layout();
     for (uint32_t i = 0; i < layout.layers.size(); i++) {
         for (uint32_t p = 0; p < layout.layers[i].parts.size(); p++) {
-            const std::string name = "blk." + std::to_string(layout.layers[i].block) + "." + expert_matrix_name(layout.layers[i].parts[p].matrix) + ".weight";
-            if (name == ggml_get_name(tensor)) {
-                tensor->extra = &context.tensors.emplace_back(expert_tensor{ &context.store, i, p });
+            if (expert_tensor_name(layout.layers[i], layout.layers[i].parts[p]) == ggml_get_name(tensor)) {
+                expert_tensor & mark = context.tensors.emplace_back();
+                mark.source          = &context.store;
+                mark.layer           = i;
+                mark.part            = p;
+                tensor->extra        = &mark;
                 return GGML_STATUS_SUCCESS;
             }
         }
@@ -55,7 +58,7 @@ void clear(ggml_backend_buffer_t, uint8_t) {}
 
 void get_tensor(ggml_backend_buffer_t, const ggml_tensor * tensor, void * data, size_t offset, size_t size) {
     const expert_tensor & which = *static_cast<const expert_tensor *>(tensor->extra);
-    which.store->read_tensor(which.layer, which.part, offset, size, data);
+    context_of(tensor->buffer).store.read_tensor(which.layer, which.part, offset, size, data);
 }
 
 const char * type_name(ggml_backend_buffer_type_t) {
@@ -180,12 +183,14 @@ expert_store * expert_store_of(ggml_backend_buffer_type_t type) {
     return type && type->iface.get_name == type_name ? static_cast<expert_store *>(type->context) : nullptr;
 }
 
-bool is_expert_tensor(const ggml_tensor * tensor) {
+bool is_stored_expert_tensor(const ggml_tensor * tensor) {
     return tensor && tensor->buffer && expert_store_of(ggml_backend_buffer_get_type(tensor->buffer));
 }
 
-const expert_tensor * expert_tensor_of(const ggml_tensor * tensor) {
-    return is_expert_tensor(tensor) ? static_cast<const expert_tensor *>(tensor->extra) : nullptr;
+expert_tensor * expert_tensor_of(const ggml_tensor * tensor) {
+    // Nobody else sets the `extra` of a tensor in host memory.
+    const bool ours = tensor && tensor->buffer && (is_stored_expert_tensor(tensor) || ggml_backend_buffer_is_host(tensor->buffer));
+    return ours ? static_cast<expert_tensor *>(tensor->extra) : nullptr;
 }
 
 }  // namespace moebius

@@ -8,13 +8,17 @@
 
 #include <ggml-backend.h>
 
+#include <limits>
+
 namespace moebius {
 
-// Of a tensor in such a buffer: its `extra`.
+// Of a tensor that the experts' device computes with: its `extra`.
 struct expert_tensor {
-    expert_store * store = nullptr;
-    uint32_t       layer = 0;  // of the layout
-    uint32_t       part  = 0;  // of the layer
+    expert_source *      source = nullptr;
+    uint32_t             layer  = 0;  // of the layout
+    uint32_t             part   = 0;  // of the layer
+    bool                 loaded = false;  // by llama.cpp, which can compute with it too: see whole_experts
+    std::atomic<int64_t> tokens_most{ std::numeric_limits<int64_t>::max() };  // of a batch that the device takes
 };
 
 // One per store. It must outlive the buffers of its type; the store too.
@@ -38,10 +42,10 @@ ggml_backend_buffer_type_t expert_result_type();
 // The store of such a buffer type; null: another type.
 expert_store * expert_store_of(ggml_backend_buffer_type_t type);
 
-// Null when `tensor` is none of a store, or when the model was opened without memory (for an estimate).
-const expert_tensor * expert_tensor_of(const ggml_tensor * tensor);
+// Whether `tensor` is a store's. Also of models that were opened without memory (for an estimate).
+bool is_stored_expert_tensor(const ggml_tensor * tensor);
 
-// Also of models that were opened without memory.
-bool is_expert_tensor(const ggml_tensor * tensor);
+// Null when `tensor` is neither a store's nor one of whole_experts, or a store's of a model that was opened without memory.
+expert_tensor * expert_tensor_of(const ggml_tensor * tensor);
 
 }  // namespace moebius

@@ -67,8 +67,8 @@ ggml_status expert_executor::compute(ggml_cgraph * graph) {
             status = compute_ffn(*next);
             i      = next->last;
             ++next;
-        } else if (const expert_tensor * which = node->op == GGML_OP_MUL_MAT_ID ? expert_tensor_of(node->src[0]) : nullptr) {
-            status = compute_matmul(node, *which);
+        } else if (expert_tensor * which = node->op == GGML_OP_MUL_MAT_ID ? expert_tensor_of(node->src[0]) : nullptr) {
+            status = which->loaded ? compute_loaded(node, *which) : compute_matmul(node, *which);
         } else if (node->op != GGML_OP_NONE && node->op != GGML_OP_VIEW && node->op != GGML_OP_RESHAPE) {
             status = compute_on_cpu(node);
         }
@@ -80,10 +80,10 @@ ggml_status expert_executor::compute(ggml_cgraph * graph) {
 }
 
 ggml_status expert_executor::compute_ffn(const moe_ffn_nodes & nodes) {
-    expert_store & store = *nodes.which.store;
-    batch.layer          = nodes.which.layer;
-    batch.used           = nodes.ids->ne[0];
-    batch.tokens         = nodes.ids->ne[1];
+    expert_source & source = *nodes.down->source;
+    batch.layer            = nodes.down->layer;
+    batch.used             = nodes.ids->ne[0];
+    batch.tokens           = nodes.ids->ne[1];
     copy_ids(nodes.ids, batch.ids);
     batch.weights.resize(batch.ids.size());
     for (int64_t t = 0; t < batch.tokens; t++) {
@@ -91,13 +91,13 @@ ggml_status expert_executor::compute_ffn(const moe_ffn_nodes & nodes) {
             batch.weights[size_t(t * batch.used + k)] = value_at<float>(nodes.weights, k, t);
         }
     }
-    const std::lock_guard<std::mutex> lock(store.session);
-    if (last_store != &store || !ffn) {
-        ffn        = std::make_unique<expert_ffn>(store, cpu_kernels_get());
-        last_store = &store;
+    const std::lock_guard<std::mutex> lock(source.session);
+    if (last_source != &source || !ffn) {
+        ffn         = std::make_unique<expert_ffn>(source, cpu_kernels_get());
+        last_source = &source;
     }
     ffn->prepare(batch, { static_cast<char *>(nodes.input->data), nodes.input->nb[2] }, { static_cast<char *>(nodes.output->data), nodes.output->nb[1] }, threads);
-    const ggml_status status = on_all_threads(store, batch.tokens, [](void * self) { static_cast<expert_ffn *>(self)->run(); }, ffn.get());
+    const ggml_status status = on_all_threads(source, batch.tokens, [](void * self) { static_cast<expert_ffn *>(self)->run(); }, ffn.get());
     return ffn->finish() ? status : GGML_STATUS_FAILED;
 }
 
@@ -117,11 +117,18 @@ ggml_status expert_executor::compute_matmul(ggml_tensor * node, const expert_ten
             }
         }
     }
-    const std::lock_guard<std::mutex> lock(which.store->session);
-    expert_matmul matmul(*which.store, cpu_kernels_get());
+    const std::lock_guard<std::mutex> lock(which.source->session);
+    expert_matmul matmul(*which.source, cpu_kernels_get());
     matmul.prepare(which.layer, which.part, std::move(chosen), ids->ne[0], std::move(from), each, std::move(to));
-    const ggml_status status = on_all_threads(*which.store, ids->ne[1], [](void * self) { static_cast<expert_matmul *>(self)->run(); }, &matmul);
+    const ggml_status status = on_all_threads(*which.source, ids->ne[1], [](void * self) { static_cast<expert_matmul *>(self)->run(); }, &matmul);
     return matmul.finish() ? status : GGML_STATUS_FAILED;
+}
+
+// In a graph that find_moe_ffns does not know: from the next one on llama.cpp computes with this matrix itself.
+ggml_status expert_executor::compute_loaded(ggml_tensor * node, expert_tensor & which) {
+    which.tokens_most = 0;
+    use_pool(*which.source, node->ne[2]);
+    return compute_on_cpu(node);
 }
 
 // A node that belongs to no whole FFN, on the results of others.
@@ -132,8 +139,9 @@ ggml_status expert_executor::compute_on_cpu(ggml_tensor * node) {
     return ggml_backend_graph_compute(cpu.get(), graph);
 }
 
-void expert_executor::use_pool(ggml_threadpool_t next) {
-    const cpu_functions & functions = cpu_functions_get();
+void expert_executor::use_pool(const expert_source & source, int64_t tokens) {
+    const cpu_functions &   functions = cpu_functions_get();
+    const ggml_threadpool_t next      = tokens > 1 ? source.pools.batch : source.pools.decode;
     if (functions.set_n_threads) {
         functions.set_n_threads(cpu.get(), threads);
     }
@@ -143,8 +151,8 @@ void expert_executor::use_pool(ggml_threadpool_t next) {
     }
 }
 
-ggml_status expert_executor::on_all_threads(expert_store & store, int64_t tokens, void (*run)(void *), void * self) {
-    use_pool(tokens > 1 ? store.pools.batch : store.pools.decode);
+ggml_status expert_executor::on_all_threads(expert_source & source, int64_t tokens, void (*run)(void *), void * self) {
+    use_pool(source, tokens);
     job                    what{ run, self };
     const ggml_context_ptr context(ggml_init({ graph_memory.size(), graph_memory.data(), true }));
     ggml_cgraph *          graph = ggml_new_graph_custom(context.get(), 4, false);

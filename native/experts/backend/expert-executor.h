@@ -19,18 +19,19 @@ class expert_executor {
   private:
     ggml_status compute_ffn(const moe_ffn_nodes & nodes);
     ggml_status compute_matmul(ggml_tensor * node, const expert_tensor & which);
+    ggml_status compute_loaded(ggml_tensor * node, expert_tensor & which);
     ggml_status compute_on_cpu(ggml_tensor * node);
     // Calls run(self) on every thread of the CPU backend. `tokens` picks the pool as llama.cpp does.
-    ggml_status on_all_threads(expert_store & store, int64_t tokens, void (*run)(void * self), void * self);
-    void        use_pool(ggml_threadpool_t pool);
+    ggml_status on_all_threads(expert_source & source, int64_t tokens, void (*run)(void * self), void * self);
+    void        use_pool(const expert_source & source, int64_t tokens);
 
-    int                          threads = 1;
-    ggml_backend_ptr             cpu;
-    ggml_threadpool_t            pool = nullptr;
-    std::vector<uint8_t>         graph_memory;
-    expert_batch                 batch;
-    expert_store *               last_store = nullptr;
-    std::unique_ptr<expert_ffn>  ffn;  // of last_store
+    int                         threads = 1;
+    ggml_backend_ptr            cpu;
+    ggml_threadpool_t           pool = nullptr;
+    std::vector<uint8_t>        graph_memory;
+    expert_batch                batch;
+    expert_source *             last_source = nullptr;
+    std::unique_ptr<expert_ffn> ffn;  // of last_source
 };
 
 }  // namespace moebius

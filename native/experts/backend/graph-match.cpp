@@ -20,12 +20,12 @@ const ggml_tensor * behind_views(const ggml_tensor * node) {
 }
 
 // MUL_MAT_ID with an expert tensor, else null.
-const expert_tensor * matrix_of(const ggml_tensor * node) {
+expert_tensor * matrix_of(const ggml_tensor * node) {
     return node && node->op == GGML_OP_MUL_MAT_ID ? expert_tensor_of(node->src[0]) : nullptr;
 }
 
 expert_matrix kind_of(const expert_tensor & tensor) {
-    return tensor.store->layout().layers[tensor.layer].parts[tensor.part].matrix;
+    return tensor.source->layout().layers[tensor.layer].parts[tensor.part].matrix;
 }
 
 bool is_plain_f32(const ggml_tensor * tensor) {
@@ -53,14 +53,14 @@ class matcher {
 
     // The FFN whose `down` is node i.
     bool match(int i, moe_ffn_nodes & nodes) {
-        const ggml_tensor *   down = node(i);
-        const expert_tensor * part = matrix_of(down);
+        const ggml_tensor * down = node(i);
+        expert_tensor *     part = matrix_of(down);
         if (!part || kind_of(*part) != expert_matrix::down) {
             return false;
         }
         members = { down };
-        nodes.which = *part;
-        nodes.ids   = down->src[2];
+        nodes.down = part;
+        nodes.ids  = down->src[2];
         if (!match_hidden(down->src[1], nodes) || !match_sum(i, nodes)) {
             return false;
         }
@@ -73,7 +73,7 @@ class matcher {
 
     bool match_matrix(const ggml_tensor * from, expert_matrix kind, moe_ffn_nodes & nodes) {
         const expert_tensor * part = matrix_of(from);
-        if (!part || part->store != nodes.which.store || part->layer != nodes.which.layer || kind_of(*part) != kind ||
+        if (!part || part->source != nodes.down->source || part->layer != nodes.down->layer || kind_of(*part) != kind ||
             from->src[2] != nodes.ids || (nodes.input && from->src[1] != nodes.input)) {
             return false;
         }
@@ -178,13 +178,23 @@ std::vector<moe_ffn_nodes> find_moe_ffns(ggml_cgraph * graph) {
     return matcher(graph).find();
 }
 
+namespace {
+
+// Of a MUL_MAT_ID: [n_out, used, tokens].
+bool takes(const ggml_tensor * product) {
+    const expert_tensor * loaded = expert_tensor_of(product->src[0]);
+    return is_stored_expert_tensor(product->src[0]) || (loaded && product->ne[2] <= loaded->tokens_most);
+}
+
+}  // namespace
+
 bool uses_experts(const ggml_tensor * node) {
     for (int depth = 0; node && depth < adds_most; depth++) {
         switch (node->op) {
             case GGML_OP_NONE:
-                return is_expert_tensor(node);  // the scheduler asks for the weights themselves too
+                return is_stored_expert_tensor(node);  // the scheduler asks for the weights themselves too
             case GGML_OP_MUL_MAT_ID:
-                return is_expert_tensor(node->src[0]);
+                return takes(node);
             case GGML_OP_GLU:
             case GGML_OP_ADD:
                 if (!node->src[1] || !uses_experts(node->src[1])) {

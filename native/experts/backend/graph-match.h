@@ -15,7 +15,7 @@ struct moe_ffn_nodes {
     const ggml_tensor * ids     = nullptr;  // I32 [used, tokens]
     const ggml_tensor * weights = nullptr;  // F32 [1, used, tokens]
     ggml_tensor *       output  = nullptr;  // F32 [n_embd, tokens]
-    expert_tensor       which;              // `part` has no meaning
+    expert_tensor *     down    = nullptr;
 };
 
 // In the order of the graph. What is missing here is computed node by node.

@@ -19,7 +19,7 @@ struct loaded_experts {
 // The layout if a store can take it and the CPU backend has kernels for its types, else an empty one.
 expert_layout expert_layout_usable(const gguf_model & file, const json & inspection);
 
-// The store that holds the experts of an open model, or null.
-expert_store * expert_store_of(const llama_model * model);
+// Where the experts' device gets the experts of an open model from; null: it computes nothing of it.
+expert_source * expert_source_of(const llama_model * model);
 
 }  // namespace moebius

@@ -5,9 +5,7 @@
 #include <cmath>
 
 #if defined(_WIN32)
-#    define WIN32_LEAN_AND_MEAN
-#    define NOMINMAX
-#    include <windows.h>
+#    include "experts/store/windows-api.h"
 #else
 #    include <dlfcn.h>
 #endif

@@ -92,7 +92,7 @@ void expert_ffn::prepare(const expert_batch & next, row_view from, row_view to, 
     batch       = next;
     input       = from;
     output      = to;
-    layer       = &store.layout().layers[batch.layer];
+    layer       = &source.layout().layers[batch.layer];
     n_embd      = layer->parts.back().n_out;
     n_ff        = layer->parts.back().n_in;
     input_type  = kernels.traits(layer->parts.front().type)->vec_dot_type;
@@ -110,7 +110,7 @@ void expert_ffn::prepare(const expert_batch & next, row_view from, row_view to, 
 }
 
 void expert_ffn::group_by_expert() {
-    const size_t          experts = store.layout().experts;
+    const size_t          experts = source.layout().experts;
     std::vector<uint32_t> counts(experts + 1, 0);
     std::vector<float>    weights(experts, 0.0f);
     for (size_t i = 0; i < batch.ids.size(); i++) {
@@ -123,7 +123,7 @@ void expert_ffn::group_by_expert() {
             uses.push_back({ e, counts[e], weights[e] });
         }
     }
-    store.begin(batch.layer, uses);
+    source.begin(batch.layer, uses);
     groups = std::vector<group>(uses.size());
     std::vector<uint32_t> at(experts, 0);
     uint32_t              first = 0;
@@ -183,8 +183,8 @@ void expert_ffn::quantise_input() {
 void expert_ffn::hidden(group & group, int64_t begin, int64_t end) {
     const bool           fused = layer->parts.front().matrix == expert_matrix::gate_up;
     const expert_part &  part  = layer->parts.front();
-    const uint8_t *      gate  = store.wait(batch.layer, group.expert, 0);
-    const uint8_t *      up    = fused ? gate : store.wait(batch.layer, group.expert, 1);
+    const uint8_t *      gate  = source.wait(batch.layer, group.expert, 0);
+    const uint8_t *      up    = fused ? gate : source.wait(batch.layer, group.expert, 1);
     if (!gate || !up) {
         failed = true;
         return;
@@ -213,7 +213,7 @@ void expert_ffn::output_rows(group & group, int64_t begin, int64_t end) {
     spin_until([&] { return group.hidden_left.load(std::memory_order_acquire) == 0; });
     const uint32_t      index = uint32_t(layer->parts.size() - 1);
     const expert_part & part  = layer->parts[index];
-    const uint8_t *     down  = store.wait(batch.layer, group.expert, index);
+    const uint8_t *     down  = source.wait(batch.layer, group.expert, index);
     if (!down || failed) {
         failed = true;
         return;
@@ -226,7 +226,7 @@ void expert_ffn::output_rows(group & group, int64_t begin, int64_t end) {
 }
 
 void expert_ffn::end_of_group(group & group) {
-    store.finish(batch.layer, group.expert);
+    source.finish(batch.layer, group.expert);
     groups_left.fetch_sub(1, std::memory_order_release);
 }
 

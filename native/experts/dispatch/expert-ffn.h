@@ -7,7 +7,7 @@
 #pragma once
 
 #include "cpu-kernels.h"
-#include "experts/store/expert-store.h"
+#include "experts/store/expert-source.h"
 
 #include <atomic>
 #include <vector>
@@ -39,9 +39,9 @@ class expert_ffn {
     // Memory that batches of so many tokens need, inputs and outputs of the FFN included.
     static uint64_t scratch_bytes(const expert_layout & layout, uint32_t tokens);
 
-    expert_ffn(expert_store & store, const cpu_kernels & kernels) : store(store), kernels(kernels) {}
+    expert_ffn(expert_source & source, const cpu_kernels & kernels) : source(source), kernels(kernels) {}
 
-    // Groups the batch by expert and begins it in the store. `input` [tokens][n_embd] and `output` [tokens][n_embd] may overlap:
+    // Groups the batch by expert and begins it at the source. `input` [tokens][n_embd] and `output` [tokens][n_embd] may overlap:
     // output is written when input has been read.
     void prepare(const expert_batch & batch, row_view input, row_view output, int threads);
 
@@ -75,7 +75,7 @@ class expert_ffn {
     void combine(int64_t begin, int64_t end);
     void end_of_group(group & group);
 
-    expert_store &             store;
+    expert_source &            source;
     const cpu_kernels &        kernels;
     expert_batch               batch;
     row_view                   input, output;

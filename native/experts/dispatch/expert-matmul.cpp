@@ -14,12 +14,12 @@ void expert_matmul::prepare(uint32_t of_layer, uint32_t of_part, std::vector<int
     input_each = each;
     output     = std::move(to);
 
-    const expert_part & matrix = store.layout().layers[layer].parts[part];
+    const expert_part & matrix = source.layout().layers[layer].parts[part];
     row_type                   = kernels.traits(matrix.type)->vec_dot_type;
     row_bytes                  = ggml_row_size(row_type, matrix.n_in);
     rows.resize(input.size() * row_bytes);
 
-    std::vector<std::vector<uint32_t>> by_expert(store.layout().experts);
+    std::vector<std::vector<uint32_t>> by_expert(source.layout().experts);
     for (uint32_t i = 0; i < ids.size(); i++) {
         by_expert[size_t(ids[i])].push_back(i);
     }
@@ -30,7 +30,7 @@ void expert_matmul::prepare(uint32_t of_layer, uint32_t of_part, std::vector<int
             uses.push_back({ e, uint32_t(by_expert[e].size()), 0.0f });
         }
     }
-    store.begin(layer, uses);
+    source.begin(layer, uses);
     for (const expert_use & use : uses) {
         members.push_back(std::move(by_expert[use.expert]));
     }
@@ -40,7 +40,7 @@ void expert_matmul::prepare(uint32_t of_layer, uint32_t of_part, std::vector<int
 
 void expert_matmul::quantise() {
     const ggml_from_float_t from_float = kernels.traits(row_type)->from_float;
-    const int64_t           n_in       = store.layout().layers[layer].parts[part].n_in;
+    const int64_t           n_in       = source.layout().layers[layer].parts[part].n_in;
     for (uint32_t i = next_row++; i < input.size(); i = next_row++) {
         from_float(input[i], rows.data() + i * row_bytes, n_in);
         rows_ready.fetch_add(1, std::memory_order_release);
@@ -52,10 +52,10 @@ void expert_matmul::quantise() {
 
 // An expert is one thread's, start to end: this path need not be the fastest.
 void expert_matmul::multiply(uint32_t group) {
-    const expert_part & matrix = store.layout().layers[layer].parts[part];
+    const expert_part & matrix = source.layout().layers[layer].parts[part];
     const auto          dot    = kernels.traits(matrix.type)->vec_dot;
     const size_t        stride = ggml_row_size(matrix.type, matrix.n_in);
-    const uint8_t *     weights = store.wait(layer, uses[group].expert, part);
+    const uint8_t *     weights = source.wait(layer, uses[group].expert, part);
     if (!weights) {
         failed = true;
         return;
@@ -73,7 +73,7 @@ void expert_matmul::run() {
     quantise();
     for (uint32_t i = next_group++; i < uses.size(); i = next_group++) {
         multiply(i);
-        store.finish(layer, uses[i].expert);
+        source.finish(layer, uses[i].expert);
     }
 }
 

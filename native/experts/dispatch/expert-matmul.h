@@ -1,4 +1,4 @@
-// One MUL_MAT_ID with a store's matrix, on the CPU's threads: y[t,k] = W_id[t,k] x[t, k or 0]. For graphs in which something stands
+// One MUL_MAT_ID with a source's matrix, on the CPU's threads: y[t,k] = W_id[t,k] x[t, k or 0]. For graphs in which something stands
 // between the matrices of the experts (a LoRA, a bias, another activation), so that expert_ffn cannot take them together.
 #pragma once
 
@@ -8,7 +8,7 @@ namespace moebius {
 
 class expert_matmul {
   public:
-    expert_matmul(expert_store & store, const cpu_kernels & kernels) : store(store), kernels(kernels) {}
+    expert_matmul(expert_source & source, const cpu_kernels & kernels) : source(source), kernels(kernels) {}
 
     // ids: [tokens][used]. `input` has one row per token, or (`input_each`) one per token and k; `output` one per token and k.
     void prepare(uint32_t layer, uint32_t part, std::vector<int32_t> ids, int64_t used, std::vector<const float *> input, bool input_each,
@@ -24,7 +24,7 @@ class expert_matmul {
     void quantise();
     void multiply(uint32_t group);
 
-    expert_store &             store;
+    expert_source &            source;
     const cpu_kernels &        kernels;
     uint32_t                   layer = 0, part = 0;
     int64_t                    used = 1;

@@ -6,10 +6,23 @@ namespace moebius {
 
 namespace {
 
+const char * matrix_name(expert_matrix matrix) {
+    switch (matrix) {
+        case expert_matrix::gate: return "ffn_gate_exps";
+        case expert_matrix::up: return "ffn_up_exps";
+        case expert_matrix::gate_up: return "ffn_gate_up_exps";
+        default: return "ffn_down_exps";
+    }
+}
+
+std::string tensor_name(int32_t block, expert_matrix matrix) {
+    return "blk." + std::to_string(block) + "." + matrix_name(matrix) + ".weight";
+}
+
 // Empty when the layer has another shape.
 std::vector<expert_part> parts_of_block(const gguf_model & file, int32_t block, uint32_t experts) {
     const auto find = [&](expert_matrix matrix, std::vector<expert_part> & parts) {
-        const gguf_tensor * tensor = file.find_tensor("blk." + std::to_string(block) + "." + expert_matrix_name(matrix) + ".weight");
+        const gguf_tensor * tensor = file.find_tensor(tensor_name(block, matrix));
         if (!tensor || tensor->ne[2] != int64_t(experts) || tensor->ne[3] != 1) {
             return false;
         }
@@ -33,13 +46,8 @@ std::vector<expert_part> parts_of_block(const gguf_model & file, int32_t block, 
 
 }  // namespace
 
-const char * expert_matrix_name(expert_matrix matrix) {
-    switch (matrix) {
-        case expert_matrix::gate: return "ffn_gate_exps";
-        case expert_matrix::up: return "ffn_up_exps";
-        case expert_matrix::gate_up: return "ffn_gate_up_exps";
-        default: return "ffn_down_exps";
-    }
+std::string expert_tensor_name(const expert_layer & layer, const expert_part & part) {
+    return tensor_name(layer.block, part.matrix);
 }
 
 uint64_t expert_layout::bytes() const {

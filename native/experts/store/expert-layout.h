@@ -44,7 +44,7 @@ expert_layout expert_layout_from(const gguf_model & file, const json & inspectio
 // A regular expression that finds exactly the layout's tensors, for llama.cpp's tensor overrides.
 std::string expert_layout_pattern(const expert_layout & layout);
 
-// "ffn_down_exps" ...
-const char * expert_matrix_name(expert_matrix matrix);
+// "blk.3.ffn_down_exps.weight" ...
+std::string expert_tensor_name(const expert_layer & layer, const expert_part & part);
 
 }  // namespace moebius

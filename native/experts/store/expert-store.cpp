@@ -58,7 +58,7 @@ std::vector<uint32_t> expert_slots_for(const expert_layout & layout, uint64_t ra
 }
 
 expert_store::expert_store(expert_layout layout, const expert_store_settings & settings)
-    : all(std::move(layout)),
+    : expert_source(std::move(layout)),
       current(settings),
       entries(all.layers.size() * all.experts),
       cache(shape_of(all, expert_slots_for(all, settings.ram_bytes)), cache_policy_make(settings.policy, shape_of(all, expert_slots_for(all, settings.ram_bytes)))) {
@@ -92,8 +92,14 @@ expert_cache_shape expert_store::shape() const {
 expert_store_counters expert_store::counters() const {
     const std::lock_guard<std::mutex> lock(mutex);
     expert_store_counters             result = counted;
-    result.bytes_read                        = reader->bytes_read();
+    result.bytes_read                        = reader->bytes_read() - bytes_read_before;
     return result;
+}
+
+void expert_store::restart_counters() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    counted           = {};
+    bytes_read_before = reader->bytes_read();
 }
 
 std::string expert_store::error() const {

@@ -2,11 +2,9 @@
 #pragma once
 
 #include "experts/policy/slot-cache.h"
-#include "expert-layout.h"
+#include "expert-source.h"
 #include "file-reader.h"
 #include "slot-memory.h"
-
-#include <ggml-cpu.h>
 
 #include <atomic>
 #include <chrono>
@@ -21,7 +19,7 @@ struct expert_store_settings {
     uint32_t    readers   = 4;       // reads under way at a time
 };
 
-// Since the store was made. Uses are counted once per batch, layer and expert.
+// Since the last restart_counters. Uses are counted once per batch, layer and expert.
 struct expert_store_counters {
     uint64_t hits       = 0;  // the expert was in RAM
     uint64_t late       = 0;  // it was on its way
@@ -41,16 +39,16 @@ uint64_t expert_slots_least_bytes(const expert_layout & layout);
 // Bytes of RAM that one expert of a layer takes.
 uint64_t expert_slot_bytes(const expert_layer & layer);
 
-class expert_store {
+class expert_store : public expert_source {
   public:
     // Throws file.unreadable, model.does-not-fit.
     expert_store(expert_layout layout, const expert_store_settings & settings);
-    ~expert_store();
+    ~expert_store() override;
 
-    const expert_layout &       layout() const { return all; }
     const expert_store_settings & settings() const { return current; }
     expert_cache_shape          shape() const;
     expert_store_counters       counters() const;
+    void                        restart_counters();
     bool                        fully_resident() const { return resident; }
     uint64_t                    slot_bytes() const { return memory_bytes; }
 
@@ -61,28 +59,17 @@ class expert_store {
     // Copies bytes [offset, offset + size) of a matrix of all experts from the file. Throws file.unreadable.
     void read_tensor(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, void * into);
 
-    // Of the context that uses the store, null without: its kernels run on these threads, for one token or for several.
-    struct {
-        ggml_threadpool_t decode = nullptr;
-        ggml_threadpool_t batch  = nullptr;
-    } pools;
-
-    // --- one batch in one layer; by one thread, one at a time (hold `session`)
-
-    std::mutex session;
-
-    // Begins: experts that are there are kept, the others are read in the order given as slots become free. Reorders `uses` so
-    // that those which are there come first: the order in which they must be finished.
-    void begin(uint32_t layer, std::vector<expert_use> & uses);
-    // Waits for matrix `part` (index into expert_layer::parts). Any thread. Null: it cannot be read, see `error`.
-    const uint8_t * wait(uint32_t layer, uint32_t expert, uint32_t part);
-    // The expert was computed with (or will not be); its slot may be used again. Any thread, once per use.
-    void finish(uint32_t layer, uint32_t expert);
+    // Experts that are there are kept, the others are read in the order given as slots become free; `uses` gets those that are there
+    // first.
+    void            begin(uint32_t layer, std::vector<expert_use> & uses) override;
+    const uint8_t * wait(uint32_t layer, uint32_t expert, uint32_t part) override;
+    // The slot may be used again.
+    void            finish(uint32_t layer, uint32_t expert) override;
 
     // Reads ahead experts that a later layer will probably want, while slots can be had without taking one that is in use.
     void prefetch(uint32_t layer, const std::vector<uint32_t> & experts);
 
-    std::string error() const;  // of the last read that failed
+    std::string error() const override;
 
   private:
     struct entry {
@@ -100,7 +87,6 @@ class expert_store {
     void      read_pending();
     void      drop_if_failed(uint32_t layer, uint32_t expert);
 
-    expert_layout                           all;
     expert_store_settings                   current;
     bool                                    resident = false;
     uint64_t                                memory_bytes = 0;
@@ -113,6 +99,7 @@ class expert_store {
     uint32_t                                pending_layer = 0;
     std::deque<uint32_t>                    pending;  // experts of that layer without a slot yet
     expert_store_counters                   counted;
+    uint64_t                                bytes_read_before = 0;  // counting began
     std::string                             last_error;
     std::unique_ptr<file_reader>            reader;  // the last: its threads use all of the above
 };

@@ -7,10 +7,8 @@
 #include <fcntl.h>
 
 #if defined(_WIN32)
-#    define WIN32_LEAN_AND_MEAN
-#    define NOMINMAX
 #    include <io.h>
-#    include <windows.h>
+#    include "windows-api.h"
 #else
 #    include <unistd.h>
 #endif

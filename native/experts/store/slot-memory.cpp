@@ -3,9 +3,7 @@
 #include <new>
 
 #if defined(_WIN32)
-#    define WIN32_LEAN_AND_MEAN
-#    define NOMINMAX
-#    include <windows.h>
+#    include "windows-api.h"
 #else
 #    include <sys/mman.h>
 #endif

@@ -6,16 +6,18 @@ import style from './models.module.css';
 
 type NumberKey = 'contextLength' | 'sequences' | 'batch' | 'threads' | 'gpuLayers' | 'cpuExpertLayers' | 'expertRamBytes';
 
-const numbers: { key: NumberKey; label: string; hint: string; min: number }[] = [
+/** `unit`: how much of the option one of the field is, 1 unless given. */
+const numbers: { key: NumberKey; label: string; hint: string; min: number; unit?: number }[] = [
   { key: 'contextLength', label: 'Context, tokens', hint: 'of one conversation', min: 8 },
   { key: 'sequences', label: 'Sequences', hint: 'conversations that may run at once; each has its own context', min: 1 },
   { key: 'batch', label: 'Batch, tokens', hint: 'evaluated together: faster prompts, more compute memory', min: 1 },
   { key: 'threads', label: 'CPU threads', hint: 'best: the number of physical cores', min: 1 },
   {
     key: 'expertRamBytes',
-    label: 'RAM for experts, bytes',
+    label: 'RAM for experts, MB',
     hint: 'the others are read from disk when a token needs them; 0: all must fit',
     min: 0,
+    unit: 1_000_000,
   },
 ];
 
@@ -23,6 +25,8 @@ const gpuNumbers: typeof numbers = [
   { key: 'gpuLayers', label: 'Layers on GPUs', hint: 'counted from the last one', min: 0 },
   { key: 'cpuExpertLayers', label: 'Layers whose experts stay in RAM', hint: 'attention stays on the GPU', min: 0 },
 ];
+
+const inUnits = (value: number | undefined, unit: number) => (value === undefined ? undefined : Math.round(value / unit));
 
 const kvTypes = (['f16', 'q8_0', 'q5_1', 'q4_0', 'f32'] as const).map((value) => ({ value, label: value }));
 
@@ -41,16 +45,16 @@ export function LoadFields({ options, defaults, inspection, onChange }: LoadFiel
   const set = (change: Partial<LoadOptions>) => onChange({ ...options, ...change });
   return (
     <div className={style.fields}>
-      {fields.map(({ key, label, hint, min }) => (
+      {fields.map(({ key, label, hint, min, unit = 1 }) => (
         <Field key={key} label={label} hint={key === 'contextLength' && inspection ? `${hint}; the model was made for ${inspection.contextLength}` : hint}>
           {(control) => (
             <NumberInput
               {...control}
               integer
               min={min}
-              value={options[key]}
-              placeholder={defaults[key] === undefined ? '' : String(defaults[key])}
-              onCommit={(value) => set({ [key]: value })}
+              value={inUnits(options[key], unit)}
+              placeholder={String(inUnits(defaults[key], unit) ?? '')}
+              onCommit={(value) => set({ [key]: value === undefined ? undefined : value * unit })}
             />
           )}
         </Field>

@@ -1,7 +1,10 @@
 // The models that speed is measured on, and prompts for them.
-import { existsSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { readMetadata, readStrings } from './gguf-metadata.ts';
+import { buildLlamaTool } from './llama-tool.ts';
 import { makeModel } from './make-model.ts';
 import { benchFolder, tinyModel } from './paths.ts';
 import { Random } from './random.ts';
@@ -12,14 +15,14 @@ export interface BenchModel {
   /** tokens of the prompt and of the reply; together they fit the model's context */
   prompt: number;
   generate: number;
-  /** the least share of the baseline's speed, as the project promises it */
-  bar: number;
+  /** the least shares of the baseline's speed, as the project promises them */
+  bars: { prefill: number; decode: number };
   /** measured runs for every run that was asked: short ones need more for a steady median */
   turns: number;
 }
 
 /** A token of it takes half a millisecond, so that what is not computing shows. */
-export const tiny: BenchModel = { name: 'tiny-moe', path: tinyModel, prompt: 320, generate: 160, bar: 0.85, turns: 4 };
+export const tiny: BenchModel = { name: 'tiny-moe', path: tinyModel, prompt: 320, generate: 160, bars: { prefill: 0.85, decode: 0.85 }, turns: 4 };
 
 /** A generated MoE of 1.1 GB, made once and kept. */
 export function big(log: (text: string) => void): BenchModel {
@@ -28,7 +31,20 @@ export function big(log: (text: string) => void): BenchModel {
     log('making a MoE model of 1.1 GB (once)');
     makeModel(path);
   }
-  return { name: '1.1 GB MoE', path, prompt: 512, generate: 128, bar: 0.97, turns: 2 };
+  return { name: '1.1 GB MoE', path, prompt: 512, generate: 128, bars: { prefill: 0.97, decode: 0.97 }, turns: 2 };
+}
+
+/** The same in another quantisation: `type` as llama-quantize names it. */
+export async function bigIn(type: string, log: (text: string) => void): Promise<BenchModel> {
+  const source = big(log);
+  const path = join(benchFolder(), `random-moe-1-${type.toLowerCase()}.gguf`);
+  if (!existsSync(path)) {
+    const program = await buildLlamaTool('llama-quantize', log);
+    log(`quantising it to ${type} (once)`);
+    await promisify(execFile)(program, ['--allow-requantize', source.path, `${path}.new`, type], { maxBuffer: 64 << 20 });
+    renameSync(`${path}.new`, path);
+  }
+  return { ...source, name: `${source.name}, ${type}`, path };
 }
 
 /** A text of `count` tokens: words that are one token each, in random order, so that all experts get work. Another seed gives another text. */

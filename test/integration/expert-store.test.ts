@@ -1,0 +1,59 @@
+// A model whose experts are partly on disk, as a client of the engine and a user of the command line see it.
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { EngineSupervisor } from '../../main/engine/supervisor.ts';
+import { startEngine, tinyModel } from '../support/engine.ts';
+
+const execute = promisify(execFile);
+const EXPERT_RAM = 14_000_000;
+
+let engine: EngineSupervisor;
+beforeAll(async () => {
+  engine = await startEngine();
+});
+afterAll(() => engine.dispose());
+
+it('keeps to the RAM that was asked for and counts every use of an expert', async () => {
+  const options = { devices: [], contextLength: 256, expertRamBytes: EXPERT_RAM, expertPolicy: 'lru' as const };
+  const { model, memory, inspection } = await engine.call('model.load', { path: tinyModel, options });
+  const before = (await engine.call('experts.status', { model })).store;
+  expect(before).toMatchObject({ policy: 'lru', hits: 0, late: 0, misses: 0 });
+  expect(before?.ramBytes).toBeLessThanOrEqual(EXPERT_RAM);
+  expect(before?.ramBytes).toBeGreaterThan(EXPERT_RAM * 0.9);
+  expect(memory[0]?.experts).toBe(before?.ramBytes);
+  expect(before?.slots).toHaveLength(inspection.moeLayers.length);
+
+  await engine.call('generate', { model, prompt: 'The mountain', maxTokens: 32, sampling: { temperature: 0 }, ignoreEndOfGeneration: true });
+  const after = (await engine.call('experts.status', { model })).store;
+  const uses = (after?.hits ?? 0) + (after?.late ?? 0) + (after?.misses ?? 0);
+  // 31 decoded tokens use expertUsedCount experts in each layer; the prompt's batch at least as many, and at most as often per token
+  const perToken = inspection.expertUsedCount * inspection.moeLayers.length;
+  expect(uses).toBeGreaterThanOrEqual(32 * perToken);
+  expect(uses).toBeLessThanOrEqual(36 * perToken);
+  expect(after?.misses).toBeGreaterThan(0);
+  expect(after?.bytesRead).toBeGreaterThan(before?.bytesRead ?? Number.POSITIVE_INFINITY);
+  await engine.call('model.unload', { model });
+});
+
+it('has no store where every expert is loaded', async () => {
+  const { model, options } = await engine.call('model.load', { path: tinyModel, options: { devices: [], contextLength: 256 } });
+  expect(options.expertRamBytes).toBe(0);
+  expect(await engine.call('experts.status', { model })).toEqual({ store: null });
+  await engine.call('model.unload', { model });
+});
+
+it('refuses less than two experts a layer with the bytes that it needs', async () => {
+  const load = engine.call('model.load', { path: tinyModel, options: { devices: [], expertRamBytes: 1000 } });
+  await expect(load).rejects.toMatchObject({ code: 'model.does-not-fit', message: expect.stringMatching(/1000 bytes is too small.* take \d+ bytes/) });
+});
+
+it('is told by moebius generate', async () => {
+  const cli = join(import.meta.dirname, '../../main/cli/moebius.mjs');
+  const parameters = ['generate', tinyModel, '-p', 'The mountain', '-n', '4', '--expert-ram', String(EXPERT_RAM), '--expert-policy', 'lfu'];
+  const { stderr } = await execute(process.execPath, [cli, ...parameters]);
+  expect(stderr).toMatch(/experts: 0\.01 GB of 0\.0\d GB in RAM, \d+\.\d% of uses found there; 0\.\d\d GB read/);
+  const { stdout } = await execute(process.execPath, [cli, ...parameters, '--json']);
+  expect(JSON.parse(stdout)).toMatchObject({ expertStore: { policy: 'lfu', diskBytes: expect.toSatisfy((bytes) => bytes > EXPERT_RAM) } });
+});
