@@ -116,6 +116,8 @@ export const LoadOptions = z.strictObject({
   expertRamBytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   /** which expert leaves the RAM when another needs its room */
   expertPolicy: ExpertPolicy.optional(),
+  /** experts per layer that are read before they are asked for, where the policy foresees them (`foresight`); default 0. Hits more often and reads more. */
+  expertReadAhead: z.number().int().min(0).max(1024).optional(),
   kvTypeK: KvType.optional(),
   kvTypeV: KvType.optional(),
   flashAttention: z.enum(['auto', 'on', 'off']).optional(),

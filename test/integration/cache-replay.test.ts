@@ -27,8 +27,8 @@ afterAll(async () => {
 });
 
 /** Generates with a cache of four slots, records the routing to `path`, and tells what the cache did meanwhile. */
-async function run(policy: 'lru' | 'score' | 'lrfu' | 'foresight', path: string) {
-  const options = { expertRamBytes: EXPERT_RAM, expertPolicy: policy, sequences: 1, contextLength: 256, gpuLayers: 0 };
+async function run(policy: 'lru' | 'score' | 'lrfu' | 'foresight', path: string, expertReadAhead = 0) {
+  const options = { expertRamBytes: EXPERT_RAM, expertPolicy: policy, expertReadAhead, sequences: 1, contextLength: 256, gpuLayers: 0 };
   const loaded = await engine.call('model.load', { path: tinyModel, options });
   const { name, architecture, moeLayers, expertCount, expertUsedCount } = loaded.inspection;
   const writer = await TraceWriter.create(path, { model: name, architecture, moeLayers, expertCount, expertUsedCount });
@@ -57,7 +57,12 @@ async function run(policy: 'lru' | 'score' | 'lrfu' | 'foresight', path: string)
   const after = await store();
   await engine.call('model.unload', { model: loaded.model });
   if (before === null || after === null) throw new Error('the model was loaded without a cache');
-  return { slots: after.slots, hits: after.hits + after.late - before.hits - before.late, misses: after.misses - before.misses };
+  return {
+    slots: after.slots,
+    hits: after.hits + after.late - before.hits - before.late,
+    misses: after.misses - before.misses,
+    prefetched: after.prefetched - before.prefetched,
+  };
 }
 
 describe('experts.replay', () => {
@@ -71,6 +76,20 @@ describe('experts.replay', () => {
     // The live cache and its policy begin with what the first generation left, the replay with experts 0 to 3: 16 slots, and a history
     // that fades. 3% of the uses leave room for that and for nothing else.
     expect(Math.abs((replayed?.misses ?? 0) - live.misses)).toBeLessThan(0.03 * (live.hits + live.misses));
+  });
+
+  it('foresight reading ahead: the live cache hits and reads ahead as often as the replay', async () => {
+    const path = join(folder, 'ahead.moetrace');
+    const live = await run('foresight', path, 2);
+    const { policies } = await engine.call('experts.replay', { path, slots: 4, policies: ['foresight'], readAhead: { most: 2 } });
+    const [demand, ahead] = policies;
+    if (demand === undefined || ahead === undefined) throw new Error('two replays were asked for');
+    expect(ahead.readAhead).toBe(2);
+    expect(ahead.uses).toBe(live.hits + live.misses);
+    expect(ahead.hits).toBeGreaterThan(demand.hits);
+    // The live policy has learned from the first generation what the replay does not know yet, and a read that is under way keeps its slot.
+    expect(Math.abs(ahead.misses - live.misses)).toBeLessThan(0.08 * ahead.uses);
+    expect(Math.abs(ahead.prefetched - live.prefetched)).toBeLessThan(0.15 * ahead.uses);
   });
 
   it('refuses parameters that contradict each other and policies that do not exist', async () => {

@@ -226,6 +226,12 @@ void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
     pending_layer = layer;
     std::for_each(missing, uses.end(), [&](const expert_use & use) { pending.push_back(use.expert); });
     read_pending();
+    const uint32_t next = (layer + 1) % cache.shape().layers;  // behind the last layer, that of the next token
+    if (next != layer) {
+        for (const uint32_t expert : cache.take_ahead(next, current.ahead)) {
+            read_early(next, expert, uint32_t(cache.slot_of({ next, expert })));
+        }
+    }
 }
 
 const uint8_t * expert_store::wait(uint32_t layer, uint32_t expert, uint32_t part) {
@@ -268,6 +274,14 @@ void expert_store::drop_if_failed(uint32_t layer, uint32_t expert) {
     }
 }
 
+// Under `mutex`. The expert is pinned until all of it is there.
+void expert_store::read_early(uint32_t layer, uint32_t expert, uint32_t slot) {
+    cache.pin({ layer, expert });
+    entry_of(layer, expert).unpins_due++;
+    counted.prefetched++;
+    start_read(layer, expert, slot, file_reader::priority::prefetch);
+}
+
 void expert_store::prefetch(uint32_t layer, const std::vector<uint32_t> & experts) {
     if (resident) {
         return;
@@ -282,10 +296,7 @@ void expert_store::prefetch(uint32_t layer, const std::vector<uint32_t> & expert
         if (slot == slot_cache::none) {
             return;
         }
-        cache.pin(wanted);
-        entry_of(layer, expert).unpins_due++;
-        counted.prefetched++;
-        start_read(layer, expert, uint32_t(slot), file_reader::priority::prefetch);
+        read_early(layer, expert, uint32_t(slot));
     }
 }
 
