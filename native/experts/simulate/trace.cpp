@@ -108,7 +108,7 @@ router_shape shape_of(const json & header) {
 void read_header(file_bytes & file, routing_trace & trace) {
     if (file.left() < fixed_bytes) {
         const std::vector<uint8_t> start = file.take(std::min<uint64_t>(file.left(), 8));
-        if (std::memcmp(start.data(), magic, start.size()) != 0) {
+        if (std::string(start.begin(), start.end()) != std::string(magic, start.size())) {
             fail("file.corrupt", file.path(), "it is not a trace file");
         }
         fail("file.truncated", file.path(), "it ends inside its header; record it again");
