@@ -9,6 +9,7 @@ import { addGenerateCommand } from './generate.ts';
 import { addInspectCommand } from './inspect.ts';
 import { UsageError } from './options.ts';
 import { addServeCommand } from './serve.ts';
+import { addSimulateCommand } from './simulate.ts';
 import { addTraceCommand } from './trace.ts';
 
 function createProgram(): Command {
@@ -17,7 +18,17 @@ function createProgram(): Command {
     .version(packageJson.version)
     .exitOverride()
     .configureOutput({ writeErr: () => {} }); // commander's own messages become the JSON object below
-  for (const add of [addInspectCommand, addDevicesCommand, addGenerateCommand, addChatCommand, addServeCommand, addTraceCommand, addBenchCommand]) add(program);
+  const commands = [
+    addInspectCommand,
+    addDevicesCommand,
+    addGenerateCommand,
+    addChatCommand,
+    addServeCommand,
+    addTraceCommand,
+    addSimulateCommand,
+    addBenchCommand,
+  ];
+  for (const add of commands) add(program);
   for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: () => {} });
   return program;
 }

@@ -35,6 +35,7 @@ export interface ModelFlags {
   cpuExpertLayers?: number;
   expertRam?: number;
   expertPolicy?: string;
+  expertReadAhead?: number;
   kvType?: string;
   flashAttention?: string;
   telemetry: boolean;
@@ -52,7 +53,8 @@ export function addModelOptions(command: Command): Command {
     .option('--devices <ids>', 'GPUs to use, as "moebius devices" names them, separated by commas', list)
     .option('--cpu-expert-layers <n>', 'keep the experts of the first n MoE layers in RAM', wholeNumber)
     .option('--expert-ram <bytes>', 'RAM for experts, others stay on disk (default: all, or what is free); 0: no expert cache', wholeNumber)
-    .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score or least-stale')
+    .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu or foresight')
+    .option('--expert-read-ahead <n>', 'experts per layer that foresight reads before they are asked for (default: 0)', wholeNumber)
     .option('--kv-type <type>', 'type of the KV cache: f16, q8_0, ...')
     .option('--flash-attention <mode>', 'auto, on or off')
     .option('--no-telemetry', 'do not observe the router');
@@ -69,6 +71,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     cpuExpertLayers: flags.cpuExpertLayers,
     expertRamBytes: flags.expertRam,
     expertPolicy: flags.expertPolicy,
+    expertReadAhead: flags.expertReadAhead,
     kvTypeK: flags.kvType,
     kvTypeV: flags.kvType,
     flashAttention: flags.flashAttention,

@@ -1,5 +1,8 @@
 // Every method of moebius-engine, typed. Frames and threads: native/rpc/README.md.
 import { z } from 'zod';
+import { ReplayParameters, ReplayResult } from './replay-protocol.ts';
+
+export * from './replay-protocol.ts';
 
 export const PROTOCOL_VERSION = 1;
 
@@ -84,7 +87,9 @@ export type Inspection = z.infer<typeof Inspection>;
 
 export const KvType = z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0']);
 
-export const ExpertPolicy = z.enum(['lru', 'lfu', 'lfru', 'score', 'least-stale']);
+/** Which expert leaves when another needs its slot: native/experts/policy. */
+export const ExpertPolicy = z.enum(['lru', 'lfu', 'lfru', 'score', 'least-stale', 'lrfu', 'foresight']);
+export type ExpertPolicy = z.infer<typeof ExpertPolicy>;
 
 export const LoadOptions = z.strictObject({
   /** tokens per sequence; default: the model's, at most 8192 */
@@ -111,6 +116,8 @@ export const LoadOptions = z.strictObject({
   expertRamBytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   /** which expert leaves the RAM when another needs its room */
   expertPolicy: ExpertPolicy.optional(),
+  /** experts per layer that are read before they are asked for, where the policy foresees them (`foresight`); default 0. Hits more often and reads more. */
+  expertReadAhead: z.number().int().min(0).max(1024).optional(),
   kvTypeK: KvType.optional(),
   kvTypeV: KvType.optional(),
   flashAttention: z.enum(['auto', 'on', 'off']).optional(),
@@ -302,6 +309,7 @@ export const engineMethods = {
     parameters: z.strictObject({ model: z.number().int(), ramBytes: z.number().int().min(1).optional(), policy: ExpertPolicy.optional() }),
     result: z.object({ store: ExpertStore }),
   },
+  'experts.replay': { parameters: ReplayParameters, result: ReplayResult },
   'model.tokenize': {
     parameters: z.strictObject({ model: z.number().int(), text: z.string(), addSpecial: z.boolean().optional(), parseSpecial: z.boolean().optional() }),
     result: z.object({ tokens: z.array(z.number().int()) }),

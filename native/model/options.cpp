@@ -133,6 +133,7 @@ load_options options_parse(const json * json_options, const json & inspection) {
         options.expert_ram_bytes = 0;
     }
     options.expert_policy = source.optional_choice("expertPolicy", cache_policy_names()).value_or(options.expert_policy);
+    options.expert_read_ahead = uint32_t(source.optional_integer("expertReadAhead", 0, 1024).value_or(options.expert_read_ahead));
 
     read_choice(source, "kvTypeK", kv_types, options.kv_type_k);
     read_choice(source, "kvTypeV", kv_types, options.kv_type_v);
@@ -157,6 +158,7 @@ json options_to_json(const load_options & options) {
         { "devices", options.devices },
         { "cpuExpertLayers", options.cpu_expert_layers },
         { "expertPolicy", options.expert_policy },
+        { "expertReadAhead", options.expert_read_ahead },
         { "kvTypeK", name_in(kv_types, options.kv_type_k) },
         { "kvTypeV", name_in(kv_types, options.kv_type_v) },
         { "flashAttention", name_in(flash_attention_types, options.flash_attention) },

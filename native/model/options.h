@@ -27,6 +27,7 @@ struct load_options {
     int32_t                  cpu_expert_layers = 0;
     std::optional<uint64_t>  expert_ram_bytes;        // 0: experts are loaded like other weights; open: see fit_experts
     std::string              expert_policy     = default_expert_policy;
+    uint32_t                 expert_read_ahead = 0;  // experts per layer
     ggml_type                kv_type_k         = GGML_TYPE_F16;
     ggml_type                kv_type_v         = GGML_TYPE_F16;
     llama_flash_attn_type    flash_attention   = LLAMA_FLASH_ATTN_TYPE_AUTO;

@@ -53,8 +53,9 @@ void each_policy_follows_its_rule() {
     CHECK((after_three("lfru") == std::set<uint32_t>{ 0, 1, 3 }));         // 8/5, 2/3, 1/2
     CHECK((after_three("score") == std::set<uint32_t>{ 0, 1, 3 }));        // 5.7 * 0.9^4, 1.9 * 0.9^2, 0.9
     CHECK((after_three("least-stale") == std::set<uint32_t>{ 1, 2, 3 }));  // oldest first
+    CHECK((after_three("lrfu") == std::set<uint32_t>{ 0, 1, 3 }));         // 6.7 * 0.95^4, 1 * 0.95^2, 0.95
     CHECK(cache_policy_make("fifo", shape_of(8, 3)) == nullptr);
-    CHECK_EQUAL(cache_policy_names().size(), 5u);
+    CHECK_EQUAL(cache_policy_names().size(), 7u);
 }
 
 void lru_is_that_of_a_list() {
@@ -110,6 +111,70 @@ void resizing_frees_the_slots_above() {
     CHECK_EQUAL(residents(cache).size(), 5u);
 }
 
+// Layer 1 uses 7 - e whenever layer 0 uses e.
+void mirror(slot_cache & cache, uint32_t expert) {
+    cache.used(0, { { expert, 1, 1.0f } });
+    cache.used(1, { { 7 - expert, 1, 1.0f } });
+}
+
+slot_cache taught(uint32_t slots) {
+    const expert_cache_shape shape{ 2, 8, { slots, slots } };
+    slot_cache               cache(shape, cache_policy_make("foresight", shape));
+    std::mt19937             random(2);
+    for (int i = 0; i < 2000; i++) {
+        mirror(cache, random() % 8);
+    }
+    return cache;
+}
+
+void what_is_foreseen_takes_a_slot() {
+    for (uint32_t expert = 0; expert < 8; expert++) {
+        slot_cache cache = taught(2);
+        cache.take({ 1, expert });            // surely not wanted, and not in the way: there is a free slot
+        cache.used(0, { { expert, 1, 1.0f } });
+        CHECK((cache.take_ahead(1, { 1, 0.5, 1.5 }) == std::vector<uint32_t>{ 7 - expert }));
+        CHECK(cache.slot_of({ 1, 7 - expert }) != slot_cache::none);
+        CHECK(cache.slot_of({ 1, expert }) != slot_cache::none);
+        CHECK(cache.take_ahead(1, { 1, 0.5, 1.5 }).empty());  // it is there
+    }
+}
+
+void reading_ahead_keeps_to_its_limits() {
+    slot_cache cache = taught(1);
+    cache.used(0, { { 3, 1, 1.0f } });
+    CHECK(cache.take_ahead(1, { 0, 0.0, 1.0 }).empty());
+    CHECK(cache.take_ahead(1, { 1, 1.0, 1.0 }).empty());  // nothing is certain
+    cache.take({ 1, 0 });
+    cache.pin({ 1, 0 });
+    CHECK(cache.take_ahead(1, { 1, 0.5, 1.5 }).empty());  // no slot can be had
+    cache.unpin({ 1, 0 });
+    CHECK((cache.take_ahead(1, { 4, 0.0, 1.5 }) == std::vector<uint32_t>{ 4 }));  // others are worth less than it
+    const expert_cache_shape shape{ 2, 8, { 2, 2 } };
+    slot_cache               lru(shape, cache_policy_make("lru", shape));
+    mirror(lru, 3);
+    CHECK(lru.take_ahead(1, { 8, 0.0, 1.0 }).empty());
+}
+
+void foresight_foretells_with_probabilities() {
+    const expert_cache_shape      shape{ 2, 8, { 2, 2 } };
+    std::unique_ptr<cache_policy> policy = cache_policy_make("foresight", shape);
+    std::mt19937                  random(2);
+    for (int i = 0; i < 2000; i++) {
+        const uint32_t expert = random() % 8;
+        policy->used(0, { { expert, 1, 1.0f } });
+        const std::vector<foreseen_use> foreseen = policy->foresee(1);
+        CHECK_EQUAL(foreseen.size(), 8u);
+        double before = 1.0;
+        for (const foreseen_use & use : foreseen) {
+            CHECK(use.probability >= 0.0 && use.probability <= before);
+            CHECK_EQUAL(policy->keep_value({ 1, use.expert }), use.probability);
+            before = use.probability;
+        }
+        CHECK(i < 500 || (foreseen[0].expert == 7 - expert && foreseen[0].probability > 0.5));
+        policy->used(1, { { 7 - expert, 1, 1.0f } });
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -117,5 +182,8 @@ int main() {
     lru_is_that_of_a_list();
     pinned_experts_stay();
     resizing_frees_the_slots_above();
+    what_is_foreseen_takes_a_slot();
+    reading_ahead_keeps_to_its_limits();
+    foresight_foretells_with_probabilities();
     return moebius_test::check_result();
 }

@@ -44,6 +44,7 @@ struct settings {
     bool        by_node = false;  // every node of the graph is computed by itself: no FFN is seen whole
     bool        loaded  = false;  // by llama.cpp, computed by our device
     bool        storm   = false;  // another thread changes RAM and policy at random meanwhile
+    uint32_t    ahead   = 0;      // experts per layer that are read ahead
 };
 
 std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
@@ -94,7 +95,7 @@ struct tiny {
 
     // without repacked weights: the same kernels on both sides
     outcome run(const settings & how, uint32_t prompt_length, uint32_t steps) const {
-        const json   json_options = { { "devices", json::array() }, { "expertRamBytes", how.ram }, { "expertPolicy", how.policy }, { "threads", how.threads },
+        const json   json_options = { { "devices", json::array() }, { "expertRamBytes", how.ram }, { "expertPolicy", how.policy }, { "expertReadAhead", how.ahead }, { "threads", how.threads },
                                       { "contextLength", 3072 }, { "sequences", 1 }, { "batch", how.batch }, { "telemetry", false } };
         load_options options      = options_parse(&json_options, inspection);
         const auto   experts      = make_experts(file, inspection, options);
@@ -194,6 +195,7 @@ void same_bits_with_every_policy_thread_count_and_batch() {
             settings how{ 0, policy, threads, 1u + uint32_t(random() % 64) };
             const outcome stock = model.run(how, 100, 24);
             how.ram             = least + random() % (2 * least);
+            how.ahead           = uint32_t(random() % 4);  // of those that foresee
             CHECK(same_bits(model.run(how, 100, 24), stock));
         }
     }
@@ -302,7 +304,7 @@ bool use(expert_store & store, const small_file & file, std::vector<uint32_t> ex
 
 void a_file_cut_short_is_an_error_until_it_is_whole_again() {
     const small_file file;
-    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3 });
+    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3, {} });
     CHECK(use(store, file, { 0, 1, 2, 3 }));
     CHECK_EQUAL(store.counters().total().misses, 4u);
     std::filesystem::resize_file(file.path, 30000);
@@ -314,7 +316,7 @@ void a_file_cut_short_is_an_error_until_it_is_whole_again() {
     CHECK(use(store, file, { 3, 2, 1, 0 }));
     store.read_tensor(0, 1, 12000, 7000, some.data());
     CHECK(std::memcmp(some.data(), file.bytes.data() + 20123 + 12000, 7000) == 0);
-    CHECK_THROWS(expert_store({ { "/nowhere.gguf" }, file.layout.layers, 4, 1 }, { 1u << 20, "lru", 1 }), user_error, error.code == "file.unreadable");
+    CHECK_THROWS(expert_store({ { "/nowhere.gguf" }, file.layout.layers, 4, 1 }, { 1u << 20, "lru", 1, {} }), user_error, error.code == "file.unreadable");
 }
 
 // Waits for the background.
@@ -332,7 +334,7 @@ std::vector<expert_tier> settled_tiers(const expert_store & store) {
 void ram_can_change() {
     const small_file file;
     const uint64_t   slot = expert_slot_bytes(file.layout.layers[0]);
-    expert_store     store(file.layout, { 3 * slot, "lru", 2 });
+    expert_store     store(file.layout, { 3 * slot, "lru", 2, {} });
     CHECK(use(store, file, { 0, 1, 2 }));
     CHECK(use(store, file, { 0 }));
     using tiers = std::vector<expert_tier>;
@@ -355,7 +357,7 @@ void ram_can_change() {
 
 void experts_read_ahead_are_hits() {
     const small_file file;
-    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 1 });
+    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 1, {} });
     store.prefetch(0, { 2, 3, 1 });  // the third finds no free slot
     CHECK(use(store, file, { 2, 3 }));
     CHECK_EQUAL(store.counters().prefetched, 2u);

@@ -95,6 +95,19 @@ describe('moebius', () => {
     expect(await json(['trace', '--read', file])).toEqual(written);
   });
 
+  it('simulate replays a recorded trace through every policy', async () => {
+    const file = join(folder, 'simulate.moetrace');
+    await json(['trace', tinyModel, '--output', file, '--prompt', 'What is a dwarf?', '-n', '24', '--temperature', '0']);
+    const result = await json(['simulate', file, '--slots', '4', '--bytes-per-expert', '208896']);
+    const names = result.policies.map((each: { policy: string; readAhead: number }) => `${each.policy}${each.readAhead}`);
+    expect(names).toEqual(['lru0', 'lfu0', 'lfru0', 'score0', 'least-stale0', 'lrfu0', 'foresight0', 'foresight2', 'lookahead-10', 'belady0']);
+    const misses = result.policies.filter((each: { readAhead: number }) => each.readAhead === 0).map((each: { misses: number }) => each.misses);
+    expect(Math.min(...misses)).toBe(misses.at(-1));
+    expect(result.policies[0]).toMatchObject({ slots: [4, 4, 4, 4], bytesPerToken: (result.policies[0].misses * 208896) / result.tokens });
+    const table = await moebius(['simulate', file, '--ram', String(16 * 208896), '--bytes-per-expert', '208896', '--policy', 'belady']);
+    expect([table.code, table.stdout]).toEqual([0, expect.stringMatching(/^belady +4 /m)]);
+  });
+
   it('bench measures prefill and decode', async () => {
     const result = await json(['bench', tinyModel, '--prompt-tokens', '32', '--tokens', '16', '-r', '1']);
     expect(result.prefill.median).toBeGreaterThan(0);
@@ -111,6 +124,10 @@ describe('errors', () => {
     [['generate', '-p', 'x', '--file', 'y'], 'not both'],
     [['generate', '-p', 'x', '--json-schema', '{'], 'JSON'],
     [['trace'], '--output'],
+    [['simulate'], 'trace'],
+    [['simulate', 'x', '--slots', '2', '--slots-factor', '2'], 'not several'],
+    [['simulate', 'x', '--ram', '100000'], '--bytes-per-expert'],
+    [['simulate', 'x', '--allocation', 'deep'], 'allocation'],
     [['serve', '--port', '70000'], '70000'],
     [['serve', '--log-level', 'loud'], 'loud'],
     [['bench', '-r', '0'], 'repetition'],
@@ -123,6 +140,8 @@ describe('errors', () => {
   it('a file that is not there or is no GGUF fails: exit code 1', async () => {
     const missing = await moebius(['inspect', join(folder, 'none.gguf')]);
     expect([missing.code, JSON.parse(missing.stderr).code]).toEqual([1, 'file.not-found']);
+    const trace = await moebius(['simulate', join(folder, 'none.moetrace')]);
+    expect([trace.code, JSON.parse(trace.stderr).code]).toEqual([1, 'file.not-found']);
     const text = join(folder, 'text.gguf');
     writeFileSync(text, 'not a model');
     const wrong = await moebius(['generate', text, '-p', 'x', '--json']);
@@ -132,6 +151,6 @@ describe('errors', () => {
   it('help is no error', async () => {
     const { code, stdout } = await moebius(['--help']);
     expect(code).toBe(0);
-    for (const command of ['inspect', 'devices', 'generate', 'chat', 'serve', 'trace', 'bench']) expect(stdout).toContain(command);
+    for (const command of ['inspect', 'devices', 'generate', 'chat', 'serve', 'trace', 'simulate', 'bench']) expect(stdout).toContain(command);
   });
 });

@@ -1,5 +1,7 @@
 #include "cache-policy.h"
 
+#include "foresight-policy.h"
+
 #include <cmath>
 
 namespace moebius {
@@ -10,6 +12,7 @@ namespace {
 struct history {
     double   frequency = 0.0;  // uses, one per batch
     double   mass      = 0.0;  // decayed gate weight, as of `last`
+    double   recent    = 0.0;  // decayed uses, as of `last`
     uint64_t last      = 0;    // batch of the last use, 0: never
 };
 
@@ -22,6 +25,7 @@ class recorded_policy : public cache_policy {
         for (const expert_use & use : uses) {
             history & own = past[size_t(layer) * experts + use.expert];
             own.mass      = own.mass * std::pow(mass_decay, double(now - own.last)) + double(use.weight);
+            own.recent    = own.recent * std::pow(lrfu_decay, double(now - own.last)) + 1.0;
             own.frequency += 1.0;
             own.last = now;
         }
@@ -29,6 +33,8 @@ class recorded_policy : public cache_policy {
 
   protected:
     static constexpr double mass_decay = 0.97;  // per batch
+    // per batch; on recorded traces 0.9 .. 0.97 differ by less than a point of hit rate, and fall off outside
+    static constexpr double lrfu_decay = 0.95;
 
     const history & of(expert_ref expert) const { return past[size_t(expert.layer) * experts + expert.expert]; }
     uint64_t        now(uint32_t layer) const { return clock[layer]; }
@@ -77,6 +83,14 @@ class least_stale_policy : public recorded_policy {
     }
 };
 
+// Decayed number of uses: LRFU's "combined recency and frequency" (Lee et al., IEEE Trans. Computers 50(12), 2001), lambda = -log2(0.95).
+// Unlike "score" it does not care how strongly the gate chose: a weak choice costs as many bytes as a strong one.
+class lrfu_policy : public recorded_policy {
+  public:
+    using recorded_policy::recorded_policy;
+    double keep_value(expert_ref expert) const override { return of(expert).recent * std::pow(lrfu_decay, age(expert)); }
+};
+
 struct named_policy {
     const char * name;
     std::unique_ptr<cache_policy> (*make)(const expert_cache_shape & shape);
@@ -89,7 +103,8 @@ template <typename Policy> std::unique_ptr<cache_policy> make(const expert_cache
 constexpr named_policy policies[] = {
     { "lru", make<lru_policy> },     { "lfu", make<lfu_policy> },
     { "lfru", make<lfru_policy> },   { "score", make<score_policy> },
-    { "least-stale", make<least_stale_policy> },
+    { "least-stale", make<least_stale_policy> }, { "lrfu", make<lrfu_policy> },
+    { "foresight", make<foresight_policy> },
 };
 
 }  // namespace

@@ -28,6 +28,12 @@ struct expert_cache_shape {
     std::vector<uint32_t> slots;        // [layers], each at most `experts`
 };
 
+// What a policy expects of the next batch in a layer.
+struct foreseen_use {
+    uint32_t expert      = 0;
+    double   probability = 0.0;  // that the batch uses it, 0..1
+};
+
 class cache_policy {
   public:
     virtual ~cache_policy() = default;
@@ -38,9 +44,16 @@ class cache_policy {
 
     // Higher = keep longer. Compared among residents of one layer or of several; equal values: the lower layer, then the lower expert leaves.
     virtual double keep_value(expert_ref expert) const = 0;
+
+    // Called before the next batch reaches `layer`, with all layers below told: what it will probably use there, most probable first.
+    // Until used() is called for the layer, its keep_values are these probabilities. Empty: the policy foresees nothing.
+    virtual std::vector<foreseen_use> foresee(uint32_t layer) {
+        (void) layer;
+        return {};
+    }
 };
 
-// "lru", "lfu", "lfru", "score", "least-stale"; nullptr: no such policy.
+// "lru", "lfu", "lfru", "score", "least-stale", "lrfu", "foresight"; nullptr: no such policy.
 std::unique_ptr<cache_policy> cache_policy_make(const std::string & name, const expert_cache_shape & shape);
 
 // Names in the order above.

@@ -30,38 +30,70 @@ bool slot_cache::pinned(expert_ref expert) const {
     return pins[expert.layer][expert.expert] > 0;
 }
 
-int32_t slot_cache::take(expert_ref expert, expert_ref * evicted) {
-    std::vector<uint32_t> & layer = residents[expert.layer];
-    int32_t                 best  = none;
-    double                  value = 0.0;
-    for (uint32_t slot = 0; slot < layer.size(); slot++) {
-        const uint32_t resident = layer[slot];
+// A free slot, else the one whose resident is worth least, else none.
+int32_t slot_cache::slot_to_leave(uint32_t layer) const {
+    const std::vector<uint32_t> & held  = residents[layer];
+    int32_t                       best  = none;
+    double                        value = 0.0;
+    for (uint32_t slot = 0; slot < held.size(); slot++) {
+        const uint32_t resident = held[slot];
         if (resident == free_slot) {
-            best = int32_t(slot);
-            break;
+            return int32_t(slot);
         }
-        if (pinned({ expert.layer, resident })) {
+        if (pinned({ layer, resident })) {
             continue;
         }
-        const double keep = policy->keep_value({ expert.layer, resident });
-        if (best == none || keep < value || (keep == value && resident < layer[size_t(best)])) {
+        const double keep = policy->keep_value({ layer, resident });
+        if (best == none || keep < value || (keep == value && resident < held[size_t(best)])) {
             best  = int32_t(slot);
             value = keep;
         }
     }
+    return best;
+}
+
+int32_t slot_cache::take(expert_ref expert, expert_ref * evicted) {
+    const int32_t best = slot_to_leave(expert.layer);
     if (best == none) {
         return none;
     }
-    const uint32_t leaving = layer[size_t(best)];
+    uint32_t &     held    = residents[expert.layer][size_t(best)];
+    const uint32_t leaving = held;
     if (evicted) {
         *evicted = { expert.layer, leaving };
     }
     if (leaving != free_slot) {
         slots[expert.layer][leaving] = none;
     }
-    layer[size_t(best)]                = expert.expert;
+    held                               = expert.expert;
     slots[expert.layer][expert.expert] = best;
     return best;
+}
+
+std::vector<uint32_t> slot_cache::take_ahead(uint32_t layer, const read_ahead & ahead) {
+    std::vector<uint32_t> taken;
+    if (ahead.most == 0) {
+        return taken;
+    }
+    for (const foreseen_use & use : policy->foresee(layer)) {
+        if (taken.size() == ahead.most || use.probability < ahead.least) {
+            break;
+        }
+        if (slot_of({ layer, use.expert }) != none) {
+            continue;
+        }
+        const int32_t slot = slot_to_leave(layer);
+        if (slot == none) {
+            break;
+        }
+        const uint32_t resident = residents[layer][size_t(slot)];
+        if (resident != free_slot && use.probability <= ahead.margin * policy->keep_value({ layer, resident })) {
+            break;
+        }
+        take({ layer, use.expert });
+        taken.push_back(use.expert);
+    }
+    return taken;
 }
 
 void slot_cache::pin(expert_ref expert) {

@@ -26,7 +26,13 @@ struct routing_trace {
     uint64_t tokens() const;
 };
 
-// Throws file.not-found, file.unreadable, file.corrupt (not a trace), file.version.
+// More is no model: tables of the simulators grow with these.
+constexpr uint32_t trace_layers_limit  = 512;
+constexpr uint32_t trace_experts_limit = 1024;
+
+// Memory: one and a half times the size of the file at most, whatever its lengths claim. A record whose experts the model does not
+// have, or whose weights are no numbers, counts as damaged. Throws file.not-found, file.unreadable, file.corrupt (not a trace),
+// file.truncated (ends inside its header), file.version.
 routing_trace trace_read(const std::string & path);
 
 }  // namespace moebius

@@ -293,6 +293,13 @@ void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
     pending_layer = layer;
     std::for_each(missing, uses.end(), [&](const expert_use & use) { pending.push_back(use.expert); });
     read_pending();
+    const uint32_t next = (layer + 1) % cache.shape().layers;  // behind the last layer, that of the next token
+    if (next != layer) {
+        for (const uint32_t expert : cache.take_ahead(next, current.ahead)) {
+            read_early(next, expert, uint32_t(cache.slot_of({ next, expert })));
+            counted.prefetched++;
+        }
+    }
 }
 
 const uint8_t * expert_store::wait(uint32_t layer, uint32_t expert, uint32_t part) {
@@ -335,29 +342,22 @@ void expert_store::drop_if_failed(uint32_t layer, uint32_t expert) {
     }
 }
 
-// Under `mutex`. false: it has no slot, and there is none that could be taken.
-bool expert_store::read_ahead(expert_ref expert) {
-    if (cache.slot_of(expert) != slot_cache::none) {
-        return true;
-    }
-    const int32_t slot = cache.take(expert);
-    if (slot == slot_cache::none) {
-        return false;
-    }
-    cache.pin(expert);
-    entry_of(expert.layer, expert.expert).unpins_due++;
-    start_read(expert.layer, expert.expert, uint32_t(slot), file_reader::priority::prefetch);
-    return true;
+// Under `mutex`. The expert is pinned until all of it is there.
+void expert_store::read_early(uint32_t layer, uint32_t expert, uint32_t slot) {
+    cache.pin({ layer, expert });
+    entry_of(layer, expert).unpins_due++;
+    start_read(layer, expert, slot, file_reader::priority::prefetch);
 }
 
 void expert_store::prefetch(uint32_t layer, const std::vector<uint32_t> & experts) {
     const std::lock_guard<std::mutex> lock(mutex);
     for (const uint32_t expert : experts) {
-        const bool there = cache.slot_of({ layer, expert }) != slot_cache::none;
-        if (!read_ahead({ layer, expert })) {
-            return;
+        const bool    there = cache.slot_of({ layer, expert }) != slot_cache::none;
+        const int32_t slot  = there ? slot_cache::none : cache.take({ layer, expert });
+        if (slot != slot_cache::none) {
+            read_early(layer, expert, uint32_t(slot));
+            counted.prefetched++;
         }
-        counted.prefetched += there ? 0 : 1;
     }
 }
 
@@ -367,10 +367,10 @@ void expert_store::fill_free_slots() {
     for (uint32_t layer = 0; layer < all.layers.size() && filling < at_a_time && !closing; layer++) {
         const std::vector<uint32_t> wanted = cache.wanted(layer);
         for (size_t i = 0; i < wanted.size() && filling < at_a_time; i++) {
-            if (read_ahead({ layer, wanted[i] })) {
-                entry_of(layer, wanted[i]).filling = true;
-                filling++;
-            }
+            const int32_t slot = cache.take({ layer, wanted[i] });
+            read_early(layer, wanted[i], uint32_t(slot));  // there is a free one
+            entry_of(layer, wanted[i]).filling = true;
+            filling++;
         }
     }
 }

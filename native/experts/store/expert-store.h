@@ -17,6 +17,7 @@ struct expert_store_settings {
     uint64_t    ram_bytes = 0;       // for slots; at least two slots a layer
     std::string policy    = "lru";   // a name of cache_policy_names()
     uint32_t    readers   = 4;       // reads under way at a time
+    read_ahead  ahead;               // for the layer that comes next, if the policy foresees anything
 };
 
 // Of one layer, since the last restart_counters. Uses are counted once per batch and expert.
@@ -106,11 +107,11 @@ class expert_store : public expert_source {
     void      resize_layer(uint32_t layer, uint32_t slots);
     void      fill_free_slots();
     void      check_resident();
-    bool      read_ahead(expert_ref expert);
     void      start_read(uint32_t layer, uint32_t expert, uint32_t slot, file_reader::priority urgency);
     void      part_read(uint32_t layer, uint32_t expert, uint32_t part, const char * failure);
     void      read_whole(uint32_t layer, uint32_t expert);
     void      read_pending();
+    void      read_early(uint32_t layer, uint32_t expert, uint32_t slot);
     void      drop_if_failed(uint32_t layer, uint32_t expert);
 
     expert_store_settings                   current;

@@ -1,0 +1,90 @@
+// Models whose routing is recorded for cache replays, and the texts that they go on with.
+import { closeSync, copyFileSync, existsSync, openSync, readdirSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { withModel } from '../../../main/cli/engine-session.ts';
+import { TraceWriter } from '../../../main/experts/trace-writer.ts';
+import { readMetadata } from './gguf-metadata.ts';
+import { benchFolder, tinyModel } from './paths.ts';
+
+const HEAD_BYTES = 24;
+
+/** All within what tiny-moe was trained on: prose, Spanish, dictionary, jargon, C++, JavaScript, arithmetic, and a talk. */
+const prompts = [
+  'In those days the king sent messengers to all the cities of the plain, and they said to the elders: Why do you sit within your walls while the river rises? And the people answered them',
+  'En aquellos días salió el pueblo de la ciudad, y subieron al monte, y dijo el anciano a sus hijos: Oíd, hijos míos, la palabra que',
+  'What is a harbour? A harbour is a sheltered place where ships may lie. What is a lantern? A lantern is a light in a case of glass. What is a bridge?',
+  'kludge: a clumsy repair that works. To kludge around: to avoid a bug without removing it. See also hack, and the entry for crock. lossage: the result of',
+  '#include <string>\n#include <vector>\n\nclass table {\n  public:\n    explicit table(size_t rows) : cells(rows) {}\n    const std::string & at(size_t row) const {\n        return cells[row];\n    }\n\n  private:\n',
+  'export function groupBy(items, keyOf) {\n  const groups = new Map();\n  for (const item of items) {\n    const key = keyOf(item);\n    const group = groups.get(key) ?? [];\n',
+  '17 + 25 = 42. 9 * 6 = 54. 81 - 19 = 62. 144 / 12 = 12. 33 + 48 = 81. 7 * 13 = 91. 100 - 37 =',
+  '<|im_start|>user\nWhat is a shepherd?<|im_end|>\n<|im_start|>assistant\nA shepherd keeps sheep.<|im_end|>\n<|im_start|>user\nAnd what is a flock?<|im_end|>\n<|im_start|>assistant\n',
+];
+
+/** Tokens of each reply; with the longest prompt they fit the context of tiny-moe. */
+const REPLY = 384;
+const CONTEXT = 512;
+
+export interface TracedModel {
+  name: string;
+  /** a .moetrace file */
+  trace: string;
+}
+
+/**
+ * tiny-moe with another number of experts per token. The router, the experts and the text it was trained on are the same, but each token takes the next best experts too and its hidden
+ * state, and so all later routing and the text that it writes, differ.
+ */
+function withExpertsUsed(used: number): string {
+  const path = join(benchFolder(), `tiny-moe-top-${used}.gguf`);
+  if (existsSync(path)) return path;
+  let offset = HEAD_BYTES;
+  for (const { key, raw, valueOffset } of readMetadata(tinyModel)) {
+    if (key.endsWith('.expert_used_count')) {
+      copyFileSync(tinyModel, path);
+      const file = openSync(path, 'r+');
+      writeSync(file, new Uint8Array(new Uint32Array([used]).buffer), 0, 4, offset + valueOffset);
+      closeSync(file);
+      return path;
+    }
+    offset += raw.length;
+  }
+  throw new Error('tiny-moe does not say how many experts it uses');
+}
+
+/** Records the routing of every prompt and its reply, sampled with a fixed seed. */
+async function record(model: string, trace: string, threads: number): Promise<void> {
+  await withModel(model, { contextLength: CONTEXT, sequences: 1, threads, gpuLayers: 0 }, async ({ generations, loaded, modelId }) => {
+    const { name, architecture, moeLayers, expertCount, expertUsedCount } = loaded.inspection;
+    const writer = await TraceWriter.create(trace, { model: name, architecture, moeLayers, expertCount, expertUsedCount });
+    const writes: Promise<void>[] = [];
+    for (const [sequence, prompt] of prompts.entries()) {
+      const request = {
+        modelId,
+        input: { prompt },
+        sampling: { seed: 7, temperature: 0.8 },
+        maxTokens: REPLY,
+        ignoreEndOfGeneration: true,
+        routes: true,
+        cachePrompt: false,
+      };
+      await generations.start(request, { onRoutes: (frame) => void writes.push(writer.write(sequence, frame)) }).done;
+    }
+    await Promise.all(writes);
+    await writer.close();
+  });
+}
+
+/** Records the two models that every checkout can run, and adds what traces of others lie in `traces` of the bench folder. */
+export async function tracedModels(threads: number, log: (text: string) => void): Promise<TracedModel[]> {
+  const models = [
+    { name: 'tiny-moe, 2 of 32', path: tinyModel, trace: join(benchFolder(), 'hit-rate-top-2.moetrace') },
+    { name: 'tiny-moe, 4 of 32', path: withExpertsUsed(4), trace: join(benchFolder(), 'hit-rate-top-4.moetrace') },
+  ];
+  for (const { name, path, trace } of models) {
+    log(`recording ${name}: ${prompts.length} texts, ${REPLY} tokens each`);
+    await record(path, trace, threads);
+  }
+  const folder = join(benchFolder(), 'traces');
+  const others = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.moetrace')) : [];
+  return [...models, ...others.map((file) => ({ name: file.replace(/\.moetrace$/, ''), trace: join(folder, file) }))];
+}
