@@ -1,0 +1,217 @@
+#include "replica-placement.h"
+
+#include "rpc/errors.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace moebius {
+
+namespace {
+
+constexpr size_t candidates = 6;  // experts that are tried in a step, on either side
+
+bool has(device_set devices, uint32_t device) {
+    return devices >> device & 1;
+}
+
+std::vector<uint32_t> by_falling(const std::vector<double> & values) {
+    std::vector<uint32_t> order(values.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return values[a] > values[b]; });
+    return order;
+}
+
+class packing {
+  public:
+    packing(size_t experts, const layer_rig & rig) : rig(rig), left(rig.slots), loads(rig.devices(), 0.0), placement(experts, 0) {}
+
+    // false: no device has room for one more copy of it
+    bool add(uint32_t expert, double load) {
+        uint32_t best = rig.devices();
+        for (uint32_t d = 0; d < rig.devices(); d++) {
+            const bool possible = left[d] > 0 && !has(placement[expert], d);
+            if (possible && (best == rig.devices() || after(d, load) < after(best, load))) {
+                best = d;
+            }
+        }
+        if (best == rig.devices()) {
+            return false;
+        }
+        placement[expert] |= 1u << best;
+        loads[best] += load;
+        left[best]--;
+        return true;
+    }
+
+    layer_placement take() { return std::move(placement); }
+
+  private:
+    double after(uint32_t device, double load) const { return (loads[device] + load) / rig.speeds[device]; }
+
+    const layer_rig &     rig;
+    std::vector<uint32_t> left;
+    std::vector<double>   loads;
+    layer_placement       placement;
+};
+
+std::vector<double> mean_of(const std::vector<std::vector<double>> & samples) {
+    std::vector<double> mean(samples.front().size(), 0.0);
+    for (const auto & sample : samples) {
+        for (size_t i = 0; i < mean.size(); i++) {
+            mean[i] += sample[i] / double(samples.size());
+        }
+    }
+    return mean;
+}
+
+// The set of devices that is slowest, over the sample in which it is slowest.
+device_set bottleneck(const std::vector<std::vector<double>> & samples, const layer_placement & placement, const layer_rig & rig) {
+    device_set worst   = 0;
+    double     longest = -1;
+    for (const auto & sample : samples) {
+        device_set   tight = 0;
+        const double total = std::accumulate(sample.begin(), sample.end(), 0.0);
+        const double time  = split_makespan(sample, placement, rig.speeds, &tight);
+        if (total > 0 && time / total > longest) {
+            longest = time / total;
+            worst   = tight;
+        }
+    }
+    return worst;
+}
+
+}  // namespace
+
+uint32_t layer_rig::total_slots() const {
+    return std::accumulate(slots.begin(), slots.end(), 0u);
+}
+
+void check_rig(const layer_rig & rig, uint32_t experts) {
+    const bool good = !rig.speeds.empty() && rig.speeds.size() <= devices_most && rig.slots.size() == rig.speeds.size() &&
+                      std::all_of(rig.speeds.begin(), rig.speeds.end(), [](double speed) { return speed > 0; });
+    if (!good) {
+        throw user_error("request.invalid", "A rig has 1 to " + std::to_string(devices_most) + " devices, each with a speed above 0 and a number of slots.",
+                         { { "devices", rig.speeds.size() } });
+    }
+    uint64_t useful = 0;
+    for (const uint32_t slots : rig.slots) {
+        useful += std::min(slots, experts);
+    }
+    if (useful < experts) {
+        throw user_error("request.invalid", "The devices have " + std::to_string(useful) + " slots a layer, and there are " + std::to_string(experts) +
+                                                " experts: every expert needs one. Give each device at least " +
+                                                std::to_string((experts + rig.devices() - 1) / rig.devices()) + ".",
+                         { { "need", experts }, { "have", useful } });
+    }
+}
+
+layer_placement place_static(uint32_t experts, const layer_rig & rig) {
+    layer_placement placement;
+    uint64_t        slots = 0;
+    for (uint32_t d = 0; d < rig.devices(); d++) {
+        slots += rig.slots[d];
+        const uint64_t until = d + 1 == rig.devices() ? experts : (slots * experts + rig.total_slots() / 2) / rig.total_slots();
+        while (placement.size() < until) {
+            placement.push_back(1u << d);
+        }
+    }
+    return placement;
+}
+
+layer_placement place_packed(const std::vector<double> & loads, const std::vector<uint32_t> & counts, const layer_rig & rig) {
+    std::vector<double> each(loads.size());
+    for (size_t i = 0; i < loads.size(); i++) {
+        each[i] = loads[i] / counts[i];
+    }
+    const std::vector<uint32_t> order = by_falling(each);
+    packing                     packed(loads.size(), rig);
+    const uint32_t              most = *std::max_element(counts.begin(), counts.end());
+    for (uint32_t copy = 0; copy < most; copy++) {  // first copies first: every expert needs one
+        for (const uint32_t expert : order) {
+            if (copy < counts[expert]) {
+                packed.add(expert, each[expert]);
+            }
+        }
+    }
+    for (bool added = true; added;) {
+        added = false;
+        for (const uint32_t expert : order) {
+            added = packed.add(expert, each[expert]) || added;
+        }
+    }
+    return packed.take();
+}
+
+double imbalance(const std::vector<std::vector<double>> & samples, const layer_placement & placement, const layer_rig & rig) {
+    const double all  = std::accumulate(rig.speeds.begin(), rig.speeds.end(), 0.0);
+    double       sum  = 0;
+    size_t       used = 0;
+    for (const auto & sample : samples) {
+        const double total = std::accumulate(sample.begin(), sample.end(), 0.0);
+        if (total > 0) {
+            sum += split_makespan(sample, placement, rig.speeds) / (total / all);
+            used++;
+        }
+    }
+    return used > 0 ? sum / double(used) : 1.0;
+}
+
+layer_placement place_improved(layer_placement placement, const std::vector<std::vector<double>> & samples, const layer_rig & rig, uint32_t steps) {
+    constexpr double            worth_it = 1e-4;
+    const std::vector<uint32_t> busiest  = by_falling(mean_of(samples));
+    double                      now      = imbalance(samples, placement, rig);
+    for (uint32_t step = 0; step < steps; step++) {
+        const device_set      tight = bottleneck(samples, placement, rig);
+        std::vector<uint32_t> given, spare;  // experts
+        for (size_t i = 0; i < busiest.size(); i++) {
+            const uint32_t hot = busiest[i], cold = busiest[busiest.size() - 1 - i];
+            if (given.size() < candidates && (placement[hot] & ~tight) == 0) {
+                given.push_back(hot);
+            }
+            const bool several = (placement[cold] & (placement[cold] - 1)) != 0;
+            if (spare.size() < candidates * rig.devices() && several && (placement[cold] & ~tight) != 0) {
+                spare.push_back(cold);
+            }
+        }
+        layer_placement best;
+        double          least = now - worth_it;
+        for (uint32_t d = 0; d < rig.devices(); d++) {
+            size_t tried = 0;
+            for (size_t s = 0; s < spare.size() && tried < candidates && !has(tight, d); s++) {
+                if (!has(placement[spare[s]], d)) {
+                    continue;
+                }
+                tried++;
+                for (const uint32_t expert : given) {
+                    layer_placement next = placement;
+                    next[spare[s]] &= ~(1u << d);
+                    next[expert] |= 1u << d;
+                    const double value = imbalance(samples, next, rig);
+                    if (value < least) {
+                        least = value;
+                        best  = std::move(next);
+                    }
+                }
+            }
+        }
+        if (best.empty()) {
+            break;
+        }
+        placement = std::move(best);
+        now       = least;
+    }
+    return placement;
+}
+
+uint32_t copies_to_move(const layer_placement & from, const layer_placement & to) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < to.size(); i++) {
+        for (device_set added = to[i] & ~from[i]; added != 0; added &= added - 1) {
+            count++;
+        }
+    }
+    return count;
+}
+
+}  // namespace moebius

@@ -1,0 +1,102 @@
+#include "load-batches.h"
+
+#include "router/observer.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace moebius {
+
+namespace {
+
+load_batch empty_batch(uint32_t layers, uint32_t experts) {
+    return load_batch(layers, std::vector<uint32_t>(experts, 0));
+}
+
+// Popularities of one layer, as logarithms.
+class popularity {
+  public:
+    popularity(const synthetic_load_settings & settings, std::mt19937 & random) : settings(settings), random(random), logs(settings.experts) { deal(); }
+
+    void deal() {
+        for (uint32_t i = 0; i < settings.experts; i++) {
+            logs[i] = -settings.skew * std::log(double(i + 1));
+        }
+        std::shuffle(logs.begin(), logs.end(), random);
+    }
+
+    void drift() {
+        std::normal_distribution<double> step(0.0, settings.drift);
+        for (double & log : logs) {
+            log += step(random);
+        }
+    }
+
+    // Adds `used` distinct experts: the largest of log popularity plus Gumbel noise (sampling without replacement, Gumbel-top-k).
+    void choose(std::vector<uint32_t> & counts, std::vector<std::pair<double, uint32_t>> & keys) {
+        std::uniform_real_distribution<double> uniform(1e-12, 1.0);
+        keys.resize(logs.size());
+        for (uint32_t i = 0; i < logs.size(); i++) {
+            keys[i] = { logs[i] - std::log(-std::log(uniform(random))), i };
+        }
+        std::partial_sort(keys.begin(), keys.begin() + settings.used, keys.end(), std::greater<>());
+        for (uint32_t k = 0; k < settings.used; k++) {
+            counts[keys[k].second]++;
+        }
+    }
+
+  private:
+    const synthetic_load_settings & settings;
+    std::mt19937 &                  random;
+    std::vector<double>             logs;
+};
+
+}  // namespace
+
+std::vector<load_batch> load_batches(const routing_trace & trace, uint32_t batch_tokens) {
+    const uint32_t          layers = trace.shape.layer_count(), used = trace.shape.expert_used_count;
+    std::vector<load_batch> batches;
+    load_batch              batch  = empty_batch(layers, trace.shape.expert_count);
+    uint32_t                filled = 0;
+    for (const trace_record & record : trace.records) {
+        for (uint32_t token = 0; token < record.tokens; token++) {
+            for (uint32_t cell = 0; cell < layers * used; cell++) {
+                const uint16_t expert = record.experts[size_t(token) * layers * used + cell];
+                if (expert != observed_routes::not_computed) {
+                    batch[cell / used][expert]++;
+                }
+            }
+            if (++filled == batch_tokens) {
+                batches.push_back(std::move(batch));
+                batch  = empty_batch(layers, trace.shape.expert_count);
+                filled = 0;
+            }
+        }
+    }
+    return batches;
+}
+
+std::vector<load_batch> synthetic_loads(const synthetic_load_settings & settings) {
+    std::mt19937                             random(settings.seed);
+    std::vector<popularity>                  layers;
+    std::vector<std::pair<double, uint32_t>> keys;
+    for (uint32_t layer = 0; layer < settings.layers; layer++) {
+        layers.emplace_back(settings, random);
+    }
+    std::vector<load_batch> batches;
+    for (uint32_t b = 0; b < settings.batches; b++) {
+        batches.push_back(empty_batch(settings.layers, settings.experts));
+        for (uint32_t layer = 0; layer < settings.layers; layer++) {
+            if (settings.topic > 0 && b > 0 && b % settings.topic == 0) {
+                layers[layer].deal();
+            }
+            layers[layer].drift();
+            for (uint32_t token = 0; token < settings.batch_tokens; token++) {
+                layers[layer].choose(batches.back()[layer], keys);
+            }
+        }
+    }
+    return batches;
+}
+
+}  // namespace moebius

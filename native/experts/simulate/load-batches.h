@@ -1,0 +1,32 @@
+// Loads of experts, batch by batch: what the device simulator replays.
+#pragma once
+
+#include "trace.h"
+
+#include <random>
+
+namespace moebius {
+
+// Tokens of each expert in one batch: [layer][experts].
+using load_batch = std::vector<std::vector<uint32_t>>;
+
+// A recording as one stream of tokens, whatever sequence they are of, cut into batches of `batch_tokens` (at least 1); a rest that
+// fills no batch is left out.
+std::vector<load_batch> load_batches(const routing_trace & trace, uint32_t batch_tokens);
+
+struct synthetic_load_settings {
+    uint32_t layers       = 4;
+    uint32_t experts      = 64;
+    uint32_t used         = 4;     // per token
+    uint32_t batches      = 400;
+    uint32_t batch_tokens = 512;
+    double   skew         = 0.8;   // exponent of the Zipf law of the experts' popularity
+    double   drift        = 0.02;  // standard deviation of the step of an expert's log popularity, per batch
+    uint32_t topic        = 100;   // batches until all popularities are dealt anew; 0: never
+    uint32_t seed         = 1;
+};
+
+// Tokens that choose experts by popularity, which drifts, and now and then jumps.
+std::vector<load_batch> synthetic_loads(const synthetic_load_settings & settings);
+
+}  // namespace moebius

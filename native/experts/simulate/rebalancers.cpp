@@ -1,0 +1,188 @@
+#include "rebalancers.h"
+
+#include "experts/policy/replica-controller.h"
+#include "experts/policy/replica-counts.h"
+
+#include <algorithm>
+
+namespace moebius {
+
+namespace {
+
+uint32_t copies_of(device_set devices) {
+    uint32_t count = 0;
+    for (; devices != 0; devices &= devices - 1) {
+        count++;
+    }
+    return count;
+}
+
+// Those that look at the loads of the last window only.
+class windowed : public rebalancer {
+  public:
+    windowed(uint32_t experts, const layer_rig & rig) : rig(rig), loads(experts, 0.0) {}
+
+    const layer_placement & placement() const override { return current; }
+
+    void observe(const std::vector<uint32_t> & tokens) override {
+        for (size_t i = 0; i < loads.size(); i++) {
+            loads[i] += tokens[i];
+        }
+    }
+
+    uint32_t end_window() override {
+        layer_placement next  = next_placement();
+        const uint32_t  moved = copies_to_move(current, next);
+        current               = std::move(next);
+        loads.assign(loads.size(), 0.0);
+        return moved;
+    }
+
+  protected:
+    virtual layer_placement next_placement() = 0;
+
+    layer_rig           rig;
+    layer_placement     current;
+    std::vector<double> loads;
+};
+
+class static_rebalancer : public windowed {
+  public:
+    static_rebalancer(uint32_t experts, const layer_rig & rig) : windowed(experts, rig) { current = place_static(experts, rig); }
+    layer_placement next_placement() override { return current; }
+};
+
+using count_rule = std::vector<uint32_t> (*)(const std::vector<double> &, uint32_t, uint32_t);
+
+class packed_rebalancer : public windowed {
+  public:
+    packed_rebalancer(uint32_t experts, const layer_rig & rig, count_rule counts, bool balances = false)
+        : windowed(experts, rig), counts(counts), balances(balances) {
+        loads.assign(experts, 1.0);
+        current = next_placement();
+        loads.assign(experts, 0.0);
+    }
+    layer_placement next_placement() override { return place_packed(loads, counts(loads, rig.total_slots(), rig.devices()), rig); }
+
+    bool            balances_tokens() const override { return balances; }
+
+  private:
+    count_rule counts;
+    bool       balances;
+};
+
+// As long as the most loaded device is more than `ratio` times the mean: its busiest expert per copy gets one more copy on the least
+// loaded device, in place of the copy there that is worth least (Shrink) or is exchanged with its home (Migrate).
+class flexmoe_rebalancer : public windowed {
+  public:
+    flexmoe_rebalancer(uint32_t experts, const layer_rig & rig) : windowed(experts, rig) {
+        const std::vector<double> even(experts, 1.0);
+        current = place_packed(even, replica_counts_greedy(even, rig.total_slots(), rig.devices()), rig);
+    }
+
+    layer_placement next_placement() override {
+        constexpr double   ratio = 1.05;
+        constexpr uint32_t steps = 24;
+        layer_placement    next  = current;
+        for (uint32_t i = 0; i < steps && balance_of(next) > ratio && step(next); i++) {
+        }
+        return next;
+    }
+
+  private:
+    double each(const layer_placement & placement, size_t expert) const { return loads[expert] / copies_of(placement[expert]); }
+
+    std::vector<double> times_of(const layer_placement & placement) const {
+        std::vector<double> times(rig.devices(), 0.0);
+        for (size_t i = 0; i < placement.size(); i++) {
+            for (uint32_t d = 0; d < rig.devices(); d++) {
+                times[d] += placement[i] >> d & 1 ? each(placement, i) / rig.speeds[d] : 0.0;
+            }
+        }
+        return times;
+    }
+
+    double balance_of(const layer_placement & placement) const {
+        const std::vector<double> times = times_of(placement);
+        double                    sum   = 0;
+        for (const double time : times) {
+            sum += time / double(times.size());
+        }
+        return sum > 0 ? *std::max_element(times.begin(), times.end()) / sum : 1.0;
+    }
+
+    bool step(layer_placement & placement) const {
+        const std::vector<double> times = times_of(placement);
+        const auto                from  = uint32_t(std::max_element(times.begin(), times.end()) - times.begin());
+        const auto                to    = uint32_t(std::min_element(times.begin(), times.end()) - times.begin());
+        size_t                    hot = placement.size(), cold = placement.size();
+        for (size_t i = 0; i < placement.size(); i++) {
+            const bool on_from = placement[i] >> from & 1, on_to = placement[i] >> to & 1;
+            if (on_from && !on_to && (hot == placement.size() || each(placement, i) > each(placement, hot))) {
+                hot = i;
+            }
+            if (on_to && (cold == placement.size() || each(placement, i) < each(placement, cold))) {
+                cold = i;
+            }
+        }
+        if (hot == placement.size() || cold == placement.size()) {
+            return false;
+        }
+        layer_placement next = placement;
+        next[hot] |= 1u << to;
+        next[cold] &= ~(1u << to);
+        if (next[cold] == 0) {  // its only copy: it changes places with one copy of the other
+            next[cold] = 1u << from;
+            next[hot] &= ~(1u << from);
+        }
+        if (balance_of(next) >= balance_of(placement)) {
+            return false;
+        }
+        placement = std::move(next);
+        return true;
+    }
+};
+
+class adaptive_rebalancer : public rebalancer {
+  public:
+    adaptive_rebalancer(uint32_t experts, const layer_rig & rig) : controller(experts, rig) {}
+    const layer_placement & placement() const override { return controller.placement(); }
+    bool                    balances_tokens() const override { return true; }
+    void                    observe(const std::vector<uint32_t> & tokens) override { controller.observe(tokens); }
+    uint32_t                end_window() override { return controller.decide().moved; }
+
+  private:
+    replica_controller controller;
+};
+
+}  // namespace
+
+const std::vector<std::string> & rebalancer_names() {
+    static const std::vector<std::string> names = { "static", "eplb", "eplb-split", "flexmoe", "swiftmoe", "adaptive" };
+    return names;
+}
+
+std::unique_ptr<rebalancer> rebalancer_make(const std::string & name, uint32_t experts, const layer_rig & rig) {
+    check_rig(rig, experts);
+    if (name == "static") {
+        return std::make_unique<static_rebalancer>(experts, rig);
+    }
+    if (name == "eplb") {
+        return std::make_unique<packed_rebalancer>(experts, rig, replica_counts_greedy);
+    }
+    if (name == "eplb-split") {
+        return std::make_unique<packed_rebalancer>(experts, rig, replica_counts_greedy, true);
+    }
+    if (name == "flexmoe") {
+        return std::make_unique<flexmoe_rebalancer>(experts, rig);
+    }
+    if (name == "swiftmoe") {
+        return std::make_unique<packed_rebalancer>(experts, rig, replica_counts_proportional);
+    }
+    if (name == "adaptive") {
+        return std::make_unique<adaptive_rebalancer>(experts, rig);
+    }
+    return nullptr;
+}
+
+}  // namespace moebius
