@@ -2,17 +2,18 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { MoebiusError, type PolicyReplay, ReplayParameters, type ReplayResult } from '../contract/index.ts';
+import { type DeviceReplayParameters, MoebiusError, type PolicyReplay, ReplayParameters, type ReplayResult } from '../contract/index.ts';
+import type { Engine } from '../engine/engine.ts';
 import { describeIssues } from '../rpc/dispatcher.ts';
 import { withEngine } from './engine-session.ts';
 import { number, UsageError, wholeNumber } from './options.ts';
 import { formatBytes, formatTable, print, printJson } from './output.ts';
+import { addDeviceOptions, type DeviceFlags, deviceReplayText, toDeviceParameters } from './simulate-devices.ts';
 
-export interface SimulateFlags {
+export interface SimulateFlags extends DeviceFlags {
   slots?: number;
   slotsFactor?: number;
   ram?: number;
-  bytesPerExpert?: number;
   policy?: string;
   promptBatch?: number;
   allocation?: string;
@@ -25,9 +26,11 @@ export interface SimulateFlags {
 const DEFAULT_SLOTS_FACTOR = 2;
 
 export function addSimulateCommand(program: Command): void {
-  program
+  const command = program
     .command('simulate')
-    .description('replay a recorded trace through the expert cache: hit rates and bytes read of every policy, and how many slots are worth having')
+    .description(
+      'replay a recorded trace through the expert cache (hit rates and bytes read of every policy, and how many slots are worth having), or with --devices on several devices',
+    )
     .argument('<trace>', 'a file that "moebius trace" recorded')
     .option('--slots <n>', 'experts that have room in each layer', wholeNumber)
     .option('--slots-factor <x>', `the same as a multiple of the experts that a token uses (default: ${DEFAULT_SLOTS_FACTOR})`, number)
@@ -38,17 +41,34 @@ export function addSimulateCommand(program: Command): void {
     .option('--allocation <name>', 'how slots are shared out among layers: uniform, marginal or shallow')
     .option('--read-ahead <n>', 'experts that foresight reads ahead per layer, 0: none (default: as many as a token uses)', wholeNumber)
     .option('--target <rate>', 'hit rate, 0..1, to recommend slots for (default: 0.9)', number)
-    .option('--json', 'one JSON object')
-    .action(simulate);
+    .option('--json', 'one JSON object');
+  addDeviceOptions(command).action(simulate);
 }
 
 async function simulate(trace: string, flags: SimulateFlags): Promise<void> {
-  const parameters = toReplayParameters(resolve(trace), flags);
-  if (!existsSync(parameters.path)) throw new MoebiusError('file.not-found', `There is no file ${parameters.path}.`, { details: { path: parameters.path } });
-  const result = await withEngine((engine) => engine.call('experts.replay', parameters));
+  const path = resolve(trace);
+  const replay = flags.devices === undefined ? cacheReplay(toReplayParameters(path, flags)) : deviceReplay(toDeviceParameters(path, flags));
+  if (!existsSync(path)) throw new MoebiusError('file.not-found', `There is no file ${path}.`, { details: { path } });
+  const { result, text } = await withEngine(replay);
   if (flags.json) printJson(result);
-  else print(replayText(result));
+  else print(text);
 }
+
+type Replay = (engine: Engine) => Promise<{ result: object; text: string }>;
+
+const cacheReplay =
+  (parameters: ReplayParameters): Replay =>
+  async (engine) => {
+    const result = await engine.call('experts.replay', parameters);
+    return { result, text: replayText(result) };
+  };
+
+const deviceReplay =
+  (parameters: DeviceReplayParameters): Replay =>
+  async (engine) => {
+    const result = await engine.call('experts.replayDevices', parameters);
+    return { result, text: deviceReplayText(result) };
+  };
 
 /** Throws UsageError. */
 export function toReplayParameters(path: string, flags: SimulateFlags): ReplayParameters {

@@ -1,7 +1,9 @@
 // Every method of moebius-engine, typed. Frames and threads: native/rpc/README.md.
 import { z } from 'zod';
+import { DeviceReplayParameters, DeviceReplayResult } from './device-replay-protocol.ts';
 import { ReplayParameters, ReplayResult } from './replay-protocol.ts';
 
+export * from './device-replay-protocol.ts';
 export * from './replay-protocol.ts';
 
 export const PROTOCOL_VERSION = 1;
@@ -309,6 +311,7 @@ export const engineMethods = {
     parameters: z.strictObject({ model: z.number().int(), ramBytes: z.number().int().min(1).optional(), policy: ExpertPolicy.optional() }),
     result: z.object({ store: ExpertStore }),
   },
+  'experts.replayDevices': { parameters: DeviceReplayParameters, result: DeviceReplayResult },
   'experts.replay': { parameters: ReplayParameters, result: ReplayResult },
   'model.tokenize': {
     parameters: z.strictObject({ model: z.number().int(), text: z.string(), addSpecial: z.boolean().optional(), parseSpecial: z.boolean().optional() }),

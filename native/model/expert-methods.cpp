@@ -1,5 +1,6 @@
 #include "expert-methods.h"
 
+#include "experts/simulate/device-report.h"
 #include "experts/simulate/replay-report.h"
 #include "host.h"
 #include "rpc/parameters.h"
@@ -105,6 +106,9 @@ void add_expert_methods(dispatcher & methods, const model_registry & registry) {
     methods.add("experts.configure", lane::job, [&](call &, const json & params) { return configure(params, registry); });
     methods.add("experts.replay", lane::job, [](call & request, const json & params) {
         return replay_report(params, [&] { request.throw_if_cancelled(); });
+    });
+    methods.add("experts.replayDevices", lane::job, [](call & request, const json & params) {
+        return device_report(params, [&] { request.throw_if_cancelled(); });
     });
 }
 

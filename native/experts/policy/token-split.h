@@ -27,7 +27,10 @@ struct token_share {
     uint32_t tokens = 0;
 };
 
-// Splits the tokens of every expert [experts] over its copies so that the last device ends as early as it can with whole tokens.
+// Splits the tokens of every expert [experts] over its copies so that the last device ends as early as it can with whole tokens, then
+// the last but one, and so on: the slowest set of devices gets what only it can compute and no more, the others share the rest in
+// the same way. But for rounding, this is the lexicographically optimal base of Fujishige (1980), which also loses the fewest tokens under any
+// capacity per device.
 std::vector<token_share> split_tokens(const std::vector<uint32_t> & tokens, const layer_placement & placement, const std::vector<double> & speeds);
 
 }  // namespace moebius

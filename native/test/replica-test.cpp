@@ -1,0 +1,298 @@
+// Copies of experts on devices: counts, placement, the split of tokens and the controller, against brute force and their own rules.
+#include "check.h"
+#include "experts/policy/replica-controller.h"
+#include "experts/policy/replica-counts.h"
+#include "experts/simulate/device-replay.h"
+#include "experts/simulate/rebalancers.h"
+
+#include <numeric>
+
+using namespace moebius;
+
+namespace {
+
+std::vector<double> random_loads(std::mt19937 & random, uint32_t experts) {
+    std::vector<double> loads(experts);
+    for (double & load : loads) {
+        load = double(random() % 1000) * double(random() % 10);
+    }
+    return loads;
+}
+
+void counts_keep_to_the_slots() {
+    std::mt19937 random(1);
+    for (int round = 0; round < 300; round++) {
+        const uint32_t experts = 1 + random() % 20, most = 1 + random() % 8, slots = experts + random() % 40;
+        const auto     loads   = random_loads(random, experts);
+        for (const auto & counts : { replica_counts_proportional(loads, slots, most), replica_counts_greedy(loads, slots, most) }) {
+            CHECK_EQUAL(std::accumulate(counts.begin(), counts.end(), 0u), std::min(slots, experts * most));
+            CHECK(std::all_of(counts.begin(), counts.end(), [&](uint32_t count) { return count >= 1 && count <= most; }));
+        }
+    }
+    CHECK((replica_counts_proportional({ 40, 20, 10, 10 }, 8, 8) == std::vector<uint32_t>{ 4, 2, 1, 1 }));
+    CHECK((replica_counts_proportional({ 97, 1, 1, 1 }, 8, 8) == std::vector<uint32_t>{ 5, 1, 1, 1 }));
+    CHECK((replica_counts_proportional({ 0, 0 }, 4, 8) == std::vector<uint32_t>{ 2, 2 }));
+    CHECK((replica_counts_greedy({ 90, 40, 10 }, 6, 8) == std::vector<uint32_t>{ 3, 2, 1 }));  // 90, 45, 40, 30
+}
+
+struct split_case {
+    std::vector<uint32_t> tokens;
+    layer_placement       placement;
+    std::vector<double>   speeds;
+};
+
+split_case random_case(std::mt19937 & random, uint32_t experts, uint32_t devices, uint32_t most_tokens, bool same_speed) {
+    split_case made;
+    for (uint32_t i = 0; i < experts; i++) {
+        made.tokens.push_back(random() % (most_tokens + 1));
+        made.placement.push_back(1 + random() % ((1u << devices) - 1));
+    }
+    for (uint32_t d = 0; d < devices; d++) {
+        made.speeds.push_back(same_speed ? 1.0 : 0.5 + double(random() % 8) / 4);
+    }
+    return made;
+}
+
+using times = std::vector<double>;  // of the devices, the longest first
+
+times sorted_times(const std::vector<uint32_t> & loads, const std::vector<double> & speeds) {
+    times result;
+    for (size_t d = 0; d < loads.size(); d++) {
+        result.push_back(loads[d] / speeds[d]);
+    }
+    std::sort(result.rbegin(), result.rend());
+    return result;
+}
+
+// The lexicographically least times over every way to split.
+void best_times(const split_case & given, size_t expert, uint32_t device, uint32_t left, std::vector<uint32_t> & loads, times & best) {
+    if (left == 0) {
+        if (expert + 1 < given.tokens.size()) {
+            best_times(given, expert + 1, 0, given.tokens[expert + 1], loads, best);
+        } else {
+            const times own = sorted_times(loads, given.speeds);
+            best            = best.empty() ? own : std::min(best, own);
+        }
+        return;
+    }
+    if (device == given.speeds.size()) {
+        return;
+    }
+    const uint32_t most = given.placement[expert] >> device & 1 ? left : 0;
+    for (uint32_t part = 0; part <= most; part++) {
+        loads[device] += part;
+        best_times(given, expert, device + 1, left - part, loads, best);
+        loads[device] -= part;
+    }
+}
+
+std::vector<uint32_t> checked_loads(const split_case & given) {
+    std::vector<uint32_t> loads(given.speeds.size(), 0), shared(given.tokens.size(), 0);
+    for (const token_share & share : split_tokens(given.tokens, given.placement, given.speeds)) {
+        CHECK(given.placement[share.expert] >> share.device & 1);
+        CHECK(share.tokens > 0);
+        loads[share.device] += share.tokens;
+        shared[share.expert] += share.tokens;
+    }
+    CHECK(shared == given.tokens);
+    return loads;
+}
+
+void tokens_are_split_as_evenly_as_can_be() {
+    std::mt19937 random(2);
+    for (int round = 0; round < 400; round++) {
+        const bool            same  = round % 2 == 0;
+        const split_case      given = random_case(random, 1 + random() % 4, 1 + random() % 3, 6, same);
+        const times           own   = sorted_times(checked_loads(given), given.speeds);
+        std::vector<uint32_t> loads(given.speeds.size(), 0);
+        times                 best;
+        best_times(given, 0, 0, given.tokens[0], loads, best);
+        CHECK_EQUAL(own.front(), best.front());  // the last device ends as early as it can
+        for (size_t d = 0; d < own.size() && same; d++) {
+            CHECK(std::fabs(own[d] - best[d]) <= 1);  // the others too, but for rounding: 4 tokens may become 2, 2, 0 instead of 2, 1, 1
+        }
+        const double bound = split_makespan({ given.tokens.begin(), given.tokens.end() }, given.placement, given.speeds);
+        CHECK(bound <= best.front() + 1e-9);
+    }
+    for (int round = 0; round < 50; round++) {  // larger ones: within a token a device of what fractions of tokens could do
+        const split_case given = random_case(random, 64, 8, 200, false);
+        const times      own   = sorted_times(checked_loads(given), given.speeds);
+        const double     bound = split_makespan({ given.tokens.begin(), given.tokens.end() }, given.placement, given.speeds);
+        CHECK(own.front() >= bound - 1e-9);
+        CHECK(own.front() <= bound + 1 / *std::min_element(given.speeds.begin(), given.speeds.end()));
+    }
+}
+
+bool is_valid(const layer_placement & placement, const layer_rig & rig) {
+    std::vector<uint32_t> used(rig.devices(), 0);
+    for (const device_set devices : placement) {
+        if (devices == 0 || devices >> rig.devices()) {
+            return false;
+        }
+        for (uint32_t d = 0; d < rig.devices(); d++) {
+            used[d] += devices >> d & 1;
+        }
+    }
+    for (uint32_t d = 0; d < rig.devices(); d++) {
+        if (used[d] > rig.slots[d]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+layer_rig random_rig(std::mt19937 & random, uint32_t experts) {
+    layer_rig      rig;
+    const uint32_t devices = 1 + random() % 8;
+    for (uint32_t d = 0; d < devices; d++) {
+        rig.speeds.push_back(1.0 + double(random() % 3));
+        rig.slots.push_back((experts + devices - 1) / devices + random() % 5);
+    }
+    return rig;
+}
+
+void placements_have_every_expert_and_keep_to_the_slots() {
+    std::mt19937 random(3);
+    for (int round = 0; round < 200; round++) {
+        const uint32_t  experts = 1 + random() % 30;
+        const layer_rig rig     = random_rig(random, experts);
+        const auto      loads   = random_loads(random, experts);
+        CHECK(is_valid(place_static(experts, rig), rig));
+        const layer_placement packed = place_packed(loads, replica_counts_greedy(loads, rig.total_slots(), rig.devices()), rig);
+        CHECK(is_valid(packed, rig));
+        const std::vector<std::vector<double>> samples  = { loads, random_loads(random, experts) };
+        const layer_placement                  improved = place_improved(packed, samples, rig, 10);
+        CHECK(is_valid(improved, rig));
+        CHECK(imbalance(samples, improved, rig) <= imbalance(samples, packed, rig));
+        CHECK(copies_to_move(packed, improved) <= 10);
+    }
+    for (const std::string & name : rebalancer_names()) {
+        const layer_rig rig     = random_rig(random, 24);
+        const auto      policy  = rebalancer_make(name, 24, rig);
+        for (int window = 0; window < 20; window++) {
+            CHECK(is_valid(policy->placement(), rig));
+            const auto loads = random_loads(random, 24);
+            policy->observe({ loads.begin(), loads.end() });
+            policy->end_window();
+        }
+    }
+    CHECK(rebalancer_make("wishful", 4, { { 1.0 }, { 4 } }) == nullptr);
+}
+
+void a_rig_without_room_is_refused_with_the_numbers() {
+    CHECK_THROWS(check_rig({ { 1, 1 }, { 3, 3 } }, 8), user_error, error.code == "request.invalid" && error.details["need"] == 8 && error.details["have"] == 6);
+    CHECK_THROWS(check_rig({ std::vector<double>(9, 1.0), std::vector<uint32_t>(9, 9) }, 4), user_error, error.details["devices"] == 9);
+    CHECK_THROWS(check_rig({ { 1, 0 }, { 4, 4 } }, 4), user_error, error.code == "request.invalid");
+}
+
+// All load on the experts of the first device of a static placement: copies move until the devices are even.
+void the_controller_follows_the_load() {
+    const layer_rig       rig{ { 1, 1, 1, 1 }, { 6, 6, 6, 6 } };
+    replica_controller    controller(16, rig);
+    std::vector<uint32_t> tokens(16, 10);
+    const auto            worst = [&] {
+        return split_makespan({ tokens.begin(), tokens.end() }, controller.placement(), rig.speeds) * 4 /
+               std::accumulate(tokens.begin(), tokens.end(), 0.0);
+    };
+    for (uint32_t hot : { 0u, 5u, 11u }) {
+        tokens.assign(16, 10);
+        tokens[hot] = tokens[(hot + 1) % 16] = 400;
+        for (int window = 0; window < 6; window++) {
+            for (int batch = 0; batch < 4; batch++) {
+                controller.observe(tokens);
+            }
+            controller.decide();
+        }
+        CHECK(worst() < 1.02);
+    }
+    uint32_t moved = 0;
+    for (int window = 0; window < 5; window++) {
+        controller.observe(tokens);
+        moved += controller.decide().moved;
+    }
+    CHECK_EQUAL(moved, 0u);  // nothing to gain
+    replica_controller_settings dear;
+    dear.copy_cost = 1.0;
+    replica_controller stays(16, rig, dear);
+    stays.observe(tokens);
+    CHECK_EQUAL(stays.decide().moved, 0u);  // a copy costs more than the window that it helps
+}
+
+// Hand-computed: two devices, four experts, loads 6 2 / 1 1.
+void the_replay_counts_what_it_says() {
+    const std::vector<load_batch> batches(4, load_batch{ { 6, 2, 1, 1 } });
+    device_replay_settings        settings;
+    settings.rig    = { { 1, 1 }, { 2, 2 } };
+    settings.policy = "static";
+    settings.window = 2;
+    device_replay_result result = replay_on_devices(batches, settings, [] {});
+    CHECK(std::fabs(result.balance_mean - 8.0 / 5) < 1e-12);
+    CHECK(std::fabs(result.survived_devices - 7.0 / 10) < 1e-12);          // 5 of 8, 2 of 2
+    CHECK(std::fabs(result.survived_copies - (2.5 + 2 + 1 + 1) / 10) < 1e-12);
+    CHECK_EQUAL(result.windows, 2u);
+    CHECK_EQUAL(result.copies_moved, 0u);
+    CHECK_EQUAL(result.makespan, 32.0);
+    settings.rig.slots = { 4, 4 };
+    settings.policy    = "adaptive";
+    result             = replay_on_devices(batches, settings, [] {});
+    CHECK_EQUAL(result.balance_mean, 1.0);
+    CHECK_EQUAL(result.survived_devices, 1.0);
+}
+
+void no_policy_sees_the_future() {
+    synthetic_load_settings made;
+    made.experts = 16;
+    made.batches = 12;
+    auto       past  = synthetic_loads(made);
+    auto       other = past;
+    other.back()     = load_batch(made.layers, std::vector<uint32_t>(16, 0));
+    other.back()[0][3] = 1000;
+    for (const std::string & name : rebalancer_names()) {
+        const layer_rig rig{ { 1, 1, 1 }, { 8, 8, 8 } };
+        const auto      a = rebalancer_make(name, 16, rig), b = rebalancer_make(name, 16, rig);
+        for (size_t batch = 0; batch < past.size(); batch++) {
+            CHECK(a->placement() == b->placement());
+            a->observe(past[batch][0]);
+            b->observe(other[batch][0]);
+            if (batch % 3 == 2) {
+                a->end_window();
+                b->end_window();
+            }
+        }
+    }
+}
+
+void drifting_load_is_balanced() {
+    synthetic_load_settings made;
+    made.batches = 200;
+    const auto batches = synthetic_loads(made);
+    for (const auto & batch : batches) {
+        CHECK_EQUAL(std::accumulate(batch[0].begin(), batch[0].end(), 0u), made.used * made.batch_tokens);
+    }
+    device_replay_settings settings;
+    settings.rig            = { std::vector<double>(8, 1.0), std::vector<uint32_t>(8, 16) };
+    settings.policy         = "static";
+    const auto fixed        = replay_on_devices(batches, settings, [] {});
+    settings.policy         = "eplb";
+    const auto eplb         = replay_on_devices(batches, settings, [] {});
+    settings.policy         = "adaptive";
+    const auto adaptive     = replay_on_devices(batches, settings, [] {});
+    CHECK(fixed.balance_mean > 1.3);
+    CHECK(adaptive.balance_mean < 1.05);
+    CHECK(adaptive.survived_devices > eplb.survived_devices);
+    CHECK(adaptive.copies_moved < eplb.copies_moved);
+}
+
+}  // namespace
+
+int main() {
+    counts_keep_to_the_slots();
+    tokens_are_split_as_evenly_as_can_be();
+    placements_have_every_expert_and_keep_to_the_slots();
+    a_rig_without_room_is_refused_with_the_numbers();
+    the_controller_follows_the_load();
+    the_replay_counts_what_it_says();
+    no_policy_sees_the_future();
+    drifting_load_is_balanced();
+    return moebius_test::check_result();
+}
