@@ -10,6 +10,7 @@ export interface DeviceFlags {
   deviceSlots?: number;
   speeds?: string;
   batch?: number;
+  atOnce?: boolean;
   window?: number;
   capacityFactor?: number;
   bytesPerExpert?: number;
@@ -21,6 +22,7 @@ export function addDeviceOptions(command: Command): Command {
     .option('--device-slots <n>', 'with --devices: experts of each layer that have room on a device', wholeNumber)
     .option('--speeds <list>', 'with --devices: relative speeds, e.g. 1,1,0.5 (default: all the same)')
     .option('--batch <tokens>', 'with --devices: tokens per batch (default: 512)', wholeNumber)
+    .option('--at-once', 'with --devices: the sequences of the trace a token each in turn, as a server evaluates them')
     .option('--window <batches>', 'with --devices: batches after which copies are placed anew (default: 8)', wholeNumber)
     .option('--capacity-factor <x>', 'with --devices: how many times its even share a device takes before it drops tokens (default: 1)', number);
 }
@@ -31,9 +33,9 @@ export function toDeviceParameters(path: string, flags: DeviceFlags): DeviceRepl
   if (slots === undefined) throw new UsageError('--devices needs --device-slots: how many experts of each layer have room on a device.');
   const speeds = flags.speeds?.split(',').map(Number) ?? Array.from({ length: count }, () => 1);
   if (speeds.length !== count) throw new UsageError(`--speeds names ${speeds.length} devices, --devices ${count}.`);
-  const { batch, window, capacityFactor, bytesPerExpert } = flags;
+  const { batch, atOnce, window, capacityFactor, bytesPerExpert } = flags;
   const devices = speeds.map((speed) => ({ slots, speed }));
-  const parsed = DeviceReplayParameters.safeParse({ path, devices, batch, window, capacityFactor, bytesPerExpert });
+  const parsed = DeviceReplayParameters.safeParse({ path, devices, batch, atOnce, window, capacityFactor, bytesPerExpert });
   if (!parsed.success) throw new UsageError(describeIssues(parsed.error));
   return parsed.data;
 }

@@ -29,6 +29,8 @@ export const DeviceReplayParameters = z
       .max(8),
     /** tokens; default 512 */
     batch: z.number().int().min(1).max(65_536).optional(),
+    /** the sequences of a trace a token each in turn, as a server evaluates them, instead of one after the other */
+    atOnce: z.boolean().optional(),
     /** batches after which copies are placed anew; default 8 */
     window: z.number().int().min(1).max(100_000).optional(),
     /** how many times its even share a device, or a copy, takes before it drops tokens; default 1 */

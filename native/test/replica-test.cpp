@@ -165,6 +165,16 @@ void placements_have_every_expert_and_keep_to_the_slots() {
         CHECK(is_valid(improved, rig));
         CHECK(imbalance(samples, improved, rig) <= imbalance(samples, packed, rig));
         CHECK(copies_to_move(packed, improved) <= 10);
+        const auto            other = random_loads(random, experts);
+        const auto            counts = replica_counts_proportional(other, rig.total_slots(), rig.devices());
+        const layer_placement moved  = place_recounted(improved, other, counts, rig);
+        CHECK(is_valid(moved, rig));
+        CHECK(copies_to_move(improved, moved) <= copies_to_move(improved, place_packed(other, counts, rig)));
+        for (const uint32_t most : { 0u, 1u, 5u }) {
+            const layer_placement part = place_towards(improved, moved, other, rig, most);
+            CHECK(is_valid(part, rig));
+            CHECK(copies_to_move(improved, part) <= most);
+        }
     }
     for (const std::string & name : rebalancer_names()) {
         const layer_rig rig     = random_rig(random, 24);
@@ -212,10 +222,14 @@ void the_controller_follows_the_load() {
     }
     CHECK_EQUAL(moved, 0u);  // nothing to gain
     replica_controller_settings dear;
-    dear.copy_cost = 1.0;
-    replica_controller stays(16, rig, dear);
-    stays.observe(tokens);
-    CHECK_EQUAL(stays.decide().moved, 0u);  // a copy costs more than the window that it helps
+    dear.most_copies = 3;
+    replica_controller slow(16, rig, dear);
+    for (int window = 0; window < 30; window++) {
+        slow.observe(tokens);
+        CHECK(slow.decide().moved <= 3);
+        CHECK(is_valid(slow.placement(), rig));
+    }
+    CHECK(slow.placement()[11] == 15u);  // it gets there
 }
 
 // Hand-computed: two devices, four experts, loads 6 2 / 1 1.

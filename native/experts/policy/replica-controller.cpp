@@ -46,22 +46,12 @@ replica_decision replica_controller::decide() {
     for (size_t i = 0; i < window.size(); i++) {
         average[i] = average[i] * settings.memory + window[i] * (1 - settings.memory);
     }
-    const auto            samples  = expected();
-    const layer_placement improved = place_improved(current, samples, rig, settings.steps);
-    const layer_placement fresh =
-        place_improved(place_packed(average, replica_counts_proportional(average, rig.total_slots(), rig.devices()), rig), samples, rig, settings.steps);
-    const auto cost = [&](const layer_placement & next) {
-        return imbalance(samples, next, rig) + settings.copy_cost * copies_to_move(current, next);
-    };
-    const double          stay = imbalance(samples, current, rig) - settings.least_gain;
-    const layer_placement next = cost(improved) <= cost(fresh) + settings.least_gain ? improved : fresh;
+    const auto            counts = replica_counts_proportional(average, rig.total_slots(), rig.devices());
+    const layer_placement best   = place_improved(place_recounted(current, average, counts, rig), expected(), rig, settings.steps);
+    const layer_placement next   = place_towards(current, best, average, rig, settings.most_copies);
+    const replica_decision decision{ next, copies_to_move(current, next) };
+    current = next;
     window.assign(window.size(), 0.0);
-    batches.clear();
-    replica_decision decision{ current, 0 };
-    if (cost(next) < stay) {
-        decision = { next, copies_to_move(current, next) };
-        current  = next;
-    }
     return decision;
 }
 

@@ -7,11 +7,10 @@
 namespace moebius {
 
 struct replica_controller_settings {
-    double   memory       = 0.5;   // weight of the past windows against the last one
-    uint32_t samples      = 6;     // latest batches of the window that a placement is tried on
-    uint32_t steps        = 24;    // copies that a window may move to improve a placement
-    double   least_gain   = 0.01;  // of the balance, for anything to move
-    double   copy_cost    = 0.0;   // time that moving one copy takes, in times of computing a window with its load spread evenly
+    double   memory      = 0.7;         // weight of the past windows against the last one
+    uint32_t samples     = 6;           // latest batches that a placement is improved for
+    uint32_t steps       = 8;           // copies that may move for that, beyond what the counts ask for
+    uint32_t most_copies = UINT32_MAX;  // that may be made in a window: what the links can do meanwhile
 };
 
 struct replica_decision {
@@ -29,8 +28,9 @@ class replica_controller {
     // Tokens of each expert [experts] in one batch.
     void observe(const std::vector<uint32_t> & tokens);
 
-    // The end of a window: the placement for the next one, which stays what it is when a change would not pay for the copies within a
-    // window. Batches of the next window are expected to be like those of the last ones.
+    // The end of a window: the placement for the next one. Counts follow the average load, copies stay where they are as far as that
+    // goes, and what is still uneven in the latest batches is improved. Popular experts have many copies then, which is what makes the
+    // split of a batch even that nobody foresaw.
     replica_decision decide();
 
   private:

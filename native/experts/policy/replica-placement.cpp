@@ -44,6 +44,31 @@ class packing {
         return true;
     }
 
+    // Begins with copies that are there. loads: per copy.
+    void keep(const layer_placement & there, const std::vector<double> & each) {
+        placement = there;
+        for (size_t i = 0; i < there.size(); i++) {
+            for (uint32_t d = 0; d < rig.devices(); d++) {
+                if (has(there[i], d)) {
+                    loads[d] += each[i];
+                    left[d]--;
+                }
+            }
+        }
+    }
+
+    void remove_from_busiest(uint32_t expert, double load) {
+        uint32_t worst = rig.devices();
+        for (uint32_t d = 0; d < rig.devices(); d++) {
+            if (has(placement[expert], d) && (worst == rig.devices() || after(d, 0) > after(worst, 0))) {
+                worst = d;
+            }
+        }
+        placement[expert] &= ~(1u << worst);
+        loads[worst] -= load;
+        left[worst]++;
+    }
+
     layer_placement take() { return std::move(placement); }
 
   private:
@@ -54,6 +79,24 @@ class packing {
     std::vector<double>   loads;
     layer_placement       placement;
 };
+
+// Slots that are left get more copies of the busiest experts.
+void fill(packing & packed, const std::vector<uint32_t> & order, const std::vector<double> & each) {
+    for (bool added = true; added;) {
+        added = false;
+        for (const uint32_t expert : order) {
+            added = packed.add(expert, each[expert]) || added;
+        }
+    }
+}
+
+uint32_t copies_of(device_set devices) {
+    uint32_t count = 0;
+    for (; devices != 0; devices &= devices - 1) {
+        count++;
+    }
+    return count;
+}
 
 std::vector<double> mean_of(const std::vector<std::vector<double>> & samples) {
     std::vector<double> mean(samples.front().size(), 0.0);
@@ -134,12 +177,29 @@ layer_placement place_packed(const std::vector<double> & loads, const std::vecto
             }
         }
     }
-    for (bool added = true; added;) {
-        added = false;
-        for (const uint32_t expert : order) {
-            added = packed.add(expert, each[expert]) || added;
+    fill(packed, order, each);
+    return packed.take();
+}
+
+layer_placement place_recounted(layer_placement placement, const std::vector<double> & loads, const std::vector<uint32_t> & counts, const layer_rig & rig) {
+    std::vector<double> each(loads.size());
+    for (size_t i = 0; i < loads.size(); i++) {
+        each[i] = loads[i] / counts[i];
+    }
+    const std::vector<uint32_t> order = by_falling(each);
+    packing                     packed(loads.size(), rig);
+    packed.keep(placement, each);
+    for (const uint32_t expert : order) {
+        for (uint32_t surplus = copies_of(placement[expert]); surplus > counts[expert]; surplus--) {
+            packed.remove_from_busiest(expert, each[expert]);
         }
     }
+    for (const uint32_t expert : order) {
+        for (uint32_t there = copies_of(placement[expert]); there < counts[expert]; there++) {
+            packed.add(expert, each[expert]);
+        }
+    }
+    fill(packed, order, each);
     return packed.take();
 }
 
@@ -204,12 +264,43 @@ layer_placement place_improved(layer_placement placement, const std::vector<std:
     return placement;
 }
 
+layer_placement place_towards(const layer_placement & from, const layer_placement & to, const std::vector<double> & loads, const layer_rig & rig, uint32_t most) {
+    if (copies_to_move(from, to) <= most) {
+        return to;
+    }
+    layer_placement       now = from;
+    std::vector<uint32_t> left(rig.slots);
+    for (const device_set devices : from) {
+        for (uint32_t d = 0; d < rig.devices(); d++) {
+            left[d] -= has(devices, d) ? 1 : 0;
+        }
+    }
+    // Makes room on a device by a copy that is not wanted there, as long as it is not the last one.
+    const auto has_room = [&](uint32_t d) {
+        for (size_t i = 0; i < now.size() && left[d] == 0; i++) {
+            if (has(now[i] & ~to[i], d) && copies_of(now[i]) > 1) {
+                now[i] &= ~(1u << d);
+                left[d]++;
+            }
+        }
+        return left[d] > 0;
+    };
+    for (const uint32_t expert : by_falling(loads)) {
+        for (uint32_t d = 0; d < rig.devices() && most > 0; d++) {
+            if (has(to[expert] & ~from[expert], d) && has_room(d)) {
+                now[expert] |= 1u << d;
+                left[d]--;
+                most--;
+            }
+        }
+    }
+    return now;
+}
+
 uint32_t copies_to_move(const layer_placement & from, const layer_placement & to) {
     uint32_t count = 0;
     for (size_t i = 0; i < to.size(); i++) {
-        for (device_set added = to[i] & ~from[i]; added != 0; added &= added - 1) {
-            count++;
-        }
+        count += copies_of(to[i] & ~from[i]);
     }
     return count;
 }

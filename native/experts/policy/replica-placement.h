@@ -25,6 +25,10 @@ layer_placement place_static(uint32_t experts, const layer_rig & rig);
 // no copy fits are filled with the busiest experts.
 layer_placement place_packed(const std::vector<double> & loads, const std::vector<uint32_t> & counts, const layer_rig & rig);
 
+// `placement` changed to `counts` [experts] copies of each expert with as few new copies as that takes: those that are too many leave the
+// busiest devices, those that lack go to the least busy ones with a free slot.
+layer_placement place_recounted(layer_placement placement, const std::vector<double> & loads, const std::vector<uint32_t> & counts, const layer_rig & rig);
+
 // Mean over `samples` ([sample][experts]: loads of recent batches) of the time that a batch takes, over that of a perfect balance.
 double imbalance(const std::vector<std::vector<double>> & samples, const layer_placement & placement, const layer_rig & rig);
 
@@ -32,6 +36,9 @@ double imbalance(const std::vector<std::vector<double>> & samples, const layer_p
 // give an expert that only they have to another device, in place of a copy that another one can do without.
 // steps: copies that move at most.
 layer_placement place_improved(layer_placement placement, const std::vector<std::vector<double>> & samples, const layer_rig & rig, uint32_t steps);
+
+// From one placement towards another by at most `most` new copies, those of the busiest experts first.
+layer_placement place_towards(const layer_placement & from, const layer_placement & to, const std::vector<double> & loads, const layer_rig & rig, uint32_t most);
 
 // Copies in `to` that are not in `from`.
 uint32_t copies_to_move(const layer_placement & from, const layer_placement & to);

@@ -16,6 +16,7 @@ struct device_request {
     device_replay_settings     settings;
     std::vector<std::string>   policies;
     double                     bytes_per_expert = 0;
+    bool                       at_once          = false;
 };
 
 synthetic_load_settings take_synthetic(parameters & source, uint32_t batch) {
@@ -61,6 +62,7 @@ device_request parse_devices(const json & params) {
     request.settings.capacity_factor = source.optional_number("capacityFactor", 0, 1000).value_or(request.settings.capacity_factor);
     request.policies                 = source.optional_strings("policies").value_or(rebalancer_names());
     request.bytes_per_expert         = source.optional_number("bytesPerExpert", 0, 1e12).value_or(0.0);
+    request.at_once                  = source.optional_boolean("atOnce").value_or(false);
     const bool synthetic             = source.has("synthetic");
     source.finish();
     if (request.path.has_value() == synthetic) {
@@ -100,7 +102,7 @@ json device_report(const json & params, const std::function<void()> & check) {
         const routing_trace trace = trace_read(*request.path);
         report["model"]           = trace.model;
         whole                     = trace.whole;
-        batches                   = load_batches(trace, request.synthetic.batch_tokens);
+        batches                   = load_batches(trace, request.synthetic.batch_tokens, request.at_once);
     } else {
         batches = synthetic_loads(request.synthetic);
     }

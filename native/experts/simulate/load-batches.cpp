@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace moebius {
 
@@ -51,26 +52,45 @@ class popularity {
     std::vector<double>             logs;
 };
 
+// Experts of every token, [row][k].
+std::vector<const uint16_t *> tokens_of(const routing_trace & trace, bool at_once) {
+    std::map<uint32_t, std::vector<const uint16_t *>> sequences;
+    size_t                                            longest = 0;
+    for (const trace_record & record : trace.records) {
+        auto & tokens = sequences[at_once ? record.sequence : 0];
+        for (uint32_t token = 0; token < record.tokens; token++) {
+            tokens.push_back(record.experts.data() + size_t(token) * trace.shape.layer_count() * trace.shape.expert_used_count);
+        }
+        longest = std::max(longest, tokens.size());
+    }
+    std::vector<const uint16_t *> stream;
+    for (size_t i = 0; i < longest; i++) {
+        for (const auto & [sequence, tokens] : sequences) {
+            if (i < tokens.size()) {
+                stream.push_back(tokens[i]);
+            }
+        }
+    }
+    return stream;
+}
+
 }  // namespace
 
-std::vector<load_batch> load_batches(const routing_trace & trace, uint32_t batch_tokens) {
+std::vector<load_batch> load_batches(const routing_trace & trace, uint32_t batch_tokens, bool at_once) {
     const uint32_t          layers = trace.shape.layer_count(), used = trace.shape.expert_used_count;
     std::vector<load_batch> batches;
     load_batch              batch  = empty_batch(layers, trace.shape.expert_count);
     uint32_t                filled = 0;
-    for (const trace_record & record : trace.records) {
-        for (uint32_t token = 0; token < record.tokens; token++) {
-            for (uint32_t cell = 0; cell < layers * used; cell++) {
-                const uint16_t expert = record.experts[size_t(token) * layers * used + cell];
-                if (expert != observed_routes::not_computed) {
-                    batch[cell / used][expert]++;
-                }
+    for (const uint16_t * cells : tokens_of(trace, at_once)) {
+        for (uint32_t cell = 0; cell < layers * used; cell++) {
+            if (cells[cell] != observed_routes::not_computed) {
+                batch[cell / used][cells[cell]]++;
             }
-            if (++filled == batch_tokens) {
-                batches.push_back(std::move(batch));
-                batch  = empty_batch(layers, trace.shape.expert_count);
-                filled = 0;
-            }
+        }
+        if (++filled == batch_tokens) {
+            batches.push_back(std::move(batch));
+            batch  = empty_batch(layers, trace.shape.expert_count);
+            filled = 0;
         }
     }
     return batches;

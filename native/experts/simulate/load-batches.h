@@ -10,9 +10,9 @@ namespace moebius {
 // Tokens of each expert in one batch: [layer][experts].
 using load_batch = std::vector<std::vector<uint32_t>>;
 
-// A recording as one stream of tokens, whatever sequence they are of, cut into batches of `batch_tokens` (at least 1); a rest that
-// fills no batch is left out.
-std::vector<load_batch> load_batches(const routing_trace & trace, uint32_t batch_tokens);
+// A recording as one stream of tokens, cut into batches of `batch_tokens` (at least 1); a rest that fills no batch is left out. The
+// sequences come one after the other, or (`at_once`) a token of each in turn, as a server evaluates them.
+std::vector<load_batch> load_batches(const routing_trace & trace, uint32_t batch_tokens, bool at_once);
 
 struct synthetic_load_settings {
     uint32_t layers       = 4;
