@@ -106,6 +106,14 @@ describe('moebius', () => {
     expect(result.policies[0]).toMatchObject({ slots: [4, 4, 4, 4], bytesPerToken: (result.policies[0].misses * 208896) / result.tokens });
     const table = await moebius(['simulate', file, '--ram', String(16 * 208896), '--bytes-per-expert', '208896', '--policy', 'belady']);
     expect([table.code, table.stdout]).toEqual([0, expect.stringMatching(/^belady +4 /m)]);
+
+    const devices = await json(['simulate', file, '--devices', '2', '--device-slots', '24', '--batch', '8', '--window', '1']);
+    expect(devices.policies.map((each: { policy: string }) => each.policy)).toEqual(['static', 'eplb', 'eplb-split', 'flexmoe', 'swiftmoe', 'adaptive']);
+    for (const each of devices.policies) expect(each.balanceMean).toBeGreaterThanOrEqual(devices.policies.at(-1).balanceMean - 0.01);
+    const small = await moebius(['simulate', file, '--devices', '2', '--device-slots', '15', '--batch', '8']);
+    expect([small.code, JSON.parse(small.stderr).message]).toEqual([1, expect.stringContaining('30 slots a layer, and there are 32 experts')]);
+    const short = await moebius(['simulate', file, '--devices', '2', '--device-slots', '16']);
+    expect([short.code, JSON.parse(short.stderr).message]).toEqual([1, expect.stringContaining('fewer tokens than one batch of 512')]);
   });
 
   it('bench measures prefill and decode', async () => {
@@ -128,6 +136,7 @@ describe('errors', () => {
     [['simulate', 'x', '--slots', '2', '--slots-factor', '2'], 'not several'],
     [['simulate', 'x', '--ram', '100000'], '--bytes-per-expert'],
     [['simulate', 'x', '--allocation', 'deep'], 'allocation'],
+    [['simulate', 'x', '--devices', '2'], '--device-slots'],
     [['serve', '--port', '70000'], '70000'],
     [['serve', '--log-level', 'loud'], 'loud'],
     [['bench', '-r', '0'], 'repetition'],
