@@ -7,6 +7,7 @@ import { engineEnvironment, type LocateOptions, locateEngine } from './engine/lo
 import type { Logger } from './engine/log.ts';
 import { EngineSupervisor } from './engine/supervisor.ts';
 import { ExpertService } from './experts/expert-service.ts';
+import { PlacementService } from './experts/placement-service.ts';
 import { GenerationService } from './generation/generation-service.ts';
 import { embeddedModelId, ModelLibrary } from './library/library.ts';
 import { Dispatcher } from './rpc/dispatcher.ts';
@@ -54,6 +55,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel, logger });
   const experts = new ExpertService({ database, engine, logger });
   const generations = new GenerationService({ engine, models: library, usage: experts, publish });
+  const placement = new PlacementService({ engine, models: library });
   const chats = new ChatService({ database, generations, models: library, publish, recordRoutes: () => settings.current.recordRoutes, logger });
   const api = new ApiService(database, publish, { generations, models: library, cards: () => library.list(), engineStatus: () => engine.status, logger });
 
@@ -68,6 +70,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...library.handlers,
     ...chats.handlers,
     ...experts.handlers,
+    ...placement.handlers,
     ...api.handlers,
   };
 

@@ -4,8 +4,9 @@ import { appEvents, appMethods } from './app.ts';
 import { chatEvents, chatMethods } from './chats.ts';
 import { expertEvents, expertMethods } from './experts.ts';
 import { modelEvents, modelMethods } from './models.ts';
+import { placementMethods } from './placement.ts';
 
-export const methods = { ...appMethods, ...modelMethods, ...chatMethods, ...expertMethods } as const;
+export const methods = { ...appMethods, ...modelMethods, ...chatMethods, ...expertMethods, ...placementMethods } as const;
 export const events = { ...appEvents, ...modelEvents, ...chatEvents, ...expertEvents } as const;
 
 export type Method = keyof typeof methods;
@@ -37,3 +38,4 @@ export * from './chats.ts';
 export * from './errors.ts';
 export * from './experts.ts';
 export * from './models.ts';
+export * from './placement.ts';

@@ -140,7 +140,7 @@ function Legend({ largest, scale, valueText }: { largest: number; scale: ScaleKi
   const low = scale === 'linear' ? 0 : largest / 10 ** LOG_DECADES;
   return (
     <span className={style.legend} title={scale === 'linear' ? 'linear scale' : `logarithmic scale over ${LOG_DECADES} decades`}>
-      <span>{scale === 'linear' || largest === 0 ? '0' : `≤ ${valueText(low)}`}</span>
+      <span>{scale === 'linear' || largest === 0 ? valueText(0) : `≤ ${valueText(low)}`}</span>
       <span aria-hidden className={style.ramp} style={{ backgroundImage: cssGradient }} />
       <span>{largest > 0 ? valueText(largest) : '–'}</span>
     </span>

@@ -33,12 +33,16 @@ for (const theme of ['dark', 'light'] as const) {
     await app.keyboard.press('Control+k');
     await look('palette');
     await app.keyboard.press('Escape');
-    for (const address of ['experts/live', 'experts/tokens', 'experts/compare', 'models', 'settings']) {
+    for (const address of ['experts/live', 'experts/tokens', 'experts/compare', 'placement', 'models', 'settings']) {
       await goTo(app, address);
       await expect(app.getByRole('heading', { level: 1 })).toBeAttached();
       await app.waitForTimeout(300);
       await look(address);
     }
+    await modelLoaded(core, { expertRamBytes: 14_000_000 });
+    await goTo(app, 'placement');
+    await expect(app.getByRole('slider', { name: 'RAM for experts' })).toBeVisible();
+    await look('placement of a model on disk');
     await goTo(app, 'models');
     await app.getByRole('button', { name: /Load options/ }).click();
     await expect(app.getByRole('region', { name: 'Estimated memory' })).toBeVisible();
@@ -50,7 +54,7 @@ for (const theme of ['dark', 'light'] as const) {
     await app.getByRole('button', { name: 'Find models' }).click();
     await look('hub');
     expect(Object.values(found).flat(), JSON.stringify(found, null, 1)).toEqual([]);
-    expect(Object.keys(found)).toHaveLength(11);
+    expect(Object.keys(found)).toHaveLength(13);
   });
 }
 

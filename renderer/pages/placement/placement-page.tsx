@@ -1,0 +1,131 @@
+// Where every expert of the loaded model is, how often it was there when it was wanted, and what decides it.
+import { Layers3 } from 'lucide-react';
+import { useMemo, useState } from 'react';
+import type { ExpertStore, ModelCard } from '../../../main/contract/index.ts';
+import { Button, EmptyState, Figures, format, PageFrame, Section, Select } from '../../components/index.ts';
+import { type Cell, ExpertGrid } from '../../experts/expert-grid.tsx';
+import { navigate, useLocation } from '../../shell/navigation.ts';
+import { useModels } from '../../stores/index.tsx';
+import { LayerTable } from './layer-table.tsx';
+import style from './placement.module.css';
+import { PlacementChart } from './placement-chart.tsx';
+import { PlacementControls } from './placement-controls.tsx';
+import { hitRateOf, type PlacementHistory } from './placement-history.ts';
+import { HIGHEST_TIER, TierGrid, tierText } from './tier-grid.ts';
+import { usePlacement } from './use-placement.ts';
+
+/** `#/placement?of=MODEL` */
+export default function PlacementPage() {
+  const models = useModels((state) => state.models);
+  const loaded = useMemo(() => (models ?? []).filter((card) => card.state.state === 'loaded' && (card.inspection?.expertCount ?? 0) > 0), [models]);
+  const wanted = useLocation().query.get('of');
+  const card = loaded.find(({ id }) => id === wanted) ?? loaded[0];
+  return (
+    <PageFrame title="Placement">
+      {card ? (
+        <ModelPlacement key={card.id} card={card} loaded={loaded} />
+      ) : (
+        <EmptyState
+          icon={Layers3}
+          title="No model with experts is loaded"
+          action={
+            <Button variant="primary" onClick={() => navigate('models')}>
+              Load a model
+            </Button>
+          }
+        >
+          Here you see which experts of the loaded model are in RAM and which are on disk, and how often a token finds the one that it needs.
+        </EmptyState>
+      )}
+    </PageFrame>
+  );
+}
+
+function ModelPlacement({ card, loaded }: { card: ModelCard; loaded: readonly ModelCard[] }) {
+  const { store, history, configure } = usePlacement(card.id);
+  return (
+    <div className={style.view}>
+      {loaded.length > 1 && (
+        <Select<string>
+          aria-label="Model"
+          value={card.id}
+          onChange={(of) => navigate('placement', [], { of })}
+          options={loaded.map(({ id, name }) => ({ value: id, label: name }))}
+        />
+      )}
+      {store === null && <AllInMemory card={card} />}
+      {store && (
+        <>
+          <Summary store={store} history={history} />
+          <PlacementControls store={store} configure={configure} />
+          <Tiers store={store} name={card.name} />
+          <Section title="History" hint="Share of uses that found their expert in RAM, and bytes read from disk. Lines mark where RAM or policy were changed.">
+            <PlacementChart history={history} />
+          </Section>
+          <Section title="Layers" hint="Since the model was loaded. A use is one expert of one batch.">
+            <LayerTable layers={store.layers} />
+          </Section>
+        </>
+      )}
+    </div>
+  );
+}
+
+function AllInMemory({ card }: { card: ModelCard }) {
+  return (
+    <EmptyState
+      icon={Layers3}
+      title={`All experts of ${card.name} are in memory`}
+      action={
+        <Button variant="primary" onClick={() => navigate('models')}>
+          Load options
+        </Button>
+      }
+    >
+      It fits, so nothing has to be read while it works. To keep only some of its experts in RAM and the others on disk, load it with “RAM for experts”; a model
+      that does not fit is loaded so by itself.
+    </EmptyState>
+  );
+}
+
+function Summary({ store, history }: { store: ExpertStore; history: PlacementHistory }) {
+  const rate = hitRateOf(store);
+  const { latest } = history;
+  const slots = store.layers.reduce((sum, layer) => sum + layer.slots, 0);
+  const experts = store.layers.reduce((sum, layer) => sum + layer.tiers.length, 0);
+  const uses = store.hits + store.late + store.misses;
+  const percent = (value: number | null | undefined) => (value === null || value === undefined ? '–' : format.percent(value));
+  return (
+    <Figures
+      figures={[
+        { label: 'experts with room', value: `${slots} of ${experts}`, title: `${store.diskBytes} bytes of experts` },
+        { label: 'RAM for them', value: format.bytes(store.ramBytes), title: `${store.ramBytes} bytes` },
+        { label: 'hits, now', value: percent(latest?.hitRate), title: 'in the last half second' },
+        { label: 'hits, since the load', value: percent(rate), title: `${store.hits} of ${uses} uses; ${store.late} more were on their way` },
+        { label: 'read from disk', value: `${format.bytes(latest?.readRate ?? 0)}/s`, title: `${store.bytesRead} bytes in all` },
+        { label: 'threads waiting', value: (latest?.waiting ?? 0).toFixed(2), title: `for the disk; ${Math.round(store.stalledMilliseconds)} ms in all` },
+        { label: 'read ahead', value: format.count(store.prefetched), title: `${store.prefetched} experts` },
+      ]}
+    />
+  );
+}
+
+function Tiers({ store, name }: { store: ExpertStore; name: string }) {
+  const [pinned, setPinned] = useState<Cell | null>(null);
+  const source = useMemo(() => new TierGrid(store), [store]);
+  return (
+    <Section title="Experts" hint="Rows are layers, columns experts.">
+      <ExpertGrid
+        label={`Places of the experts of ${name}`}
+        source={source}
+        scale="linear"
+        top={HIGHEST_TIER}
+        valueText={tierText}
+        layers={store.layers.map(({ layer }) => layer)}
+        cellText={(cell) => source.describe(cell, store.layers)}
+        pinned={pinned}
+        onPin={setPinned}
+      />
+    </Section>
+  );
+}
