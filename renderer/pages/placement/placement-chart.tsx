@@ -79,9 +79,11 @@ function drawChanges(chart: uPlot, history: PlacementHistory, colour: string): v
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    const above = x > free;
-    ctx.fillText(text, x + 4, above ? bbox.top - 4 : bbox.top + bbox.height - 4);
-    if (above) free = x + ctx.measureText(text).width + 8;
+    const width = ctx.measureText(text).width + 8;
+    const left = Math.min(x + 4, bbox.left + bbox.width - width); // not over the axis
+    const above = left > free;
+    ctx.fillText(text, left, above ? bbox.top - 4 : bbox.top + bbox.height - 4);
+    if (above) free = left + width;
   }
   ctx.restore();
 }
