@@ -349,18 +349,6 @@ void expert_store::read_early(uint32_t layer, uint32_t expert, uint32_t slot) {
     start_read(layer, expert, slot, file_reader::priority::prefetch);
 }
 
-void expert_store::prefetch(uint32_t layer, const std::vector<uint32_t> & experts) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    for (const uint32_t expert : experts) {
-        const bool    there = cache.slot_of({ layer, expert }) != slot_cache::none;
-        const int32_t slot  = there ? slot_cache::none : cache.take({ layer, expert });
-        if (slot != slot_cache::none) {
-            read_early(layer, expert, uint32_t(slot));
-            counted.prefetched++;
-        }
-    }
-}
-
 // Under `mutex`: a few reads at a time, the most valued experts of each layer first, so that what a batch wants need not wait long.
 void expert_store::fill_free_slots() {
     constexpr uint32_t at_a_time = 4;

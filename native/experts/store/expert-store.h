@@ -87,9 +87,6 @@ class expert_store : public expert_source {
     // The slot may be used again.
     void            finish(uint32_t layer, uint32_t expert) override;
 
-    // Reads ahead experts that a later layer will probably want, while slots can be had without taking one that is in use.
-    void prefetch(uint32_t layer, const std::vector<uint32_t> & experts);
-
     std::string error() const override;
 
   private:

@@ -13,7 +13,7 @@ const descriptions: Record<ExpertPolicy, string> = {
   lfu: 'least often used leaves',
   lfru: 'often and lately used stays',
   score: 'by router weight, fading',
-  'least-stale': 'oldest of earlier layers leaves',
+  'least-stale': 'what older batches brought leaves',
   lrfu: 'frequency that fades',
   foresight: 'by what past routing foretells',
 };
