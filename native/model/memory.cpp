@@ -55,10 +55,10 @@ std::vector<device_split> memory_of(const llama_model * model, const llama_conte
         devices.push_back({ gpu, {} });
     }
     add_tensors(devices, model);
-    if (const expert_source * experts = expert_source_of(model)) {
-        const auto * store = dynamic_cast<const expert_store *>(experts);
-        devices.front().memory.experts += store ? store->slot_bytes() : 0;
-        devices.front().memory.compute += expert_ffn::scratch_bytes(experts->layout(), llama_n_ubatch(context));
+    // What the FFN of experts that llama.cpp has loaded needs takes the place of what it leaves untouched in llama.cpp's buffer.
+    if (const auto * store = dynamic_cast<const expert_store *>(expert_source_of(model))) {
+        devices.front().memory.experts += store->slot_bytes();
+        devices.front().memory.compute += expert_ffn::scratch_bytes(store->layout(), llama_n_ubatch(context));
     }
     for (const auto & [type, data] : llama_get_memory_breakdown(context)) {
         if (type == expert_result_type()) {
