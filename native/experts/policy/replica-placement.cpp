@@ -90,14 +90,6 @@ void fill(packing & packed, const std::vector<uint32_t> & order, const std::vect
     }
 }
 
-uint32_t copies_of(device_set devices) {
-    uint32_t count = 0;
-    for (; devices != 0; devices &= devices - 1) {
-        count++;
-    }
-    return count;
-}
-
 std::vector<double> mean_of(const std::vector<std::vector<double>> & samples) {
     std::vector<double> mean(samples.front().size(), 0.0);
     for (const auto & sample : samples) {

@@ -98,6 +98,14 @@ std::vector<int64_t> share_out(int64_t tokens, device_set copies, size_t devices
 
 }  // namespace
 
+uint32_t copies_of(device_set devices) {
+    uint32_t count = 0;
+    for (; devices != 0; devices &= devices - 1) {
+        count++;
+    }
+    return count;
+}
+
 double split_makespan(const std::vector<double> & loads, const layer_placement & placement, const std::vector<double> & speeds, device_set * tight) {
     std::vector<double> only(size_t(1) << speeds.size(), 0.0);
     for (size_t i = 0; i < loads.size(); i++) {
@@ -125,7 +133,7 @@ std::vector<token_share> split_tokens(const std::vector<uint32_t> & tokens, cons
         groups[placement[i]] += tokens[i];
     }
     std::vector<std::vector<int64_t>> shares(groups.size());     // [copies][device]
-    std::vector<device_set>           copies_of(groups.size());  // index into `shares`: the copies that were left when it was this group's turn
+    std::vector<device_set>           copies_left(groups.size());  // index into `shares`: the copies that were left when it was this group's turn
     device_set                        rest = device_set(groups.size() - 1);
     while (rest != 0) {
         std::vector<int64_t> left(groups.size(), 0);
@@ -149,7 +157,7 @@ std::vector<token_share> split_tokens(const std::vector<uint32_t> & tokens, cons
         }
         for (device_set set = 1; set < groups.size(); set++) {
             if (groups[set] > 0 && (set & rest & ~slowest) == 0) {
-                copies_of[set] = set & rest;
+                copies_left[set] = set & rest;
                 groups[set]    = 0;
             }
         }
@@ -157,7 +165,7 @@ std::vector<token_share> split_tokens(const std::vector<uint32_t> & tokens, cons
     }
     std::vector<token_share> result;
     for (uint32_t i = 0; i < tokens.size(); i++) {
-        std::vector<int64_t> & own  = shares[copies_of[placement[i]]];
+        std::vector<int64_t> & own  = shares[copies_left[placement[i]]];
         int64_t                left = tokens[i];
         for (uint32_t d = 0; d < devices && left > 0; d++) {
             const int64_t part = std::min(own[d], left);

@@ -14,6 +14,8 @@ constexpr uint32_t devices_most = 8;
 // A bit for each device.
 using device_set = uint32_t;
 
+uint32_t copies_of(device_set devices);
+
 // Copies of each expert of one layer: [experts], none empty.
 using layer_placement = std::vector<device_set>;
 

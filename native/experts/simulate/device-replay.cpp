@@ -13,11 +13,7 @@ namespace {
 std::vector<token_share> split_evenly(const std::vector<uint32_t> & tokens, const layer_placement & placement, uint32_t devices) {
     std::vector<token_share> shares;
     for (uint32_t i = 0; i < tokens.size(); i++) {
-        uint32_t copies = 0;
-        for (uint32_t d = 0; d < devices; d++) {
-            copies += placement[i] >> d & 1;
-        }
-        uint32_t left = tokens[i];
+        uint32_t copies = copies_of(placement[i]), left = tokens[i];
         for (uint32_t d = 0; d < devices && left > 0; d++) {
             if (placement[i] >> d & 1) {
                 const uint32_t part = (left + copies - 1) / copies;
@@ -44,7 +40,6 @@ class tally {
         const layer_rig &         rig = settings.rig;
         const layer_placement &   at  = policy.placement();
         std::vector<double>       loads(rig.devices(), 0.0);
-        std::vector<uint32_t>     copies(tokens.size(), 0);
         for (const token_share & share : policy.balances_tokens() ? split_tokens(tokens, at, rig.speeds) : split_evenly(tokens, at, rig.devices())) {
             loads[share.device] += share.tokens;
         }
@@ -55,13 +50,10 @@ class tally {
         }
         uint32_t slots = 0;
         for (size_t i = 0; i < tokens.size(); i++) {
-            for (uint32_t d = 0; d < rig.devices(); d++) {
-                copies[i] += at[i] >> d & 1;
-            }
-            slots += copies[i];
+            slots += copies_of(at[i]);
         }
         for (size_t i = 0; i < tokens.size(); i++) {
-            copy_survivors += std::min(double(tokens[i]), copies[i] * settings.capacity_factor * total / slots);
+            copy_survivors += std::min(double(tokens[i]), copies_of(at[i]) * settings.capacity_factor * total / slots);
         }
         const double balance = time / (total / all_speed);
         result.balance_worst = std::max(result.balance_worst, balance);

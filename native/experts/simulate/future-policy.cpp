@@ -73,7 +73,7 @@ double future_policy::keep_value(expert_ref expert) const {
         return -double(soonest);
     }
     const bool known = soonest != never && soonest - visits[expert.layer] < horizon;
-    // a decayed count is below 20: any known use is worth more
+    // what lies beyond is worth a decayed count of at most 1 / (1 - 0.95): any known use is worth more
     return known ? 1e9 - double(soonest) : beyond->keep_value(expert);
 }
 

@@ -9,14 +9,6 @@ namespace moebius {
 
 namespace {
 
-uint32_t copies_of(device_set devices) {
-    uint32_t count = 0;
-    for (; devices != 0; devices &= devices - 1) {
-        count++;
-    }
-    return count;
-}
-
 // Those that look at the loads of the last window only.
 class windowed : public rebalancer {
   public:
