@@ -1,6 +1,11 @@
 #include "expert-executor.h"
 
+#include "experts/dispatch/device-dispatch.h"
+
 #include <ggml-cpu.h>
+
+#include <algorithm>
+#include <chrono>
 
 namespace moebius {
 
@@ -96,7 +101,24 @@ ggml_status expert_executor::compute_ffn(const moe_ffn_nodes & nodes) {
         ffn         = std::make_unique<expert_ffn>(source, cpu_kernels_get());
         last_source = &source;
     }
-    ffn->prepare(batch, { static_cast<char *>(nodes.input->data), nodes.input->nb[2] }, { static_cast<char *>(nodes.output->data), nodes.output->nb[1] }, threads);
+    const row_view    input{ static_cast<char *>(nodes.input->data), nodes.input->nb[2] };
+    const row_view    output{ static_cast<char *>(nodes.output->data), nodes.output->nb[1] };
+    const bool        started = !source.devices || source.devices->start(batch, input);
+    const auto        begin   = std::chrono::steady_clock::now();
+    const ggml_status status  = compute_ffn_on_cpu(source, input, output);
+    const double      seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const bool        ended   = !source.devices || source.devices->finish(output, seconds);
+    return started && ended ? status : GGML_STATUS_FAILED;
+}
+
+ggml_status expert_executor::compute_ffn_on_cpu(expert_source & source, row_view input, row_view output) {
+    ffn->prepare(batch, input, output, threads);
+    if (std::all_of(batch.ids.begin(), batch.ids.end(), [](int32_t id) { return id < 0; })) {
+        for (int64_t t = 0; t < batch.tokens; t++) {
+            std::fill_n(output.row(t), source.layout().layers[batch.layer].parts.back().n_out, 0.0f);
+        }
+        return GGML_STATUS_SUCCESS;
+    }
     const ggml_status status = on_all_threads(source, batch.tokens, [](void * self) { static_cast<expert_ffn *>(self)->run(); }, ffn.get());
     return ffn->finish() ? status : GGML_STATUS_FAILED;
 }

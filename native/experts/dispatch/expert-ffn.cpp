@@ -114,8 +114,10 @@ void expert_ffn::group_by_expert() {
     std::vector<uint32_t> counts(experts + 1, 0);
     std::vector<float>    weights(experts, 0.0f);
     for (size_t i = 0; i < batch.ids.size(); i++) {
-        counts[size_t(batch.ids[i])]++;
-        weights[size_t(batch.ids[i])] += batch.weights[i];
+        if (batch.ids[i] >= 0) {
+            counts[size_t(batch.ids[i])]++;
+            weights[size_t(batch.ids[i])] += batch.weights[i];
+        }
     }
     uses.clear();
     for (uint32_t e = 0; e < experts; e++) {
@@ -136,7 +138,9 @@ void expert_ffn::group_by_expert() {
     }
     members.resize(batch.ids.size());
     for (uint32_t i = 0; i < batch.ids.size(); i++) {
-        members[at[size_t(batch.ids[i])]++] = i;
+        if (batch.ids[i] >= 0) {
+            members[at[size_t(batch.ids[i])]++] = i;
+        }
     }
 }
 
@@ -241,13 +245,21 @@ void expert_ffn::combine(int64_t begin, int64_t end) {
         const int64_t token = at / n_embd, column = at % n_embd;
         const int64_t count = std::min(n_embd - column, end - at);
         float *       to    = output.row(token) + column;
+        bool          first = true;
         for (int64_t k = 0; k < batch.used; k++) {
+            if (batch.ids[size_t(token * batch.used + k)] < 0) {
+                continue;
+            }
             const float   weight = batch.weights[size_t(token * batch.used + k)];
             const float * from   = outputs.data() + (token * batch.used + k) * n_embd + column;
             for (int64_t i = 0; i < count; i++) {
                 const float product = from[i] * weight;
-                to[i]               = k == 0 ? product : to[i] + product;
+                to[i]               = first ? product : to[i] + product;
             }
+            first = false;
+        }
+        if (first) {
+            std::fill(to, to + count, 0.0f);
         }
         at += count;
     }

@@ -8,21 +8,14 @@
 
 #include "cpu-kernels.h"
 #include "experts/store/expert-source.h"
+#include "row-view.h"
 
 #include <atomic>
 #include <vector>
 
 namespace moebius {
 
-// Rows of floats at any stride.
-struct row_view {
-    char * data   = nullptr;
-    size_t stride = 0;  // bytes
-
-    float * row(int64_t i) const { return reinterpret_cast<float *>(data + size_t(i) * stride); }
-};
-
-// ids and weights: [tokens][used], packed.
+// ids and weights: [tokens][used], packed. An id of -1 is computed elsewhere and counts as nothing.
 struct expert_batch {
     uint32_t             layer  = 0;  // of the layout
     int64_t              tokens = 0;

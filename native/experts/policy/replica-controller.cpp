@@ -2,15 +2,38 @@
 
 #include "replica-counts.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace moebius {
 
+namespace {
+
+template <typename T> std::vector<T> only(const std::vector<T> & values, const std::vector<uint32_t> & which) {
+    std::vector<T> chosen;
+    for (const uint32_t i : which) {
+        chosen.push_back(values[i]);
+    }
+    return chosen;
+}
+
+bool all_have_one(const layer_placement & placement) {
+    return std::find(placement.begin(), placement.end(), device_set(0)) == placement.end();
+}
+
+}  // namespace
+
 replica_controller::replica_controller(uint32_t experts, layer_rig layer, const replica_controller_settings & how)
-    : rig(std::move(layer)), settings(how), average(experts, 1.0), window(experts, 0.0) {
-    check_rig(rig, experts);
-    current = place_packed(average, replica_counts_proportional(average, rig.total_slots(), rig.devices()), rig);
-    average.assign(experts, 0.0);
+    : rig(std::move(layer)), settings(how), current(experts, 0), average(experts, 0.0), window(experts, 0.0) {
+    check_rig(rig, 0);
+    const std::vector<uint32_t> chosen = choose();
+    if (!chosen.empty()) {
+        const std::vector<double> even(chosen.size(), 1.0);
+        const layer_placement     first = place_packed(even, replica_counts_proportional(even, rig.total_slots(), rig.devices()), rig);
+        for (size_t i = 0; i < chosen.size(); i++) {
+            current[chosen[i]] = first[i];
+        }
+    }
 }
 
 void replica_controller::observe(const std::vector<uint32_t> & tokens) {
@@ -39,20 +62,98 @@ std::vector<std::vector<double>> replica_controller::expected() const {
     return samples;
 }
 
+// The experts that are to have a copy, ascending: all, or those that have one, less the idlest that a busier one without replaces.
+// Of equals the last ones: RAM is filled from expert 0 on.
+std::vector<uint32_t> replica_controller::choose() const {
+    const uint32_t        experts = uint32_t(average.size());
+    uint32_t              room    = 0;
+    for (const uint32_t slots : rig.slots) {
+        room += std::min(slots, experts);
+    }
+    std::vector<uint32_t> chosen(experts);
+    std::iota(chosen.begin(), chosen.end(), 0u);
+    if (room >= experts) {
+        return chosen;
+    }
+    std::reverse(chosen.begin(), chosen.end());
+    const auto busiest_first = [&](uint32_t a, uint32_t b) { return average[a] > average[b]; };
+    const auto others        = std::stable_partition(chosen.begin(), chosen.end(), [&](uint32_t e) { return current[e] != 0; });
+    std::stable_sort(chosen.begin(), others, busiest_first);
+    std::stable_sort(others, chosen.end(), busiest_first);
+    uint32_t                    there = uint32_t(others - chosen.begin());
+    std::vector<uint32_t>       stay(chosen.begin(), others);
+    const std::vector<uint32_t> wait(others, chosen.end());
+    stay.resize(std::min(there, room));
+    for (uint32_t i = 0, replaced = 0; i < wait.size() && i < settings.most_copies; i++) {
+        if (stay.size() < room) {
+            stay.push_back(wait[i]);
+            continue;
+        }
+        replaced++;
+        if (replaced > std::min(there, room) || average[wait[i]] <= settings.gain * average[stay[std::min(there, room) - replaced]]) {
+            break;
+        }
+        stay[std::min(there, room) - replaced] = wait[i];
+    }
+    std::sort(stay.begin(), stay.end());
+    return stay;
+}
+
 replica_decision replica_controller::decide() {
-    if (std::accumulate(window.begin(), window.end(), 0.0) <= 0) {
+    if (std::accumulate(window.begin(), window.end(), 0.0) > 0) {
+        for (size_t i = 0; i < window.size(); i++) {
+            average[i] = average[i] * settings.memory + window[i] * (1 - settings.memory);
+        }
+        window.assign(window.size(), 0.0);
+    } else if (rig.total_slots() == 0 || all_have_one(current)) {
         return { current, 0 };
     }
-    for (size_t i = 0; i < window.size(); i++) {
-        average[i] = average[i] * settings.memory + window[i] * (1 - settings.memory);
+    const std::vector<uint32_t> chosen = choose();
+    layer_placement             next(current.size(), 0);
+    if (!chosen.empty()) {
+        const layer_placement now    = only(current, chosen);
+        const auto            loads  = only(average, chosen);
+        const auto            counts = replica_counts_proportional(loads, rig.total_slots(), rig.devices());
+        layer_placement       best   = place_recounted(now, loads, counts, rig);
+        if (!batches.empty() && all_have_one(best)) {
+            std::vector<std::vector<double>> samples;
+            for (const std::vector<double> & sample : expected()) {
+                samples.push_back(only(sample, chosen));
+            }
+            best = place_improved(std::move(best), samples, rig, settings.steps);
+        }
+        best = place_towards(now, best, loads, rig, settings.most_copies);
+        for (size_t i = 0; i < chosen.size(); i++) {
+            next[chosen[i]] = best[i];
+        }
     }
-    const auto            counts = replica_counts_proportional(average, rig.total_slots(), rig.devices());
-    const layer_placement best   = place_improved(place_recounted(current, average, counts, rig), expected(), rig, settings.steps);
-    const layer_placement next   = place_towards(current, best, average, rig, settings.most_copies);
     const replica_decision decision{ next, copies_to_move(current, next) };
     current = next;
-    window.assign(window.size(), 0.0);
     return decision;
+}
+
+void replica_controller::drop_beyond(uint32_t device) {
+    const device_set bit = 1u << device;
+    const auto       here = [&] { return uint32_t(std::count_if(current.begin(), current.end(), [&](device_set set) { return (set & bit) != 0; })); };
+    for (uint32_t count = here(); count > rig.slots[device]; count--) {
+        size_t idlest = current.size();
+        const auto load = [&](size_t e) { return average[e] / copies_of(current[e]); };
+        for (size_t e = 0; e < current.size(); e++) {
+            if ((current[e] & bit) != 0 && (idlest == current.size() || load(e) < load(idlest))) {
+                idlest = e;
+            }
+        }
+        current[idlest] &= ~bit;
+    }
+}
+
+const layer_placement & replica_controller::change(layer_rig next) {
+    check_rig(next, 0);
+    rig = std::move(next);
+    for (uint32_t d = 0; d < rig.devices(); d++) {
+        drop_beyond(d);
+    }
+    return current;
 }
 
 }  // namespace moebius

@@ -1,5 +1,7 @@
 // Decides, window by window, which copies of a layer's experts are where, from the load that was observed (SwiftMoE's idea, arXiv
 // 2504.19925, with a placement of its own). Pure; the engine's and the simulator's.
+//
+// Where the devices have fewer slots than there are experts, the busiest ones have a copy and the others none.
 #pragma once
 
 #include "replica-placement.h"
@@ -11,6 +13,7 @@ struct replica_controller_settings {
     uint32_t samples     = 6;           // latest batches that a placement is improved for
     uint32_t steps       = 8;           // copies that may move for that, beyond what the counts ask for
     uint32_t most_copies = UINT32_MAX;  // that may be made in a window: what the links can do meanwhile
+    double   gain        = 1.2;         // an expert without a copy takes the place of one that is this many times less busy
 };
 
 struct replica_decision {
@@ -33,8 +36,13 @@ class replica_controller {
     // split of a batch even that nobody foresaw.
     replica_decision decide();
 
+    // Other slots or speeds, the same devices: where there are fewer slots, the copies with the least load leave. `decide` fills what is free.
+    const layer_placement & change(layer_rig rig);
+
   private:
     std::vector<std::vector<double>> expected() const;
+    std::vector<uint32_t>            choose() const;
+    void                             drop_beyond(uint32_t device);
 
     layer_rig                        rig;
     replica_controller_settings      settings;

@@ -10,6 +10,8 @@
 
 namespace moebius {
 
+class device_dispatch;
+
 class expert_source {
   public:
     virtual ~expert_source()                         = default;
@@ -24,6 +26,9 @@ class expert_source {
         ggml_threadpool_t batch  = nullptr;
     } pools;
 
+    // That computes some of the experts on devices; null: none are there.
+    device_dispatch * devices = nullptr;
+
     // --- one batch in one layer; by one thread, one at a time (hold `session`)
 
     std::mutex session;
@@ -34,6 +39,13 @@ class expert_source {
     virtual const uint8_t * wait(uint32_t layer, uint32_t expert, uint32_t part) = 0;
     // The expert was computed with (or will not be). Any thread, once per use.
     virtual void finish(uint32_t layer, uint32_t expert) = 0;
+
+    // --- any thread, at any time
+
+    // Experts of a layer [experts] that `wait` would give at once.
+    virtual std::vector<bool> here(uint32_t layer) const = 0;
+    // Copies a matrix of an expert, expert_part::bytes. Throws file.unreadable.
+    virtual void read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) = 0;
 
     virtual std::string error() const { return ""; }  // of the last read that failed
 

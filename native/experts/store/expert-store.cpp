@@ -237,12 +237,16 @@ bool expert_store::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
 }
 
 void expert_store::read_tensor(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, void * into) {
+    read_file(layer, part, offset, size, file_reader::priority::demand, into);
+}
+
+void expert_store::read_file(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, file_reader::priority urgency, void * into) {
     const expert_part & place = all.layers[layer].parts[part];
     slot_memory         room(file_reader::room_for(size));
     std::mutex                   done_mutex;
     std::condition_variable      done;
     std::optional<const char *>  outcome;
-    reader->read(place.file, place.offset + offset, size, room.data(), file_reader::priority::demand, [&](const char * failure) {
+    reader->read(place.file, place.offset + offset, size, room.data(), urgency, [&](const char * failure) {
         const std::lock_guard<std::mutex> lock(done_mutex);
         outcome = failure;
         done.notify_all();
@@ -333,6 +337,41 @@ void expert_store::finish(uint32_t layer, uint32_t expert) {
     read_pending();
 }
 
+// Under `mutex`.
+bool expert_store::is_whole(uint32_t layer, uint32_t expert) const {
+    const entry & state = entries[size_t(layer) * all.experts + expert];
+    return cache.slot_of({ layer, expert }) != slot_cache::none && !state.reading && !state.failed;
+}
+
+std::vector<bool> expert_store::here(uint32_t layer) const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    std::vector<bool>                 whole(all.experts);
+    for (uint32_t expert = 0; expert < all.experts; expert++) {
+        whole[expert] = is_whole(layer, expert);
+    }
+    return whole;
+}
+
+void expert_store::read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) {
+    const uint64_t               bytes = all.layers[layer].parts[part].bytes;
+    std::unique_lock<std::mutex> lock(mutex);
+    if (!is_whole(layer, expert)) {
+        lock.unlock();
+        read_file(layer, part, expert * bytes, bytes, file_reader::priority::prefetch, into);
+        return;
+    }
+    cache.pin({ layer, expert });
+    copying++;
+    const uint8_t * from = part_data(layer, expert, part, uint32_t(cache.slot_of({ layer, expert })));
+    lock.unlock();
+    std::memcpy(into, from, bytes);
+    lock.lock();
+    copying--;
+    cache.unpin({ layer, expert });
+    read_pending();
+    arrived.notify_all();
+}
+
 // Under `mutex`. What could not be read is tried again when it is next wanted.
 void expert_store::drop_if_failed(uint32_t layer, uint32_t expert) {
     entry & state = entry_of(layer, expert);
@@ -382,7 +421,7 @@ void expert_store::resize_layer(uint32_t layer, uint32_t slots) {
         const auto first = entries.begin() + ptrdiff_t(size_t(layer) * all.experts);
         return std::any_of(first, first + all.experts, [](const entry & state) { return state.reading; });
     };
-    arrived.wait(lock, [&] { return !is_reading(); });
+    arrived.wait(lock, [&] { return !is_reading() && copying == 0; });
     const uint64_t bytes = expert_slot_bytes(all.layers[layer]);
     if (slots > cache.shape().slots[layer]) {
         memory[layer].resize(slots * bytes);

@@ -87,6 +87,10 @@ class expert_store : public expert_source {
     // The slot may be used again.
     void            finish(uint32_t layer, uint32_t expert) override;
 
+    std::vector<bool> here(uint32_t layer) const override;
+    // From RAM if it is there, else from the file.
+    void              read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) override;
+
     std::string error() const override;
 
   private:
@@ -99,6 +103,7 @@ class expert_store : public expert_source {
     };
 
     entry &   entry_of(uint32_t layer, uint32_t expert) { return entries[size_t(layer) * all.experts + expert]; }
+    bool      is_whole(uint32_t layer, uint32_t expert) const;
     uint8_t * part_room(uint32_t layer, uint32_t slot, uint32_t part) const;
     uint8_t * part_data(uint32_t layer, uint32_t expert, uint32_t part, uint32_t slot) const;
     void      resize_layer(uint32_t layer, uint32_t slots);
@@ -107,6 +112,7 @@ class expert_store : public expert_source {
     void      start_read(uint32_t layer, uint32_t expert, uint32_t slot, file_reader::priority urgency);
     void      part_read(uint32_t layer, uint32_t expert, uint32_t part, const char * failure);
     void      read_whole(uint32_t layer, uint32_t expert);
+    void      read_file(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, file_reader::priority urgency, void * into);
     void      read_pending();
     void      read_early(uint32_t layer, uint32_t expert, uint32_t slot);
     void      drop_if_failed(uint32_t layer, uint32_t expert);
@@ -114,6 +120,7 @@ class expert_store : public expert_source {
     expert_store_settings                   current;
     bool                                    resident = false;  // every expert is there; changes under `session` only
     uint32_t                                reading  = 0;      // experts
+    uint32_t                                copying  = 0;      // matrices, by read_part
     bool                                    closing  = false;  // nothing more is read
     uint32_t                                filling  = 0;      // of them, into free slots; see fill_free_slots
     std::vector<slot_memory>                memory;        // [layer]

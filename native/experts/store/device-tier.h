@@ -1,0 +1,126 @@
+// Experts of one model on devices: each layer has slots there, a replica_controller decides what is in them, and a thread of its own
+// copies experts in the background while batches are computed.
+#pragma once
+
+#include "device-slots.h"
+#include "expert-source.h"
+#include "experts/policy/replica-controller.h"
+
+#include <condition_variable>
+#include <deque>
+#include <thread>
+
+namespace moebius {
+
+struct device_budget {
+    ggml_backend_dev_t device = nullptr;
+    uint64_t           bytes  = 0;  // for slots
+};
+
+struct device_tier_settings {
+    uint32_t                    window = 32;    // tokens between two decisions on a layer
+    bool                        adapts = true;  // false: what was placed at first stays
+    replica_controller_settings replicas;
+
+    device_tier_settings() { replicas.most_copies = 8; }
+};
+
+// Where a layer's experts are, for one batch.
+struct device_placement {
+    layer_placement                    copies;  // [experts], those that are whole
+    std::vector<std::vector<uint32_t>> slots;   // [devices][experts], where there is a copy
+};
+
+struct device_counters {
+    uint64_t tokens       = 0;  // of experts that it computed: one for each token and expert
+    uint64_t copied       = 0;  // experts
+    uint64_t bytes_copied = 0;
+};
+
+class device_tier {
+  public:
+    // `source` outlives it. Throws model.does-not-fit, request.invalid (more than devices_most).
+    device_tier(expert_source & source, const std::vector<device_budget> & budgets, const device_tier_settings & settings = {});
+    ~device_tier();
+
+    uint32_t       size() const { return uint32_t(devices.size()); }
+    device_slots & device(uint32_t index) { return *devices[index]; }
+    const device_slots & device(uint32_t index) const { return *devices[index]; }
+
+    // --- before the first batch, in this order
+
+    // Copies what the placement for an even load wants. `go_on` hears bytes of bytes; false stops, and false is returned.
+    // Throws file.unreadable.
+    bool fill(const std::function<bool(uint64_t, uint64_t)> & go_on);
+    // [devices], of any unit: a faster one gets more of the load.
+    void set_speeds(const std::vector<double> & speeds);
+    // From now on copies change.
+    void start();
+
+    // --- one batch in one layer, by one thread, one at a time
+
+    // tokens: [experts] of the batch. Slots of the layer stay as they are until `end`.
+    device_placement begin(uint32_t layer, const std::vector<uint32_t> & tokens);
+    // tokens: [devices], what each computed.
+    void             end(uint32_t layer, const std::vector<uint32_t> & tokens);
+
+    // --- any thread
+
+    // See device_tier_settings::adapts.
+    void set_adapts(bool adapts);
+    bool adapts() const;
+
+    // Other budgets, one per device; 0: nothing more is computed there. Waits until the memory is as wanted; free slots are filled later, in the background.
+    // Throws model.does-not-fit: a layer that has no room keeps the slots that it had.
+    void resize(const std::vector<uint64_t> & bytes);
+
+    std::vector<device_counters>                 counters() const;
+    std::vector<std::vector<device_set>>         placement() const;  // [layer][expert]
+    uint32_t                                     moving() const;     // experts that are still to be copied
+    std::string                                  error() const;      // of the last copy that failed
+
+  private:
+    struct layer_state {
+        layer_placement                    ready;
+        layer_placement                    wanted;
+        std::vector<std::vector<uint32_t>> slots;      // [devices][experts], free_slot: none
+        std::vector<std::vector<uint32_t>> residents;  // [devices][slots], free_slot: none
+        uint64_t                           begun = 0, ended = 0;  // batches
+        uint32_t                           since_decision = 0;
+        bool                               due = false;  // a decision
+    };
+    struct copy_task {
+        uint32_t layer, device, expert;
+    };
+    static constexpr uint32_t free_slot = UINT32_MAX;
+
+    layer_rig                rig_of(uint32_t layer) const;
+    void                     run();
+    bool                     decide_next(std::unique_lock<std::mutex> & lock);
+    std::optional<copy_task> next_copy() const;
+    bool                     may_take(const layer_state & state, uint32_t device, uint32_t slot) const;
+    void                     copy(std::unique_lock<std::mutex> & lock, const copy_task & task);
+    void                     upload(const copy_task & task, uint32_t slot);
+    void                     withdraw(layer_state & state, uint32_t device, uint32_t slot);
+    void                     until_unused(std::unique_lock<std::mutex> & lock, const layer_state & state);
+    void                     resize_all(std::unique_lock<std::mutex> & lock);
+    void                     resize_layer(std::unique_lock<std::mutex> & lock, uint32_t layer, uint32_t device, uint32_t count);
+
+    expert_source &                            source;
+    device_tier_settings                       settings;
+    std::vector<std::unique_ptr<device_slots>> devices;
+    std::vector<replica_controller>            controllers;  // [layer], under `mutex`
+    std::vector<double>                        speeds;       // [devices]
+    mutable std::mutex                         mutex;
+    std::condition_variable                    changed;
+    std::vector<layer_state>                   layers;
+    std::vector<device_counters>               counted;
+    std::optional<std::vector<uint64_t>>       resize_to;
+    std::exception_ptr                         resize_failure;
+    std::string                                last_error;
+    std::vector<uint8_t>                       staging;  // of the thread that copies: one matrix
+    bool                                       closing = false;
+    std::thread                                mover;
+};
+
+}  // namespace moebius
