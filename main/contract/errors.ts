@@ -25,6 +25,8 @@ export const errorCatalogue = {
   'model.load-failed': 500,
   'model.does-not-fit': 507,
   'device.not-found': 404,
+  'device.unreachable': 502,
+  'device.lost': 502,
   'context.full': 400,
   'decode.failed': 500,
   'generation.duplicate': 409,

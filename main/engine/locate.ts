@@ -43,6 +43,15 @@ export function locateEngine(options: LocateOptions = {}): EngineLocation {
   return { executable: findExecutable(options, platform), llamaVersion, ...backends };
 }
 
+/** The program that lends this machine's devices to others; it lies beside the engine. Throws MoebiusError `file.not-found`. */
+export function locateRpcServer(location: EngineLocation, platform: NodeJS.Platform = process.platform): string {
+  const file = join(dirname(location.executable), platform === 'win32' ? 'moebius-rpc-server.exe' : 'moebius-rpc-server');
+  if (existsSync(file)) return file;
+  throw new MoebiusError('file.not-found', `${file} is missing. In a checkout, run "npm run build:native"; an installed app is incomplete, install it again.`, {
+    details: { file },
+  });
+}
+
 function findExecutable(options: LocateOptions, platform: NodeJS.Platform): string {
   const environment = options.environment ?? process.env;
   const name = platform === 'win32' ? 'moebius-engine.exe' : 'moebius-engine';

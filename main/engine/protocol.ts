@@ -10,7 +10,7 @@ export const PROTOCOL_VERSION = 1;
 
 export const DeviceKind = z.enum(['cpu', 'gpu', 'igpu', 'accel']);
 export const Device = z.object({
-  /** llama.cpp's name, unique: `CPU`, `Vulkan0`, `CUDA1`, `Metal`. */
+  /** llama.cpp's name, unique: `CPU`, `Vulkan0`, `CUDA1`, `Metal`; of another machine `RPC0@host:port`. */
   id: z.string(),
   description: z.string(),
   kind: DeviceKind,
@@ -22,6 +22,20 @@ export const Device = z.object({
   memoryTotal: z.number(),
 });
 export type Device = z.infer<typeof Device>;
+
+/** Machines that run `moebius rpc-server` and are used by this engine. */
+export const RemoteMachines = z.object({
+  machines: z.array(
+    z.object({
+      /** host:port */
+      endpoint: z.string(),
+      devices: z.array(z.string()),
+      /** why it cannot be used any more; null: it can */
+      lost: z.string().nullable(),
+    }),
+  ),
+});
+export type RemoteMachines = z.infer<typeof RemoteMachines>;
 
 export const Initialized = z.object({
   engineVersion: z.string(),
@@ -295,11 +309,15 @@ export type ExpertStore = z.infer<typeof ExpertStore>;
 
 const Path = z.strictObject({ path: z.string().min(1) });
 const Nothing = z.strictObject({});
+const Endpoint = z.strictObject({ endpoint: z.string().min(1) });
 
 export const engineMethods = {
   initialize: { parameters: z.strictObject({ protocolVersion: z.number().int(), expectedLlamaVersion: z.string() }), result: Initialized },
   ping: { parameters: Nothing, result: z.object({ uptimeMilliseconds: z.number(), running: z.number().int() }) },
   'devices.list': { parameters: Nothing, result: z.object({ devices: z.array(Device) }) },
+  'devices.addRemote': { parameters: Endpoint, result: RemoteMachines },
+  'devices.removeRemote': { parameters: Endpoint, result: RemoteMachines },
+  'devices.listRemote': { parameters: Nothing, result: RemoteMachines },
   'model.validate': { parameters: Path, result: z.object({ files: z.array(z.string()), tensorCount: z.number().int() }) },
   'model.inspect': { parameters: Path, result: Inspection },
   'model.estimate': { parameters: Path.extend({ options: LoadOptions.optional() }), result: Estimate },

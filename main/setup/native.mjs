@@ -75,7 +75,7 @@ export const engineStep = nativeStep({
   what: 'building the native engine (under a minute on 2 cores)',
   folder: nativeBuild,
   definitions: [],
-  targets: ['moebius-engine'],
+  targets: ['moebius-engine', 'moebius-rpc-server'],
 });
 
 /** The engine and its tests. */

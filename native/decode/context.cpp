@@ -1,10 +1,12 @@
 #include "context.h"
 
 #include "experts/backend/loaded-experts.h"
+#include "remote/machines.h"
 #include "rpc/errors.h"
 
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
+#include <llama-ext.h>
 
 #include <algorithm>
 
@@ -67,8 +69,21 @@ decode_context::decode_context(llama_model * model, const load_options & options
     output_count = std::min(parameters.n_outputs_max, batch_size);
     by_sequence  = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
     observing    = hook && hook->sees_router();
+    for (int32_t i = 0; i < llama_model_n_devices(model); i++) {
+        if (is_remote(llama_model_get_device(model, i))) {
+            remotes.push_back(llama_model_get_device(model, i));
+        }
+    }
     attach_threadpools(options);
     warm_up();
+    check_devices();
+}
+
+void decode_context::check_devices() const {
+    if (!remotes.empty()) {
+        llama_synchronize(context.get());
+        remote_check(remotes);
+    }
 }
 
 decode_context::~decode_context() {

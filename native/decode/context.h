@@ -32,6 +32,8 @@ class decode_context {
     uint32_t batch() const { return batch_size; }
     // Tokens of one llama_decode whose logits may be asked.
     uint32_t outputs() const { return output_count; }
+    // Throws device.lost once a machine that has a part of the model is lost. Waits for the last llama_decode if there is such a machine.
+    void check_devices() const;
     // Recurrent and hybrid models split a batch by sequence: prompt chunks must then be decoded one sequence at a time.
     bool splits_by_sequence() const { return by_sequence; }
 
@@ -47,6 +49,7 @@ class decode_context {
     uint32_t                         output_count = 0;
     bool                             by_sequence  = false;
     bool                             observing    = false;
+    std::vector<ggml_backend_dev_t>  remotes;  // in use, of other machines
     // in this order: the context uses all of them until it is gone
     std::unique_ptr<router_observer> hook;
     threadpool                       pool;

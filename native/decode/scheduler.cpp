@@ -133,6 +133,12 @@ void scheduler::run(const batch_plan & plan) {
     while (status == 1 && slots.evict_idle()) {  // no room in the KV cache: kept prefixes are the first to go
         status = llama_decode(context.get(), batch);
     }
+    try {
+        context.check_devices();
+    } catch (const user_error & loss) {
+        fail_plan(plan, loss);
+        return;
+    }
     if (status == 1) {
         run_parts(plan);
         return;

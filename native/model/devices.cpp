@@ -2,6 +2,8 @@
 
 #include "experts/backend/expert-device.h"
 #include "host.h"
+#include "remote/link.h"
+#include "remote/machines.h"
 
 #include <cstring>
 
@@ -32,6 +34,8 @@ std::vector<ggml_backend_dev_t> all_devices() {
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
         devices.push_back(ggml_backend_dev_get(i));
     }
+    const auto remote = remote_devices();
+    devices.insert(devices.end(), remote.begin(), remote.end());
     return devices;
 }
 
@@ -82,6 +86,9 @@ std::vector<std::string> default_gpu_ids() {
     for (ggml_backend_dev_t device : all_devices()) {
         const auto type = ggml_backend_dev_type(device);
         const auto seen = [device](ggml_backend_dev_t other) { return same_card(device, other); };
+        if (is_remote(device)) {
+            continue;
+        }
         if (type == GGML_BACKEND_DEVICE_TYPE_GPU && std::none_of(discrete.begin(), discrete.end(), seen)) {
             discrete.push_back(device);
         }
@@ -116,6 +123,14 @@ ggml_backend_dev_t gpu_device(const std::string & id) {
                      "There is no GPU '" + id.substr(0, 100) + "'. " +
                          (list.empty() ? "This machine has none that can be used." : "There are: " + list + "."),
                      { { "device", id }, { "devices", names } });
+}
+
+std::vector<ggml_backend_dev_t> gpu_devices(const std::vector<std::string> & ids) {
+    std::vector<ggml_backend_dev_t> devices;
+    for (const std::string & id : ids) {
+        devices.push_back(gpu_device(id));
+    }
+    return devices;
 }
 
 std::string device_id_of(ggml_backend_buffer_type_t type) {

@@ -24,11 +24,14 @@ device_memory device_memory_now(ggml_backend_dev_t device);
 json devices_list();
 
 // The GPUs that a model uses unless told otherwise: llama.cpp's own choice (each card once, whatever number of backends
-// sees it; integrated ones only without discrete ones).
+// sees it; integrated ones only without discrete ones), without those of other machines.
 std::vector<std::string> default_gpu_ids();
 
 // GPU by id. Throws device.not-found, naming those there are.
 ggml_backend_dev_t gpu_device(const std::string & id);
+
+// Several of them.
+std::vector<ggml_backend_dev_t> gpu_devices(const std::vector<std::string> & ids);
 
 // Id under which memory of this buffer type counts: a GPU's, or CPU for everything in RAM.
 std::string device_id_of(ggml_backend_buffer_type_t type);

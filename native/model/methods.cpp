@@ -4,6 +4,7 @@
 #include "estimate.h"
 #include "expert-methods.h"
 #include "inspect.h"
+#include "remote/machines.h"
 #include "rpc/parameters.h"
 #include "tokenise.h"
 
@@ -55,6 +56,13 @@ json initialize(const json & params, const backend_set & backends) {
         { "backendProblems", std::move(problems) },
         { "processId", int64_t(getpid()) },
     };
+}
+
+std::string only_endpoint(const json & params) {
+    parameters        source(params);
+    const std::string endpoint = source.string("endpoint", 1);
+    source.finish();
+    return endpoint;
 }
 
 std::string take_path(parameters & source) {
@@ -154,6 +162,18 @@ void add_methods(dispatcher & methods, model_registry & registry, const backend_
     methods.add("devices.list", lane::job, [](call &, const json & params) {
         expect_nothing(params);
         return devices_list();
+    });
+    methods.add("devices.addRemote", lane::job, [](call &, const json & params) {
+        remote_add(only_endpoint(params));
+        return remote_list();
+    });
+    methods.add("devices.removeRemote", lane::job, [](call &, const json & params) {
+        remote_remove(only_endpoint(params));
+        return remote_list();
+    });
+    methods.add("devices.listRemote", lane::job, [](call &, const json & params) {
+        expect_nothing(params);
+        return remote_list();
     });
     methods.add("model.validate", lane::job, [](call &, const json & params) { return validate(params); });
     methods.add("model.inspect", lane::job, [](call &, const json & params) { return inspect_model(open_only_path(params)); });

@@ -1,7 +1,9 @@
 #include "registry.h"
 
+#include "devices.h"
 #include "inspect.h"
 #include "load-progress.h"
+#include "remote/machines.h"
 
 #include <chrono>
 
@@ -63,10 +65,16 @@ json model_registry::load(call & request, const std::string & path, const json *
     loaded->inspection      = inspect_model(file);
     loaded->options         = options_parse(options, loaded->inspection);
     request.throw_if_cancelled();
-    refuse_hopeless(file, loaded->inspection, loaded->options);
-    const reservation reserved(*this, fit_experts(file, loaded->inspection, loaded->options), path);
-    request.throw_if_cancelled();
-    load_weights(*loaded, file, progress, out);
+    const auto devices = gpu_devices(loaded->options.devices);
+    try {
+        refuse_hopeless(file, loaded->inspection, loaded->options);
+        const reservation reserved(*this, fit_experts(file, loaded->inspection, loaded->options), path);
+        request.throw_if_cancelled();
+        load_weights(*loaded, file, progress, out);
+    } catch (const user_error &) {
+        remote_check(devices);  // the better reason
+        throw;
+    }
     loaded->load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 
     const std::lock_guard<std::mutex> lock(mutex);

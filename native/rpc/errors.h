@@ -31,6 +31,8 @@ inline constexpr const char * error_codes[] = {
     "model.load-failed",
     "model.does-not-fit",
     "device.not-found",
+    "device.unreachable",
+    "device.lost",
     "context.full",
     "decode.failed",
     "generation.duplicate",
