@@ -5,6 +5,7 @@ import { ChatService } from './chat/chat-service.ts';
 import type { AppInfo, Handlers, Settings } from './contract/index.ts';
 import { engineEnvironment, type LocateOptions, locateEngine } from './engine/locate.ts';
 import type { Logger } from './engine/log.ts';
+import { RemoteMachines } from './engine/remote-machines.ts';
 import { EngineSupervisor } from './engine/supervisor.ts';
 import { ExpertService } from './experts/expert-service.ts';
 import { PlacementService } from './experts/placement-service.ts';
@@ -30,6 +31,8 @@ export interface CoreOptions {
 export interface StartOptions {
   /** instead of the settings; `port` undefined: the one of the settings */
   api?: { enabled: boolean; port?: number };
+  /** host:port, beside those of the settings */
+  machines?: string[];
 }
 
 export interface Core {
@@ -52,6 +55,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const { publish } = hub;
   const engine = new EngineSupervisor({ command: location.executable, environment: engineEnvironment(location), llamaVersion: location.llamaVersion, logger });
   const settings = new SettingsService(database, defaultSettings(dataFolder), publish);
+  const machines = new RemoteMachines({ engine, publish, logger });
   const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel, logger });
   const experts = new ExpertService({ database, engine, logger });
   const generations = new GenerationService({ engine, models: library, usage: experts, publish });
@@ -66,6 +70,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       await engine.restart();
       return engine.status;
     },
+    ...machines.handlers,
     ...settings.handlers,
     ...library.handlers,
     ...chats.handlers,
@@ -84,20 +89,26 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     dispatcher: new Dispatcher(handlers),
     hub,
     api,
-    async start({ api: override }: StartOptions = {}) {
+    async start({ api: override, machines: more = [] }: StartOptions = {}) {
       await settings.start();
       await chats.start();
+      const machinesOf = ({ remoteMachines }: Settings) => [...new Set([...remoteMachines, ...more])];
+      void machines.apply(machinesOf(settings.current)); // when the engine is ready; models that want them connect by themselves
       engine.start().catch((error: Error) => logger.error(error.message)); // the UI shows it from engine.changed
       await library.start();
       const apiSettings = (current: Settings) => (override ? { enabled: override.enabled, port: override.port ?? current.api.port } : current.api);
       await api.start(apiSettings(settings.current));
-      settings.onChange((current) => void api.apply(apiSettings(current)));
+      settings.onChange((current, previous) => {
+        void api.apply(apiSettings(current));
+        if (current.remoteMachines.join() !== previous.remoteMachines.join()) void machines.apply(machinesOf(current));
+      });
     },
     dispose() {
       disposed ??= (async () => {
         await api.dispose();
         await chats.dispose();
         await library.dispose();
+        machines.dispose();
         await engine.dispose();
         await database.close();
       })();

@@ -8,6 +8,7 @@ import { addDevicesCommand } from './devices.ts';
 import { addGenerateCommand } from './generate.ts';
 import { addInspectCommand } from './inspect.ts';
 import { UsageError } from './options.ts';
+import { addRpcServerCommand } from './rpc-server.ts';
 import { addServeCommand } from './serve.ts';
 import { addSimulateCommand } from './simulate.ts';
 import { addTraceCommand } from './trace.ts';
@@ -24,6 +25,7 @@ function createProgram(): Command {
     addGenerateCommand,
     addChatCommand,
     addServeCommand,
+    addRpcServerCommand,
     addTraceCommand,
     addSimulateCommand,
     addBenchCommand,

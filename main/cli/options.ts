@@ -22,7 +22,8 @@ export function wholeNumber(text: string): number {
 }
 
 const list = (text: string): string[] => text.split(',').filter((part) => part !== '');
-const collect = (text: string, previous: string[] = []): string[] => [...previous, text];
+/** An option that may be given several times. */
+export const collect = (text: string, previous: string[] = []): string[] => [...previous, text];
 
 export interface ModelFlags {
   model?: string;
@@ -32,6 +33,7 @@ export interface ModelFlags {
   threads?: number;
   gpuLayers?: number;
   devices?: string[];
+  remote?: string[];
   cpuExpertLayers?: number;
   expertRam?: number;
   expertPolicy?: string;
@@ -51,6 +53,7 @@ export function addModelOptions(command: Command): Command {
     .option('-t, --threads <n>', 'CPU threads (default: physical cores)', wholeNumber)
     .option('--gpu-layers <n>', 'layers on GPUs (default: all, if there is a GPU)', wholeNumber)
     .option('--devices <ids>', 'GPUs to use, as "moebius devices" names them, separated by commas', list)
+    .option('--remote <host:port>', 'also the devices of a machine that runs "moebius rpc-server" (may be given several times)', collect)
     .option('--cpu-expert-layers <n>', 'keep the experts of the first n MoE layers in RAM', wholeNumber)
     .option('--expert-ram <bytes>', 'RAM for experts, others stay on disk (default: all, or what is free); 0: no expert cache', wholeNumber)
     .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu or foresight')
@@ -68,6 +71,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     threads: flags.threads,
     gpuLayers: flags.gpuLayers,
     devices: flags.devices,
+    machines: flags.remote,
     cpuExpertLayers: flags.cpuExpertLayers,
     expertRamBytes: flags.expertRam,
     expertPolicy: flags.expertPolicy,

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { UsageError, wholeNumber } from './options.ts';
+import { collect, UsageError, wholeNumber } from './options.ts';
 import { print, printJson } from './output.ts';
 import { defaultDataFolder, embeddedModel, rendererRoot } from './paths.ts';
 
@@ -8,6 +8,7 @@ interface ServeFlags {
   api?: boolean;
   apiPort?: number;
   data?: string;
+  remote?: string[];
   json?: boolean;
   logLevel: string;
 }
@@ -19,6 +20,7 @@ export function addServeCommand(program: Command): void {
     .option('--port <port>', 'port of the UI, 0: any free one', wholeNumber, 0)
     .option('--api', 'serve the OpenAI-compatible endpoint, whatever the settings say')
     .option('--api-port <port>', 'its port, 0: any free one (default: the one of the settings)', wholeNumber)
+    .option('--remote <host:port>', 'also use a machine that runs "moebius rpc-server" (may be given several times)', collect)
     .option('--data <folder>', 'where chats, settings and downloads live')
     .option('--json', 'announce the addresses as JSON lines')
     .option('--log-level <level>', 'of the log on stderr: debug, info, warn, error, silent', 'warn')
@@ -44,7 +46,7 @@ async function serve(flags: ServeFlags): Promise<void> {
   const stopped = untilStopped();
   try {
     const api = flags.api || flags.apiPort !== undefined ? { enabled: true, port: flags.apiPort } : undefined;
-    await core.start({ api });
+    await core.start({ api, machines: flags.remote });
     const web = await startWebServer({
       root: rendererRoot(),
       port: flags.port,

@@ -1,6 +1,6 @@
 // The application as a whole: engine health, devices, settings, the HTTP endpoint's switch.
 import { z } from 'zod';
-import { Device, LoadOptions } from '../engine/protocol.ts';
+import { Device, LoadOptions, MachineEndpoint } from '../engine/protocol.ts';
 import { ErrorBody } from './errors.ts';
 
 export const EngineStatus = z.object({
@@ -14,6 +14,16 @@ export const EngineStatus = z.object({
 });
 export type EngineStatus = z.infer<typeof EngineStatus>;
 
+/** Another machine whose devices can be used. */
+export const RemoteMachine = z.object({
+  endpoint: z.string(),
+  /** ids as in `devices.list`; empty until it is connected */
+  devices: z.array(z.string()),
+  /** why it cannot be used; null: it can, or it is not yet known */
+  problem: z.string().nullable(),
+});
+export type RemoteMachine = z.infer<typeof RemoteMachine>;
+
 export const Theme = z.enum(['dark', 'light', 'system']);
 export const Settings = z.object({
   theme: Theme,
@@ -22,8 +32,10 @@ export const Settings = z.object({
   downloadFolder: z.string(),
   /** 0: let the engine choose (physical cores) */
   threads: z.number().int().min(0).max(512),
-  /** null: every GPU */
+  /** null: every GPU of this machine */
   devices: z.array(z.string()).nullable(),
+  /** machines that lend their devices (`moebius rpc-server`), host:port */
+  remoteMachines: z.array(MachineEndpoint),
   loadDefaults: LoadOptions,
   hubUrl: z.url(),
   /** keep token-level routes of replies for the token inspector */
@@ -49,6 +61,9 @@ export type AppInfo = z.infer<typeof AppInfo>;
 export const appMethods = {
   'app.info': { parameters: z.strictObject({}), result: AppInfo },
   'devices.list': { parameters: z.strictObject({}), result: z.array(Device) },
+  'devices.remote': { parameters: z.strictObject({}), result: z.array(RemoteMachine) },
+  /** tries those again that could not be reached */
+  'devices.reconnect': { parameters: z.strictObject({}), result: z.array(RemoteMachine) },
   'engine.restart': { parameters: z.strictObject({}), result: EngineStatus },
   'settings.get': { parameters: z.strictObject({}), result: Settings },
   'settings.set': { parameters: Settings.partial().strict(), result: Settings },
@@ -59,6 +74,7 @@ export const appMethods = {
 
 export const appEvents = {
   'engine.changed': EngineStatus,
+  'devices.changed': z.array(RemoteMachine),
   'settings.changed': Settings,
   'api.changed': ApiStatus,
   'app.openFile': z.object({ path: z.string() }),

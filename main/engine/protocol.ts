@@ -20,8 +20,16 @@ export const Device = z.object({
   memoryFree: z.number(),
   /** bytes */
   memoryTotal: z.number(),
+  /** used by models unless told otherwise: each GPU of this machine, once */
+  default: z.boolean(),
 });
 export type Device = z.infer<typeof Device>;
+
+/** host:port; a name or an IPv4 address */
+export const MachineEndpoint = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,253}:[0-9]{1,5}$/, 'give host:port, as in 192.168.1.20:50052')
+  .refine((endpoint) => Number(endpoint.split(':')[1]) >= 1 && Number(endpoint.split(':')[1]) <= 65535, 'the port must be 1 to 65535');
 
 /** Machines that run `moebius rpc-server` and are used by this engine. */
 export const RemoteMachines = z.object({
@@ -121,6 +129,8 @@ export const LoadOptions = z.strictObject({
   gpuLayers: z.number().int().min(0).max(100_000).optional(),
   /** device ids to use; default: every GPU; CPU is always there */
   devices: z.array(z.string()).optional(),
+  /** all devices of these machines, too */
+  machines: z.array(MachineEndpoint).optional(),
   /** share of the layers per device of `devices`, same order */
   tensorSplit: z.array(z.number().min(0)).optional(),
   /** keep the routed experts of the first N MoE layers in RAM (llama.cpp's --n-cpu-moe) */

@@ -13,6 +13,7 @@ export function defaultSettings(dataFolder: string): Settings {
     downloadFolder: models,
     threads: 0,
     devices: null,
+    remoteMachines: [],
     loadDefaults: {},
     hubUrl: defaultHubUrl,
     recordRoutes: true,

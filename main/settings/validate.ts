@@ -61,7 +61,14 @@ export async function validateSettings(next: Settings, previous: Settings): Prom
   const modelFolders = [...new Set(next.modelFolders.map(absoluteFolder))];
   const downloadFolder = absoluteFolder(next.downloadFolder);
   checkPort(next.api.port);
-  const normal: Settings = { ...next, modelFolders, downloadFolder, hubUrl: hubUrl(next.hubUrl), devices: next.devices && [...new Set(next.devices)] };
+  const normal: Settings = {
+    ...next,
+    modelFolders,
+    downloadFolder,
+    hubUrl: hubUrl(next.hubUrl),
+    devices: next.devices && [...new Set(next.devices)],
+    remoteMachines: [...new Set(next.remoteMachines)],
+  };
   for (const folder of modelFolders) {
     if (!previous.modelFolders.includes(folder)) await usableFolder(folder, 'read');
   }

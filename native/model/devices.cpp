@@ -62,7 +62,8 @@ device_memory device_memory_now(ggml_backend_dev_t device) {
 }
 
 json devices_list() {
-    json list = json::array();
+    json       list     = json::array();
+    const auto defaults = default_gpu_ids();
     for (ggml_backend_dev_t device : all_devices()) {
         if (device == expert_device()) {
             continue;  // no hardware of its own
@@ -75,6 +76,7 @@ json devices_list() {
             { "backend", ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)) },
             { "memoryFree", memory.free },
             { "memoryTotal", memory.total },
+            { "default", std::find(defaults.begin(), defaults.end(), ggml_backend_dev_name(device)) != defaults.end() },
         });
     }
     return { { "devices", std::move(list) } };
@@ -106,6 +108,10 @@ std::vector<std::string> default_gpu_ids() {
 }
 
 ggml_backend_dev_t gpu_device(const std::string & id) {
+    const size_t at = id.find('@');
+    if (id.compare(0, 3, "RPC") == 0 && at != std::string::npos) {
+        remote_add(id.substr(at + 1));
+    }
     json names = json::array();
     for (ggml_backend_dev_t device : all_devices()) {
         if (is_gpu(device)) {

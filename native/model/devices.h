@@ -27,7 +27,8 @@ json devices_list();
 // sees it; integrated ones only without discrete ones), without those of other machines.
 std::vector<std::string> default_gpu_ids();
 
-// GPU by id. Throws device.not-found, naming those there are.
+// GPU by id. An id of another machine's names the machine: it is connected if it is not yet. Throws device.not-found, naming those
+// there are; device.unreachable.
 ggml_backend_dev_t gpu_device(const std::string & id);
 
 // Several of them.

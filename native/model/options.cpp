@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "devices.h"
+#include "remote/machines.h"
 #include "experts/policy/cache-policy.h"
 #include "host.h"
 #include "rpc/parameters.h"
@@ -74,6 +75,13 @@ void read_devices(parameters & source, load_options & options) {
                 source.refuse("devices", "names '" + id + "' twice");
             }
             options.devices.push_back(id);
+        }
+    }
+    for (const std::string & endpoint : source.optional_strings("machines").value_or(std::vector<std::string>())) {
+        for (const std::string & id : remote_ids(endpoint)) {
+            if (std::find(options.devices.begin(), options.devices.end(), id) == options.devices.end()) {
+                options.devices.push_back(id);
+            }
         }
     }
     if (options.devices.size() > llama_max_devices()) {

@@ -80,6 +80,17 @@ void remote_add(const std::string & endpoint) {
     list.machines.push_back(std::move(added));
 }
 
+std::vector<std::string> remote_ids(const std::string & endpoint) {
+    remote_add(endpoint);
+    machine_list &                    list = all();
+    const std::lock_guard<std::mutex> lock(list.mutex);
+    std::vector<std::string>          ids;
+    for (ggml_backend_dev_t device : find_machine(list.known, endpoint)->devices) {
+        ids.push_back(ggml_backend_dev_name(device));
+    }
+    return ids;
+}
+
 void remote_remove(const std::string & endpoint) {
     machine_list &                    list = all();
     const std::lock_guard<std::mutex> lock(list.mutex);

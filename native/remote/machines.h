@@ -16,6 +16,9 @@ namespace moebius {
 // Throws request.invalid (no host:port), device.unreachable (within 5 seconds).
 void remote_add(const std::string & endpoint);
 
+// Ids of its devices, which are connected first if need be. Throws as remote_add.
+std::vector<std::string> remote_ids(const std::string & endpoint);
+
 // What uses its devices can go on. Throws device.not-found.
 void remote_remove(const std::string & endpoint);
 

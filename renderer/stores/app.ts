@@ -1,6 +1,6 @@
 // The connection, the engine, the devices, the HTTP endpoint.
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import type { ApiStatus, AppInfo, CoreClient, Device, EngineStatus } from '../../main/contract/index.ts';
+import type { ApiStatus, AppInfo, CoreClient, Device, EngineStatus, RemoteMachine } from '../../main/contract/index.ts';
 import type { NoticesState } from './notices.ts';
 
 export interface AppState {
@@ -9,9 +9,12 @@ export interface AppState {
   info: AppInfo | null;
   engine: EngineStatus | null;
   devices: Device[];
+  machines: RemoteMachine[];
   api: ApiStatus | null;
   fetch(): Promise<void>;
   fetchDevices(): Promise<void>;
+  /** tries machines again that could not be reached */
+  reconnect(): Promise<void>;
   restartEngine(): Promise<void>;
   /** null removes the key */
   setApiKey(key: string | null): Promise<void>;
@@ -24,6 +27,7 @@ export function createAppStore(client: CoreClient, notices: StoreApi<NoticesStat
     info: null,
     engine: null,
     devices: [],
+    machines: [],
     api: null,
     fetch: async () => {
       const [info, api] = await Promise.all([client.call('app.info', {}), client.call('api.status', {})]);
@@ -32,8 +36,15 @@ export function createAppStore(client: CoreClient, notices: StoreApi<NoticesStat
     },
     // The engine answers this; while it is down the last figures stay.
     fetchDevices: async () => {
-      const devices = await client.call('devices.list', {}).catch(() => null);
-      if (devices) set({ devices });
+      const [devices, machines] = await Promise.all([client.call('devices.list', {}).catch(() => null), client.call('devices.remote', {}).catch(() => null)]);
+      set({ ...(devices ? { devices } : {}), ...(machines ? { machines } : {}) });
+    },
+    reconnect: async () => {
+      try {
+        set({ machines: await client.call('devices.reconnect', {}) });
+      } catch (error) {
+        notices.getState().error(error);
+      }
     },
     restartEngine: async () => {
       try {
@@ -58,6 +69,7 @@ export function createAppStore(client: CoreClient, notices: StoreApi<NoticesStat
     void store.getState().fetchDevices();
     if (before !== 'starting') notices.getState().show({ tone: 'good', title: 'The engine is running again.' });
   });
+  client.on('devices.changed', () => void store.getState().fetchDevices());
   client.on('api.changed', (api) => store.setState({ api }));
   return store;
 }

@@ -1,5 +1,9 @@
 // The engine with devices of other machines, which are processes here.
+import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MoebiusError } from '../../main/contract/index.ts';
 import type { EngineSupervisor } from '../../main/engine/supervisor.ts';
@@ -28,7 +32,15 @@ describe('devices of other machines', () => {
     for (const { endpoint, device } of rig.servers) expect(await add(endpoint)).toContainEqual({ endpoint, devices: [device], lost: null });
     const { devices } = await engine.call('devices.list', {});
     for (const { device, endpoint } of rig.servers)
-      expect(devices).toContainEqual({ id: device, description: endpoint, kind: 'gpu', backend: 'RPC', memoryFree: 64_000_000, memoryTotal: 64_000_000 });
+      expect(devices).toContainEqual({
+        id: device,
+        description: endpoint,
+        kind: 'gpu',
+        backend: 'RPC',
+        memoryFree: 64_000_000,
+        memoryTotal: 64_000_000,
+        default: false,
+      });
     for (const { endpoint } of rig.servers) await engine.call('devices.removeRemote', { endpoint });
     expect((await engine.call('devices.list', {})).devices.every((device) => device.backend !== 'RPC')).toBe(true);
   });
@@ -51,7 +63,7 @@ describe('devices of other machines', () => {
   it('that lack memory refuse a model with the numbers', async () => {
     await using rig = await startRpcServers(1, { memory: 10_000_000 });
     const [machine] = rig.servers as [(typeof rig.servers)[number]]; // one was asked for
-    await add(machine.endpoint);
+    // a device's id names its machine: nobody has to add that before
     expect(await failure(engine.call('model.load', { path: tinyModel, options: { devices: [machine.device] } }))).toMatchObject({
       code: 'model.does-not-fit',
       details: { device: machine.device, have: 10_000_000 },
@@ -77,3 +89,39 @@ describe('devices of other machines', () => {
     expect((await engine.call('devices.listRemote', {})).machines).toContainEqual({ endpoint, devices: [device], lost: null });
   });
 });
+
+describe('the command line', () => {
+  const program = join(import.meta.dirname, '../../main/cli/moebius.mjs');
+  const moebius = (...args: string[]) => spawn(process.execPath, [program, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+
+  it('lends this machine and uses another one', async () => {
+    const server = moebius('rpc-server', '--port', '0', '--threads', '1', '--memory', '100000000');
+    const ended = new Promise((resolve) => server.once('close', resolve));
+    try {
+      const [line] = await Array.fromAsync(firstLine(server.stdout));
+      const { endpoint } = JSON.parse(line ?? '{}') as { endpoint: string }; // one that the command announced
+      const { devices } = JSON.parse(await text(moebius('devices', '--remote', endpoint).stdout));
+      expect(devices).toContainEqual(expect.objectContaining({ id: `RPC0@${endpoint}`, memoryTotal: 100_000_000 }));
+      const story = ['generate', tinyModel, '-p', 'In the beginning', '-n', '16', '--temperature', '0'];
+      const [here, there] = [await text(moebius(...story).stdout), await text(moebius(...story, '--remote', endpoint).stdout)];
+      expect(JSON.parse(there).text).toBe(JSON.parse(here).text);
+    } finally {
+      server.kill('SIGTERM');
+    }
+    expect(await ended).toBe(0);
+  }, 60_000);
+
+  it('tells that a machine cannot be reached', async () => {
+    const child = moebius('generate', tinyModel, '-p', 'In the beginning', '--remote', '127.0.0.1:1');
+    expect(JSON.parse(await text(child.stderr))).toMatchObject({ code: 'device.unreachable', details: { endpoint: '127.0.0.1:1' } });
+    expect(await text(moebius('devices', '--remote', 'machine').stderr)).toContain('request.invalid');
+    expect(await text(moebius('rpc-server', '--host', 'localhost').stderr)).toContain('no IPv4 address');
+  }, 60_000);
+});
+
+async function* firstLine(stream: NodeJS.ReadableStream) {
+  for await (const line of createInterface({ input: stream })) {
+    yield line;
+    return;
+  }
+}

@@ -23,8 +23,15 @@ export class EngineDouble implements Engine {
     return (await answer({ ...parameters }, options)) as EngineResult<M>; // the test answers for the method it named
   }
 
-  onStatus(): () => void {
-    return () => {};
+  readonly #listeners = new Set<(status: EngineStatus) => void>();
+
+  onStatus(listener: (status: EngineStatus) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+  /** Tells the listeners what `status` is now. */
+  tellStatus(): void {
+    for (const listener of this.#listeners) listener(this.status);
   }
   async restart(): Promise<void> {}
   async dispose(): Promise<void> {}

@@ -1,5 +1,6 @@
 import { Checkbox, Field, format, Meter, Notice, NumberInput } from '../../components/index.ts';
 import { useApp } from '../../stores/index.tsx';
+import { MachineSettings } from './machine-settings.tsx';
 import style from './settings.module.css';
 import { useSettingValues } from './use-setting.ts';
 
@@ -8,10 +9,12 @@ export function DeviceSettings() {
   const { settings, change } = useSettingValues();
   const devices = useApp((state) => state.devices);
   const gpus = devices.filter((device) => device.kind !== 'cpu');
-  const chosen = settings.devices ?? gpus.map((device) => device.id);
+  // those of other machines are used only when they are ticked
+  const local = gpus.filter((device) => device.default).map((device) => device.id);
+  const chosen = settings.devices ?? local;
   const toggle = (id: string, on: boolean) => {
     const next = gpus.map((device) => device.id).filter((other) => (other === id ? on : chosen.includes(other)));
-    change({ devices: next.length === gpus.length ? null : next });
+    change({ devices: next.join() === local.join() ? null : next });
   };
   return (
     <>
@@ -38,11 +41,12 @@ export function DeviceSettings() {
         })}
       </ul>
       {devices.length === 0 && <Notice title="The engine has not named its devices yet">They are listed when it runs.</Notice>}
-      {devices.length > 0 && gpus.length === 0 && (
+      {devices.length > 0 && local.length === 0 && (
         <Notice title="No GPU was found">
           Models run on the CPU. A GPU appears here when its driver (CUDA, Vulkan or Metal) is installed and the engine is restarted.
         </Notice>
       )}
+      <MachineSettings />
       <Field label="Threads" hint="For the CPU’s part of the work. Empty: as many as there are physical cores." layout="row">
         {(control) => (
           <NumberInput
