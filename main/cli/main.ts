@@ -7,6 +7,7 @@ import { addChatCommand } from './chat.ts';
 import { addDevicesCommand } from './devices.ts';
 import { addGenerateCommand } from './generate.ts';
 import { addInspectCommand } from './inspect.ts';
+import { addLayoutCommand } from './layout.ts';
 import { UsageError } from './options.ts';
 import { addRpcServerCommand } from './rpc-server.ts';
 import { addServeCommand } from './serve.ts';
@@ -28,6 +29,7 @@ function createProgram(): Command {
     addRpcServerCommand,
     addTraceCommand,
     addSimulateCommand,
+    addLayoutCommand,
     addBenchCommand,
   ];
   for (const add of commands) add(program);

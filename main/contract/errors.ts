@@ -13,6 +13,7 @@ export const errorCatalogue = {
   'template.failed': 400,
   'file.not-found': 404,
   'file.unreadable': 400,
+  'file.unwritable': 400,
   'file.not-gguf': 400,
   'file.truncated': 400,
   'file.corrupt': 400,

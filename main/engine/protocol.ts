@@ -144,6 +144,8 @@ export const LoadOptions = z.strictObject({
   expertPolicy: ExpertPolicy.optional(),
   /** experts per layer that are read before they are asked for, where the policy foresees them (`foresight`); default 0. Hits more often and reads more. */
   expertReadAhead: z.number().int().min(0).max(1024).optional(),
+  /** read experts from the model's layout file (`experts.writeLayout`) if there is one that is of this very file; default auto */
+  expertLayout: z.enum(['auto', 'off']).optional(),
   kvTypeK: KvType.optional(),
   kvTypeV: KvType.optional(),
   flashAttention: z.enum(['auto', 'on', 'off']).optional(),
@@ -304,6 +306,8 @@ export const ExpertStore = ExpertCounters.extend({
   /** experts read ahead */
   prefetched: z.number(),
   bytesRead: z.number(),
+  /** the layout file that they are read from; null: the model itself */
+  layoutFile: z.string().nullable(),
   layers: z.array(
     ExpertCounters.extend({
       /** block index */
@@ -316,6 +320,15 @@ export const ExpertStore = ExpertCounters.extend({
   ),
 });
 export type ExpertStore = z.infer<typeof ExpertStore>;
+
+/** What `experts.writeLayout` made. */
+export const LayoutWritten = z.object({
+  path: z.string(),
+  bytes: z.number(),
+  /** with a trace: pieces per token and layer in which the experts of its second half lie, by number and in the order learnt from the first half */
+  gain: z.object({ tokens: z.number(), expertsPerToken: z.number(), piecesByIndex: z.number(), pieces: z.number() }).nullable(),
+});
+export type LayoutWritten = z.infer<typeof LayoutWritten>;
 
 const Path = z.strictObject({ path: z.string().min(1) });
 const Nothing = z.strictObject({});
@@ -338,6 +351,11 @@ export const engineMethods = {
   'experts.configure': {
     parameters: z.strictObject({ model: z.number().int(), ramBytes: z.number().int().min(1).optional(), policy: ExpertPolicy.optional() }),
     result: z.object({ store: ExpertStore }),
+  },
+  'experts.writeLayout': {
+    /** trace: a .moetrace file of this model, to order the experts of a layer by */
+    parameters: Path.extend({ trace: z.string().min(1).optional(), progressToken: z.string().optional() }),
+    result: LayoutWritten,
   },
   'experts.replayDevices': { parameters: DeviceReplayParameters, result: DeviceReplayResult },
   'experts.replay': { parameters: ReplayParameters, result: ReplayResult },
@@ -370,5 +388,5 @@ export type EngineMethod = keyof typeof engineMethods;
 export type EngineParameters<M extends EngineMethod> = z.input<(typeof engineMethods)[M]['parameters']>;
 export type EngineResult<M extends EngineMethod> = z.output<(typeof engineMethods)[M]['result']>;
 
-export const Progress = z.object({ token: z.string(), fraction: z.number(), stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt']) });
+export const Progress = z.object({ token: z.string(), fraction: z.number(), stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt', 'layout']) });
 export type Progress = z.infer<typeof Progress>;

@@ -148,12 +148,13 @@ json estimate_to_json(const memory_estimate & estimate, const load_options & opt
 }
 
 memory_estimate fit_experts(const gguf_model & file, const json & inspection, load_options & options) {
+    find_layout(file, inspection, options);
     if (options.expert_ram_bytes) {
         return estimate_memory(file, inspection, options);
     }
     options.expert_ram_bytes = 0;
     memory_estimate     whole  = estimate_memory(file, inspection, options);
-    const expert_layout layout = expert_layout_usable(file, inspection);
+    const expert_layout layout = expert_layout_for(file, inspection, options);
     if (!whole.short_device() || layout.empty()) {
         return whole;
     }

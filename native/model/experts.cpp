@@ -1,12 +1,42 @@
 #include "experts.h"
 
+#include "experts/layout/layout-file.h"
+#include "rpc/log.h"
+
+#include <filesystem>
+
 namespace moebius {
+
+void find_layout(const gguf_model & file, const json & inspection, load_options & options) {
+    options.layout_fingerprint.clear();
+    const std::string path = layout_path_of(file);
+    std::error_code   error;
+    if (!options.expert_layout || !std::filesystem::exists(std::filesystem::u8path(path), error)) {
+        return;
+    }
+    const expert_layout layout = expert_layout_usable(file, inspection);
+    if (layout.empty()) {
+        return;
+    }
+    try {
+        const std::string fingerprint = layout_fingerprint(file, layout);
+        layout_apply(layout, path, fingerprint);
+        options.layout_fingerprint = fingerprint;
+    } catch (const user_error & problem) {
+        log_write(log_level::warn, std::string("The layout file is not used: ") + problem.what());
+    }
+}
+
+expert_layout expert_layout_for(const gguf_model & file, const json & inspection, const load_options & options) {
+    const expert_layout layout = expert_layout_usable(file, inspection);
+    return layout.empty() || options.layout_fingerprint.empty() ? layout : layout_apply(layout, layout_path_of(file), options.layout_fingerprint);
+}
 
 std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options) {
     if (options.expert_ram_bytes.value_or(0) == 0) {
         return nullptr;
     }
-    const expert_layout layout = expert_layout_usable(file, inspection);
+    const expert_layout layout = expert_layout_for(file, inspection, options);
     if (layout.empty()) {
         throw user_error("request.invalid",
                          "expertRamBytes: the experts of this model are in a form that the expert cache does not know (it takes gate, up and "

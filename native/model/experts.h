@@ -7,6 +7,13 @@
 
 namespace moebius {
 
+// Whether the model's layout file is to be used: fills in options.layout_fingerprint if there is one of this very model. One that is damaged or of
+// another model is logged and left alone.
+void find_layout(const gguf_model & file, const json & inspection, load_options & options);
+
+// Of experts in a store, with these options; empty if it cannot take them.
+expert_layout expert_layout_for(const gguf_model & file, const json & inspection, const load_options & options);
+
 // Null when options.expert_ram_bytes is 0 or open. Throws request.invalid if the store cannot take the model's experts,
 // file.unreadable, model.does-not-fit.
 std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options);

@@ -28,6 +28,8 @@ struct load_options {
     std::optional<uint64_t>  expert_ram_bytes;        // 0: experts are loaded like other weights; open: see fit_experts
     std::string              expert_policy     = default_expert_policy;
     uint32_t                 expert_read_ahead = 0;  // experts per layer
+    bool                     expert_layout     = true;  // use the model's layout file if there is one
+    std::string              layout_fingerprint;        // of the model, if its layout file is to be used: see find_layout
     ggml_type                kv_type_k         = GGML_TYPE_F16;
     ggml_type                kv_type_v         = GGML_TYPE_F16;
     llama_flash_attn_type    flash_attention   = LLAMA_FLASH_ATTN_TYPE_AUTO;

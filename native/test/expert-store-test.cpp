@@ -1,168 +1,9 @@
 // The experts' device gives the bits of stock llama.cpp, whatever its store holds: greedy tokens and logits of the tiny model.
-#include "check.h"
-#include "decode-harness.h"
-#include "model/estimate.h"
-#include "model/experts.h"
-#include "model/lazy-mapping.h"
-#include "model/llama-open.h"
-#include "model/model-parameters.h"
+#include "expert-runs.h"
 
-#include <llama-model.h>
-
-#include <filesystem>
-#include <fstream>
-#include <random>
-
-using namespace moebius;
+using namespace moebius_test;
 
 namespace {
-
-struct outcome {
-    std::vector<llama_token> tokens;  // greedy
-    std::vector<float>       logits;  // of every step, and of the last prompt token
-    expert_store_counters    counters;
-    uint64_t                 resizes = 0;
-    uint64_t                 ffns  = 0;      // that the device computed with loaded experts
-    bool                     given_up = false;  // they are llama.cpp's again
-};
-
-class counted_experts : public whole_experts {
-  public:
-    using whole_experts::whole_experts;
-    void begin(uint32_t layer, std::vector<expert_use> & uses) override {
-        count++;
-        whole_experts::begin(layer, uses);
-    }
-    uint64_t count = 0;
-};
-
-struct settings {
-    uint64_t    ram     = 0;  // 0: stock
-    std::string policy  = "lru";
-    int         threads = 2;
-    uint32_t    batch   = 512;
-    bool        by_node = false;  // every node of the graph is computed by itself: no FFN is seen whole
-    bool        loaded  = false;  // by llama.cpp, computed by our device
-    bool        storm   = false;  // another thread changes RAM and policy at random meanwhile
-    uint32_t    ahead   = 0;      // experts per layer that are read ahead
-};
-
-std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
-    std::vector<llama_token> tokens(length);
-    std::mt19937             random(7);
-    for (llama_token & token : tokens) {
-        token = llama_token(random() % vocabulary);
-    }
-    return tokens;
-}
-
-class reconfiguring {
-  public:
-    explicit reconfiguring(expert_store & store) : thread([this, &store] { run(store); }) {}
-    ~reconfiguring() { stop(); }
-
-    uint64_t stop() {
-        stopping = true;
-        if (thread.joinable()) {
-            thread.join();
-            CHECK_EQUAL(over, 0u);
-        }
-        return resizes;
-    }
-
-  private:
-    void run(expert_store & store) {
-        std::mt19937   random(11);
-        const uint64_t least = expert_slots_least_bytes(store.layout()), most = expert_slots_most_bytes(store.layout());
-        while (!stopping) {
-            const uint32_t kind = random() % 4;
-            store.resize(kind == 0 ? least : kind == 1 ? most : least + random() % (most - least));
-            over += store.slot_bytes() > store.settings().ram_bytes ? 1 : 0;
-            store.set_policy(cache_policy_names()[random() % cache_policy_names().size()]);
-            resizes++;
-            std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
-        }
-    }
-
-    std::atomic<bool> stopping{ false };
-    uint64_t          resizes = 0, over = 0;
-    std::thread       thread;
-};
-
-struct tiny {
-    gguf_model  file       = gguf_open(MOEBIUS_TINY_MODEL);
-    json        inspection = inspect_model(file);
-    expert_layout layout   = expert_layout_usable(file, inspection);
-
-    // without repacked weights: the same kernels on both sides
-    outcome run(const settings & how, uint32_t prompt_length, uint32_t steps) const {
-        const json   json_options = { { "devices", json::array() }, { "expertRamBytes", how.ram }, { "expertPolicy", how.policy }, { "expertReadAhead", how.ahead }, { "threads", how.threads },
-                                      { "contextLength", 3072 }, { "sequences", 1 }, { "batch", how.batch }, { "telemetry", false } };
-        load_options options      = options_parse(&json_options, inspection);
-        const auto   experts      = make_experts(file, inspection, options);
-        model_parameters parameters(options, inspection, experts.get());
-        parameters.value.use_extra_bufts = false;
-        const llama_log_scope log;
-        std::optional<lazy_mapping> unread;
-        if (experts) {
-            unread.emplace();
-        }
-        const llama_model_ptr model = llama_open(file, parameters.value, log);
-        unread.reset();
-        if (experts) {
-            experts->store.fill([](uint64_t, uint64_t) { return true; });
-        }
-        std::optional<counted_experts> loaded;
-        if (how.loaded) {
-            loaded.emplace(layout, model.get(), std::numeric_limits<int64_t>::max());
-        }
-        outcome                    result;
-        std::optional<reconfiguring> storm;
-        if (how.storm) {
-            storm.emplace(experts->store);
-        }
-        if (how.by_node) {
-            llama_context_params context = decode_context_parameters(model.get(), options);
-            context.cb_eval              = [](ggml_tensor *, bool, void *) { return true; };
-            generate(llama_context_ptr(llama_init_from_model(model.get(), context)).get(), how.batch, prompt_length, steps, result);
-        } else {
-            decode_context context(model.get(), options, router_shape());
-            generate(context.get(), context.batch(), prompt_length, steps, result);
-        }
-        if (storm) {
-            result.resizes = storm->stop();
-        }
-        if (experts) {
-            result.counters = experts->store.counters();
-        }
-        if (loaded) {
-            const ggml_tensor * down = model->get_tensor(expert_tensor_name(layout.layers[0], layout.layers[0].parts.back()).c_str());
-            result.ffns              = loaded->count;
-            result.given_up          = expert_tensor_of(down)->tokens_most == 0;
-        }
-        return result;
-    }
-
-    static void generate(llama_context * context, uint32_t batch, uint32_t prompt_length, uint32_t steps, outcome & result) {
-        const uint32_t           vocabulary = uint32_t(llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context))));
-        std::vector<llama_token> prompt     = prompt_of(prompt_length, vocabulary);
-        for (uint32_t at = 0; at < prompt.size(); at += batch) {
-            CHECK(llama_decode(context, llama_batch_get_one(prompt.data() + at, int32_t(std::min<size_t>(batch, prompt.size() - at)))) == 0);
-        }
-        for (uint32_t i = 0; i < steps; i++) {
-            const float * logits = llama_get_logits_ith(context, -1);
-            result.logits.insert(result.logits.end(), logits, logits + vocabulary);
-            llama_token next = llama_token(std::max_element(logits, logits + vocabulary) - logits);
-            result.tokens.push_back(next);
-            CHECK(llama_decode(context, llama_batch_get_one(&next, 1)) == 0);
-        }
-    }
-};
-
-bool same_bits(const outcome & a, const outcome & b) {
-    return a.tokens == b.tokens && a.logits.size() == b.logits.size() &&
-           std::memcmp(a.logits.data(), b.logits.data(), a.logits.size() * sizeof(float)) == 0;
-}
 
 void same_bits_whatever_is_in_ram() {
     const tiny    model;
@@ -261,22 +102,33 @@ void the_estimate_counts_slots() {
     CHECK_EQUAL(*options.expert_ram_bytes, 0u);  // it fits
 }
 
-// One layer of four experts, two matrices of 5000 bytes each, at an odd place of a file of random bytes.
+// One layer of four experts, two matrices of 5000 bytes each, at an odd place of a file of random bytes; behind them once more as in a
+// layout file, which is used or not.
 struct small_file {
     std::string          path = (std::filesystem::temp_directory_path() / "moebius-expert-store-test.bin").u8string();
     std::vector<uint8_t> bytes;
     expert_layout        layout;
 
-    small_file() : bytes(4 * 2 * 5000 + 123) {
+    static constexpr uint64_t packed_at = 40960, stride = 16384;
+
+    explicit small_file(bool packed) : bytes(packed_at + 4 * stride) {
         std::mt19937 random(5);
         for (uint8_t & byte : bytes) {
             byte = uint8_t(random());
+        }
+        const std::vector<uint32_t> positions = { 2, 0, 3, 1 };
+        for (uint32_t expert = 0; expert < 4; expert++) {
+            std::copy_n(&bytes[123 + expert * 5000], 5000, &bytes[packed_at + positions[expert] * stride]);
+            std::copy_n(&bytes[20123 + expert * 5000], 5000, &bytes[packed_at + positions[expert] * stride + 8192]);
         }
         write();
         layout.files   = { path };
         layout.experts = 4;
         layout.used    = 1;
-        layout.layers  = { { 0, { { expert_matrix::gate_up, GGML_TYPE_F32, 1, 1, 0, 123, 5000 }, { expert_matrix::down, GGML_TYPE_F32, 1, 1, 0, 20123, 5000 } } } };
+        layout.layers  = { { 0, { { expert_matrix::gate_up, GGML_TYPE_F32, 1, 1, 0, 123, 5000 }, { expert_matrix::down, GGML_TYPE_F32, 1, 1, 0, 20123, 5000 } }, {} } };
+        if (packed) {
+            layout.layers[0].packed = { 0, packed_at, stride, positions };
+        }
     }
     ~small_file() { std::filesystem::remove(path); }
 
@@ -303,8 +155,8 @@ bool use(expert_store & store, const small_file & file, std::vector<uint32_t> ex
     return good;
 }
 
-void a_file_cut_short_is_an_error_until_it_is_whole_again() {
-    const small_file file;
+void a_file_cut_short_is_an_error_until_it_is_whole_again(bool packed) {
+    const small_file file(packed);
     expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3, {} });
     CHECK(use(store, file, { 0, 1, 2, 3 }));
     CHECK_EQUAL(store.counters().total().misses, 4u);
@@ -321,8 +173,8 @@ void a_file_cut_short_is_an_error_until_it_is_whole_again() {
 }
 
 // The store alone, as the threads of a context use it: two finish the experts of a batch between them, while a third changes RAM and policy.
-void threads_share_a_store_that_changes() {
-    const small_file file;
+void threads_share_a_store_that_changes(bool packed) {
+    const small_file file(packed);
     expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3, {} });
     reconfiguring    storm(store);
     std::mt19937     random(3);
@@ -364,8 +216,8 @@ std::vector<expert_tier> settled_tiers(const expert_store & store) {
     return {};
 }
 
-void ram_can_change() {
-    const small_file file;
+void ram_can_change(bool packed) {
+    const small_file file(packed);
     const uint64_t   slot = expert_slot_bytes(file.layout.layers[0]);
     expert_store     store(file.layout, { 3 * slot, "lru", 2, {} });
     CHECK(use(store, file, { 0, 1, 2 }));
@@ -392,13 +244,15 @@ void ram_can_change() {
 
 // With an argument only what needs no llama.cpp, whose libraries ThreadSanitizer does not see into.
 int main(int count, char **) {
-    a_file_cut_short_is_an_error_until_it_is_whole_again();
-    ram_can_change();
-    threads_share_a_store_that_changes();
-    if (count > 1) {
-        return moebius_test::check_result();
+    for (const bool packed : { false, true }) {
+        a_file_cut_short_is_an_error_until_it_is_whole_again(packed);
+        ram_can_change(packed);
+        threads_share_a_store_that_changes(packed);
     }
-    moebius_test::start_llama();
+    if (count > 1) {
+        return check_result();
+    }
+    start_llama();
     same_bits_whatever_is_in_ram();
     same_bits_with_every_policy_thread_count_and_batch();
     same_bits_node_by_node();
@@ -406,5 +260,5 @@ int main(int count, char **) {
     same_bits_with_experts_that_llama_has_loaded();
     too_little_ram_is_refused_with_the_numbers();
     the_estimate_counts_slots();
-    return moebius_test::check_result();
+    return check_result();
 }

@@ -1,5 +1,5 @@
 // Deleting a model's files from a model folder.
-import { rmdir, unlink } from 'node:fs/promises';
+import { rm, rmdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { MoebiusError } from '../../contract/index.ts';
 import { isInside, type ModelFiles } from './scan.ts';
@@ -13,6 +13,7 @@ export async function deleteModelFiles(model: ModelFiles, folders: string[]): Pr
     });
   }
   for (const file of model.files) await unlink(file.path);
+  for (const ending of ['.layout', '.layout.tmp']) await rm(`${model.path}${ending}`, { force: true }); // `moebius layout`
   await removeEmptyFolders(path.dirname(model.path), home);
 }
 

@@ -1,5 +1,6 @@
 #include "expert-layout.h"
 
+#include "file-reader.h"
 #include "router/shape.h"
 
 namespace moebius {
@@ -46,6 +47,22 @@ std::vector<expert_part> parts_of_block(const gguf_model & file, int32_t block, 
 
 }  // namespace
 
+expert_place expert_place_of(const expert_layer & layer, uint32_t expert, uint32_t part) {
+    const expert_part & own = layer.parts[part];
+    if (!layer.is_packed()) {
+        return { own.file, own.offset + expert * own.bytes };
+    }
+    return { layer.packed.file, layer.packed.offset + layer.packed.positions[expert] * layer.packed.stride + packed_offsets(layer.parts)[part] };
+}
+
+std::vector<uint64_t> packed_offsets(const std::vector<expert_part> & parts) {
+    std::vector<uint64_t> offsets = { 0 };
+    for (const expert_part & part : parts) {
+        offsets.push_back(offsets.back() + file_reader::aligned(part.bytes));
+    }
+    return offsets;
+}
+
 std::string expert_tensor_name(const expert_layer & layer, const expert_part & part) {
     return tensor_name(layer.block, part.matrix);
 }
@@ -71,7 +88,7 @@ expert_layout expert_layout_from(const gguf_model & file, const json & inspectio
         if (parts.empty()) {
             return {};
         }
-        layout.layers.push_back({ block, std::move(parts) });
+        layout.layers.push_back({ block, std::move(parts), {} });
     }
     return layout;
 }

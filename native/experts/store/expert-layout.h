@@ -22,10 +22,33 @@ struct expert_part {
     uint64_t      bytes  = 0;  // of one expert
 };
 
+// Where a layer's experts lie in a layout file (experts/layout): one behind the other, `stride` bytes each, the matrices of one in the order
+// of expert_layer::parts, each padded to the alignment of file_reader.
+struct packed_experts {
+    uint32_t              file   = 0;
+    uint64_t              offset = 0;  // of the first, aligned
+    uint64_t              stride = 0;
+    std::vector<uint32_t> positions;   // [expert]; empty: the layer is in no layout file
+};
+
 struct expert_layer {
     int32_t                  block = 0;  // index in the model
     std::vector<expert_part> parts;      // in the order in which they are needed; `down` is the last
+    packed_experts           packed;
+
+    bool is_packed() const { return !packed.positions.empty(); }
 };
+
+struct expert_place {
+    uint32_t file   = 0;
+    uint64_t offset = 0;
+};
+
+// Of a matrix of an expert: in the layout file if there is one, else in the model.
+expert_place expert_place_of(const expert_layer & layer, uint32_t expert, uint32_t part);
+
+// Offsets of the matrices in a packed expert, and its stride as the last.
+std::vector<uint64_t> packed_offsets(const std::vector<expert_part> & parts);
 
 struct expert_layout {
     std::vector<std::string>  files;    // absolute paths, UTF-8

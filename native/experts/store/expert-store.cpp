@@ -26,6 +26,9 @@ uint32_t all_parts(const expert_layer & layer) {
 }  // namespace
 
 uint64_t expert_slot_bytes(const expert_layer & layer) {
+    if (layer.is_packed()) {
+        return layer.packed.stride;
+    }
     return std::accumulate(layer.parts.begin(), layer.parts.end(), uint64_t(0),
                            [](uint64_t sum, const expert_part & part) { return sum + file_reader::room_for(part.bytes); });
 }
@@ -71,11 +74,9 @@ expert_store::expert_store(expert_layout layout, const expert_store_settings & s
         const uint32_t slots = cache.shape().slots[i];
         const uint64_t bytes = expert_slot_bytes(all.layers[i]);
         memory.emplace_back(all.experts * bytes, slots * bytes);
-        std::vector<uint64_t> offsets;
-        uint64_t              at = 0;
-        for (const expert_part & part : all.layers[i].parts) {
-            offsets.push_back(at);
-            at += file_reader::room_for(part.bytes);
+        std::vector<uint64_t> offsets = packed_offsets(all.layers[i].parts);
+        for (size_t part = 0; !all.layers[i].is_packed() && part < all.layers[i].parts.size(); part++) {
+            offsets[part + 1] = offsets[part] + file_reader::room_for(all.layers[i].parts[part].bytes);
         }
         part_offsets.push_back(std::move(offsets));
     }
@@ -157,8 +158,9 @@ uint8_t * expert_store::part_room(uint32_t layer, uint32_t slot, uint32_t part) 
 }
 
 uint8_t * expert_store::part_data(uint32_t layer, uint32_t expert, uint32_t part, uint32_t slot) const {
-    const expert_part & place = all.layers[layer].parts[part];
-    return part_room(layer, slot, part) + file_reader::shift_of(place.offset + expert * place.bytes);
+    const expert_layer & of    = all.layers[layer];
+    const uint64_t       shift = of.is_packed() ? 0 : file_reader::shift_of(of.parts[part].offset + expert * of.parts[part].bytes);
+    return part_room(layer, slot, part) + shift;
 }
 
 // Under `mutex`. The expert has the slot.
@@ -168,20 +170,31 @@ void expert_store::start_read(uint32_t layer, uint32_t expert, uint32_t slot, fi
     state.reading = true;
     state.failed  = false;
     reading++;
-    const std::vector<expert_part> & parts = all.layers[layer].parts;
+    const expert_layer &             of    = all.layers[layer];
+    const std::vector<expert_part> & parts = of.parts;
+    if (of.is_packed()) {
+        std::vector<uint64_t> ends = part_offsets[layer];
+        ends.erase(ends.begin());
+        ends.back() -= file_reader::aligned(parts.back().bytes) - parts.back().bytes;
+        const expert_place place = expert_place_of(of, expert, 0);
+        reader->read(place.file, place.offset, ends, part_room(layer, slot, 0), urgency,
+                     [this, layer, expert, file = place.file](uint32_t part, const char * failure) { part_read(layer, expert, part, file, failure); });
+        return;
+    }
     for (uint32_t i = 0; i < parts.size(); i++) {
-        reader->read(parts[i].file, parts[i].offset + expert * parts[i].bytes, parts[i].bytes, part_room(layer, slot, i), urgency,
-                     [this, layer, expert, i](const char * failure) { part_read(layer, expert, i, failure); });
+        const expert_place place = expert_place_of(of, expert, i);
+        reader->read(place.file, place.offset, { parts[i].bytes }, part_room(layer, slot, i), urgency,
+                     [this, layer, expert, i, file = place.file](uint32_t, const char * failure) { part_read(layer, expert, i, file, failure); });
     }
 }
 
 // On a reader thread.
-void expert_store::part_read(uint32_t layer, uint32_t expert, uint32_t part, const char * failure) {
+void expert_store::part_read(uint32_t layer, uint32_t expert, uint32_t part, uint32_t file, const char * failure) {
     const std::lock_guard<std::mutex> lock(mutex);
     entry &                           state = entry_of(layer, expert);
     if (failure) {
         state.failed = true;
-        last_error   = all.files[all.layers[layer].parts[part].file] + ": " + failure;
+        last_error   = all.files[file] + ": " + failure;
     }
     const uint32_t here = state.parts_here.load(std::memory_order_relaxed) | 1u << part;
     state.reading       = here != all_parts(all.layers[layer]);
@@ -237,16 +250,16 @@ bool expert_store::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
 }
 
 void expert_store::read_tensor(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, void * into) {
-    read_file(layer, part, offset, size, file_reader::priority::demand, into);
+    const expert_part & of = all.layers[layer].parts[part];  // in the model's own order
+    read_file({ of.file, of.offset + offset }, size, file_reader::priority::demand, into);
 }
 
-void expert_store::read_file(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, file_reader::priority urgency, void * into) {
-    const expert_part & place = all.layers[layer].parts[part];
-    slot_memory         room(file_reader::room_for(size));
-    std::mutex                   done_mutex;
-    std::condition_variable      done;
-    std::optional<const char *>  outcome;
-    reader->read(place.file, place.offset + offset, size, room.data(), urgency, [&](const char * failure) {
+void expert_store::read_file(expert_place place, uint64_t size, file_reader::priority urgency, void * into) {
+    slot_memory                 room(file_reader::room_for(size));
+    std::mutex                  done_mutex;
+    std::condition_variable     done;
+    std::optional<const char *> outcome;
+    reader->read(place.file, place.offset, { size }, room.data(), urgency, [&](uint32_t, const char * failure) {
         const std::lock_guard<std::mutex> lock(done_mutex);
         outcome = failure;
         done.notify_all();
@@ -256,7 +269,7 @@ void expert_store::read_file(uint32_t layer, uint32_t part, uint64_t offset, uin
     if (*outcome) {
         throw user_error("file.unreadable", all.files[place.file] + " could not be read: " + *outcome + ".", { { "path", all.files[place.file] } });
     }
-    std::memcpy(into, room.data() + file_reader::shift_of(place.offset + offset), size);
+    std::memcpy(into, room.data() + file_reader::shift_of(place.offset), size);
 }
 
 // Under `mutex`: gives slots to those that wait for one.
@@ -357,7 +370,7 @@ void expert_store::read_part(uint32_t layer, uint32_t expert, uint32_t part, uin
     std::unique_lock<std::mutex> lock(mutex);
     if (!is_whole(layer, expert)) {
         lock.unlock();
-        read_file(layer, part, expert * bytes, bytes, file_reader::priority::prefetch, into);
+        read_file(expert_place_of(all.layers[layer], expert, part), bytes, file_reader::priority::prefetch, into);
         return;
     }
     cache.pin({ layer, expert });

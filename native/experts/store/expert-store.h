@@ -110,9 +110,9 @@ class expert_store : public expert_source {
     void      fill_free_slots();
     void      check_resident();
     void      start_read(uint32_t layer, uint32_t expert, uint32_t slot, file_reader::priority urgency);
-    void      part_read(uint32_t layer, uint32_t expert, uint32_t part, const char * failure);
+    void      part_read(uint32_t layer, uint32_t expert, uint32_t part, uint32_t file, const char * failure);
     void      read_whole(uint32_t layer, uint32_t expert);
-    void      read_file(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, file_reader::priority urgency, void * into);
+    void      read_file(expert_place place, uint64_t size, file_reader::priority urgency, void * into);
     void      read_pending();
     void      read_early(uint32_t layer, uint32_t expert, uint32_t slot);
     void      drop_if_failed(uint32_t layer, uint32_t expert);

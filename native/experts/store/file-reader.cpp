@@ -12,10 +12,6 @@ namespace {
 // Large enough for the disk's full speed, small enough that one expert keeps several threads busy.
 constexpr uint64_t piece_bytes = 2u << 20;
 
-uint64_t round_up(uint64_t value) {
-    return (value + file_reader::alignment - 1) / file_reader::alignment * file_reader::alignment;
-}
-
 }  // namespace
 
 file_reader::file_reader(const std::vector<std::string> & files, uint32_t count) {
@@ -49,19 +45,25 @@ file_reader::~file_reader() {
     }
 }
 
-void file_reader::read(uint32_t file, uint64_t offset, uint64_t bytes, uint8_t * into, priority urgency, on_done done) {
-    const uint64_t begin = offset - shift_of(offset);
-    const uint64_t end   = offset + bytes;
-    const auto     of    = std::make_shared<whole>();
-    of->done             = std::move(done);
-    of->pieces_left      = uint32_t((end - begin + piece_bytes - 1) / piece_bytes);
+void file_reader::read(uint32_t file, uint64_t offset, const std::vector<uint64_t> & ends, uint8_t * into, priority urgency, on_done done) {
+    const uint64_t     shift = shift_of(offset);
+    const auto         of    = std::make_shared<whole>();
+    std::vector<piece> pieces;
+    of->done = std::move(done);
+    of->parts.resize(ends.size());
+    for (uint64_t at = 0; at < shift + ends.back(); at += piece_bytes) {
+        const uint64_t needed = std::min(piece_bytes, shift + ends.back() - at);
+        const auto     part_at = [&](uint64_t byte) { return uint32_t(std::upper_bound(ends.begin(), ends.end(), byte) - ends.begin()); };
+        const uint32_t first = part_at(at - std::min(at, shift)), last = part_at(at + needed - 1 - shift);
+        pieces.push_back({ file, offset - shift + at, aligned(needed), needed, into + at, of, first, last });
+        for (uint32_t part = first; part <= last; part++) {
+            of->parts[part].pieces_left++;
+        }
+    }
     {
         const std::lock_guard<std::mutex> lock(mutex);
         auto &                            queue = queues[urgency == priority::demand ? 0 : 1];
-        for (uint64_t at = begin; at < end; at += piece_bytes) {
-            const uint64_t needed = std::min(piece_bytes, end - at);
-            queue.push_back({ file, at, round_up(needed), needed, into + (at - begin), of });
-        }
+        queue.insert(queue.end(), pieces.begin(), pieces.end());
     }
     work.notify_all();
 }
@@ -108,12 +110,18 @@ void file_reader::run() {
         lock.unlock();
         const char * error = skip ? "the model is being unloaded" : read_piece(next);
         lock.lock();
-        total += error ? 0 : next.needed;
-        next.of->failed = next.of->failed || error;
-        if (--next.of->pieces_left == 0) {
-            const char * outcome = error ? error : next.of->failed ? "the disk reported an error" : nullptr;
+        end_piece(lock, next, error);
+    }
+}
+
+void file_reader::end_piece(std::unique_lock<std::mutex> & lock, const piece & piece, const char * error) {
+    total += error ? 0 : piece.needed;
+    for (uint32_t i = piece.first_part; i <= piece.last_part; i++) {
+        part_state & part = piece.of->parts[i];
+        part.failure      = error ? error : part.failure;
+        if (--part.pieces_left == 0) {
             lock.unlock();
-            next.of->done(outcome);
+            piece.of->done(i, part.failure);
             lock.lock();
         }
     }

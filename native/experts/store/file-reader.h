@@ -19,21 +19,24 @@ class file_reader {
 
     enum class priority { demand, prefetch };
 
-    // Called on a reader thread, once. `error` is null when all bytes are there. It may call `read`.
-    using on_done = std::function<void(const char * error)>;
+    // Called on a reader thread, once for each part of a read. `error` is null when all bytes of the part are there. It may call `read`.
+    using on_done = std::function<void(uint32_t part, const char * error)>;
 
     // `threads` reads are under way at a time. Throws user_error file.unreadable.
     file_reader(const std::vector<std::string> & files, uint32_t threads);
     ~file_reader();  // ends the reads that have begun; those that wait are told an error
 
-    // Room that `read` needs for bytes at any offset.
-    static uint64_t room_for(uint64_t bytes) { return (bytes + 2 * alignment - 1) / alignment * alignment + alignment; }
+    static uint64_t aligned(uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+    // Room that `read` needs for bytes at any offset; at an aligned one, aligned(bytes) are enough.
+    static uint64_t room_for(uint64_t bytes) { return aligned(bytes + alignment) + alignment; }
 
     // Where the byte at `offset` comes to lie in the room at `into`.
     static uint64_t shift_of(uint64_t offset) { return offset % alignment; }
 
-    // `into`: aligned, room_for(bytes). Pieces of a read go through several threads.
-    void read(uint32_t file, uint64_t offset, uint64_t bytes, uint8_t * into, priority urgency, on_done done);
+    // What lies between `offset` and the last of `ends` (ascending, counted from `offset`); part i ends at ends[i] and begins where the one
+    // before ends. `into`: aligned, room for all of it. Pieces of a read go through several threads, in order of the file.
+    void read(uint32_t file, uint64_t offset, const std::vector<uint64_t> & ends, uint8_t * into, priority urgency, on_done done);
 
     // Reads that go into [from, to) and have not begun are demanded now.
     void hurry(const uint8_t * from, const uint8_t * to);
@@ -43,20 +46,25 @@ class file_reader {
     bool direct() const { return is_direct; }
 
   private:
+    struct part_state {
+        uint32_t     pieces_left = 0;
+        const char * failure     = nullptr;
+    };
     struct whole {
-        on_done  done;
-        uint32_t pieces_left = 0;
-        bool     failed      = false;
+        on_done                 done;
+        std::vector<part_state> parts;
     };
     struct piece {
         uint32_t               file;
         uint64_t               offset, bytes, needed;  // aligned; of them in the file
         uint8_t *              into;
         std::shared_ptr<whole> of;
+        uint32_t               first_part, last_part;  // that it has bytes of
     };
 
     void         run();
     const char * read_piece(const piece & piece) const;
+    void         end_piece(std::unique_lock<std::mutex> & lock, const piece & piece, const char * error);
 
     std::vector<int>         descriptors;
     bool                     is_direct = true;

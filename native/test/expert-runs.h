@@ -1,0 +1,174 @@
+// For tests of where experts are: greedy runs of the tiny model with its experts in any state, to be compared bit by bit with stock llama.cpp.
+#pragma once
+
+#include "check.h"
+#include "decode-harness.h"
+#include "model/estimate.h"
+#include "model/experts.h"
+#include "model/lazy-mapping.h"
+#include "model/llama-open.h"
+#include "model/model-parameters.h"
+
+#include <llama-model.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+namespace moebius_test {
+
+using namespace moebius;
+
+struct outcome {
+    std::vector<llama_token> tokens;  // greedy
+    std::vector<float>       logits;  // of every step, and of the last prompt token
+    expert_store_counters    counters;
+    uint64_t                 resizes = 0;
+    bool                     packed  = false;  // experts came from a layout file
+    uint64_t                 ffns  = 0;      // that the device computed with loaded experts
+    bool                     given_up = false;  // they are llama.cpp's again
+};
+
+class counted_experts : public whole_experts {
+  public:
+    using whole_experts::whole_experts;
+    void begin(uint32_t layer, std::vector<expert_use> & uses) override {
+        count++;
+        whole_experts::begin(layer, uses);
+    }
+    uint64_t count = 0;
+};
+
+struct settings {
+    uint64_t    ram     = 0;  // 0: stock
+    std::string policy  = "lru";
+    int         threads = 2;
+    uint32_t    batch   = 512;
+    bool        by_node = false;  // every node of the graph is computed by itself: no FFN is seen whole
+    bool        loaded  = false;  // by llama.cpp, computed by our device
+    bool        storm   = false;  // another thread changes RAM and policy at random meanwhile
+    uint32_t    ahead   = 0;      // experts per layer that are read ahead
+};
+
+inline std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
+    std::vector<llama_token> tokens(length);
+    std::mt19937             random(7);
+    for (llama_token & token : tokens) {
+        token = llama_token(random() % vocabulary);
+    }
+    return tokens;
+}
+
+class reconfiguring {
+  public:
+    explicit reconfiguring(expert_store & store) : thread([this, &store] { run(store); }) {}
+    ~reconfiguring() { stop(); }
+
+    uint64_t stop() {
+        stopping = true;
+        if (thread.joinable()) {
+            thread.join();
+            CHECK_EQUAL(over, 0u);
+        }
+        return resizes;
+    }
+
+  private:
+    void run(expert_store & store) {
+        std::mt19937   random(11);
+        const uint64_t least = expert_slots_least_bytes(store.layout()), most = expert_slots_most_bytes(store.layout());
+        while (!stopping) {
+            const uint32_t kind = random() % 4;
+            store.resize(kind == 0 ? least : kind == 1 ? most : least + random() % (most - least));
+            over += store.slot_bytes() > store.settings().ram_bytes ? 1 : 0;
+            store.set_policy(cache_policy_names()[random() % cache_policy_names().size()]);
+            resizes++;
+            std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
+        }
+    }
+
+    std::atomic<bool> stopping{ false };
+    uint64_t          resizes = 0, over = 0;
+    std::thread       thread;
+};
+
+struct tiny {
+    explicit tiny(const std::string & path = MOEBIUS_TINY_MODEL) : file(gguf_open(path)) {}
+
+    gguf_model  file;
+    json        inspection = inspect_model(file);
+    expert_layout layout   = expert_layout_usable(file, inspection);
+
+    // without repacked weights: the same kernels on both sides
+    outcome run(const settings & how, uint32_t prompt_length, uint32_t steps) const {
+        const json   json_options = { { "devices", json::array() }, { "expertRamBytes", how.ram }, { "expertPolicy", how.policy }, { "expertReadAhead", how.ahead }, { "threads", how.threads },
+                                      { "contextLength", 3072 }, { "sequences", 1 }, { "batch", how.batch }, { "telemetry", false } };
+        load_options options      = options_parse(&json_options, inspection);
+        find_layout(file, inspection, options);
+        const auto   experts      = make_experts(file, inspection, options);
+        model_parameters parameters(options, inspection, experts.get());
+        parameters.value.use_extra_bufts = false;
+        const llama_log_scope log;
+        std::optional<lazy_mapping> unread;
+        if (experts) {
+            unread.emplace();
+        }
+        const llama_model_ptr model = llama_open(file, parameters.value, log);
+        unread.reset();
+        if (experts) {
+            experts->store.fill([](uint64_t, uint64_t) { return true; });
+        }
+        std::optional<counted_experts> loaded;
+        if (how.loaded) {
+            loaded.emplace(layout, model.get(), std::numeric_limits<int64_t>::max());
+        }
+        outcome                    result;
+        std::optional<reconfiguring> storm;
+        if (how.storm) {
+            storm.emplace(experts->store);
+        }
+        if (how.by_node) {
+            llama_context_params context = decode_context_parameters(model.get(), options);
+            context.cb_eval              = [](ggml_tensor *, bool, void *) { return true; };
+            generate(llama_context_ptr(llama_init_from_model(model.get(), context)).get(), how.batch, prompt_length, steps, result);
+        } else {
+            decode_context context(model.get(), options, router_shape());
+            generate(context.get(), context.batch(), prompt_length, steps, result);
+        }
+        if (storm) {
+            result.resizes = storm->stop();
+        }
+        if (experts) {
+            result.packed   = experts->store.layout().layers[0].is_packed();
+            result.counters = experts->store.counters();
+        }
+        if (loaded) {
+            const ggml_tensor * down = model->get_tensor(expert_tensor_name(layout.layers[0], layout.layers[0].parts.back()).c_str());
+            result.ffns              = loaded->count;
+            result.given_up          = expert_tensor_of(down)->tokens_most == 0;
+        }
+        return result;
+    }
+
+    static void generate(llama_context * context, uint32_t batch, uint32_t prompt_length, uint32_t steps, outcome & result) {
+        const uint32_t           vocabulary = uint32_t(llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context))));
+        std::vector<llama_token> prompt     = prompt_of(prompt_length, vocabulary);
+        for (uint32_t at = 0; at < prompt.size(); at += batch) {
+            CHECK(llama_decode(context, llama_batch_get_one(prompt.data() + at, int32_t(std::min<size_t>(batch, prompt.size() - at)))) == 0);
+        }
+        for (uint32_t i = 0; i < steps; i++) {
+            const float * logits = llama_get_logits_ith(context, -1);
+            result.logits.insert(result.logits.end(), logits, logits + vocabulary);
+            llama_token next = llama_token(std::max_element(logits, logits + vocabulary) - logits);
+            result.tokens.push_back(next);
+            CHECK(llama_decode(context, llama_batch_get_one(&next, 1)) == 0);
+        }
+    }
+};
+
+inline bool same_bits(const outcome & a, const outcome & b) {
+    return a.tokens == b.tokens && a.logits.size() == b.logits.size() &&
+           std::memcmp(a.logits.data(), b.logits.data(), a.logits.size() * sizeof(float)) == 0;
+}
+
+}  // namespace moebius_test
