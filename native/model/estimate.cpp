@@ -119,6 +119,9 @@ memory_estimate estimate_memory(const gguf_model & file, const json & inspection
     const llama_model_ptr     model  = llama_open(file, parameters.value, log);
     const auto                whole  = experts ? nullptr : make_whole_experts(model.get(), file, inspection, options);
     std::vector<device_split> splits = measure_any_context(model.get(), inspection, options, log);
+    if (experts) {
+        add_expert_devices(splits, experts->store.layout(), options);
+    }
     memory_estimate           estimate;
     for (const device_split & device : splits) {
         const device_memory memory = device_memory_now(device_by_id(device.id));
@@ -147,27 +150,71 @@ json estimate_to_json(const memory_estimate & estimate, const load_options & opt
     };
 }
 
-memory_estimate fit_experts(const gguf_model & file, const json & inspection, load_options & options) {
-    find_layout(file, inspection, options);
-    if (options.expert_ram_bytes) {
-        return estimate_memory(file, inspection, options);
-    }
-    options.expert_ram_bytes = 0;
-    memory_estimate     whole  = estimate_memory(file, inspection, options);
-    const expert_layout layout = expert_layout_for(file, inspection, options);
-    if (!whole.short_device() || layout.empty()) {
-        return whole;
-    }
-    options.expert_ram_bytes     = expert_slots_least_bytes(layout);
-    const memory_estimate  least = estimate_memory(file, inspection, options);
+namespace {
+
+// As much RAM for experts as the rest of the model leaves. False: it leaves too little for any, and nothing is changed.
+bool fit_expert_ram(const gguf_model & file, const json & inspection, const expert_layout & layout, load_options & options) {
+    load_options with            = options;
+    with.expert_ram_bytes        = expert_slots_least_bytes(layout);
+    const memory_estimate  least = estimate_memory(file, inspection, with);
     const device_estimate & ram  = least.devices.front();
     const uint64_t          most = uint64_t(double(ram.free) * ram_share);
     if (least.short_device() || ram.memory.sum() > most) {
-        options.expert_ram_bytes = 0;
-        return whole;
+        return false;
     }
-    options.expert_ram_bytes = ram.memory.experts + (most - ram.memory.sum());
-    return estimate_memory(file, inspection, options);
+    options.expert_ram_bytes = std::min(ram.memory.experts + (most - ram.memory.sum()), expert_slots_most_bytes(layout));
+    return true;
+}
+
+// As many copies on the model's GPUs as their memory leaves room for.
+std::vector<expert_budget> fit_expert_devices(const memory_estimate & estimate, const expert_layout & layout, const load_options & options) {
+    std::vector<expert_budget> devices;
+    for (const device_estimate & device : estimate.devices) {
+        if (device.id == cpu_device_id || device.total == 0 || devices.size() == devices_most || !device_ffn::supports(gpu_device(device.id), layout)) {
+            continue;
+        }
+        const uint64_t taken = device.memory.sum() + device_dispatch::scratch_bytes(gpu_device(device.id), layout, std::max(options.batch, options.sequences));
+        const uint64_t most  = uint64_t(double(device.free) * ram_share);
+        const uint64_t bytes = std::min(most - std::min(most, taken), device_slots_bytes(layout, std::vector<uint32_t>(layout.layers.size(), layout.experts)));
+        if (bytes >= device_slot_bytes(layout)) {
+            devices.push_back({ device.id, bytes });
+        }
+    }
+    return devices;
+}
+
+}  // namespace
+
+memory_estimate fit_experts(const gguf_model & file, const json & inspection, load_options & options) {
+    find_layout(file, inspection, options);
+    const expert_layout layout  = expert_layout_for(file, inspection, options);
+    const bool          devices = options.expert_devices && !options.expert_devices->empty();
+    if (devices && layout.empty()) {
+        throw user_error("request.invalid", "expertDevices: the experts of this model are in a form that GPUs cannot hold copies of (see expertRamBytes). Load it without expertDevices.",
+                         { { "parameter", "expertDevices" } });
+    }
+    if (options.expert_ram_bytes) {
+        options.expert_devices = options.expert_devices.value_or(std::vector<expert_budget>());
+        return estimate_memory(file, inspection, options);
+    }
+    if (!devices) {
+        load_options loaded     = options;
+        loaded.expert_ram_bytes = 0;
+        loaded.expert_devices   = std::vector<expert_budget>();
+        memory_estimate whole   = estimate_memory(file, inspection, loaded);
+        if (!whole.short_device() || layout.empty() || !fit_expert_ram(file, inspection, layout, options)) {
+            options = loaded;
+            return whole;
+        }
+    } else if (!fit_expert_ram(file, inspection, layout, options)) {
+        options.expert_ram_bytes = expert_slots_least_bytes(layout);
+    }
+    memory_estimate estimate = estimate_memory(file, inspection, options);
+    if (options.expert_devices) {
+        return estimate;
+    }
+    options.expert_devices = fit_expert_devices(estimate, layout, options);
+    return options.expert_devices->empty() ? estimate : estimate_memory(file, inspection, options);
 }
 
 void refuse_hopeless(const gguf_model & file, const json & inspection, const load_options & options) {

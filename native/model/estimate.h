@@ -29,8 +29,8 @@ struct memory_estimate {
 // Experts that are left open (expert_ram_bytes) count like other weights.
 memory_estimate estimate_memory(const gguf_model & file, const json & inspection, const load_options & options);
 
-// Decides options.expert_ram_bytes where it is open: 0 if everything fits, else as much RAM as the rest leaves, so that the other
-// experts stay on disk; 0 too if that would not fit either. Gives the estimate. Throws what estimate_memory does, and
+// Decides options.expert_ram_bytes and expert_devices where they are open. RAM: 0 if everything fits, else as much as the rest leaves, so that the
+// other experts stay on disk; 0 too if that would not fit either. Devices: none if everything fits or the RAM is given, else what the GPUs have left. Gives the estimate. Throws what estimate_memory does, and
 // request.invalid if a store is asked for experts that it cannot take.
 memory_estimate fit_experts(const gguf_model & file, const json & inspection, load_options & options);
 

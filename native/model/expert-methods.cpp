@@ -2,6 +2,8 @@
 
 #include "experts.h"
 #include "experts/layout/layout-order.h"
+#include "expert-device-status.h"
+#include "experts/dispatch/device-dispatch.h"
 #include "experts/simulate/device-report.h"
 #include "experts/simulate/replay-report.h"
 #include "host.h"
@@ -62,12 +64,17 @@ int32_t take_model(parameters & source) {
     return int32_t(source.integer("model", 0, std::numeric_limits<int32_t>::max()));
 }
 
+json status_to_json(const loaded_experts * experts) {
+    return { { "store", experts ? store_to_json(experts->store) : json(nullptr) },
+             { "devices", experts && experts->devices ? expert_devices_to_json(*experts->devices) : json(nullptr) } };
+}
+
 json status(const json & params, const model_registry & registry) {
     parameters    source(params);
     const int32_t model = take_model(source);
     source.finish();
     const model_lease lease = registry.lease(model);
-    return { { "store", lease->experts ? store_to_json(lease->experts->store) : json(nullptr) } };
+    return status_to_json(lease->experts.get());
 }
 
 void refuse_more_than_free(const expert_store & store, uint64_t wanted) {
@@ -86,6 +93,9 @@ json configure(const json & params, const model_registry & registry) {
     const int32_t model  = take_model(source);
     const auto    bytes  = source.optional_integer("ramBytes", 1, int64_t(1) << 53);
     const auto    policy = source.optional_choice("policy", cache_policy_names());
+    const json *  devices   = source.optional_array("devices");
+    const auto    replicate = source.optional_boolean("replication");
+    const auto    cpu_helps = source.optional_boolean("cpuHelps");
     source.finish();
     const model_lease lease = registry.lease(model);
     if (!lease->experts) {
@@ -101,7 +111,17 @@ json configure(const json & params, const model_registry & registry) {
     if (policy) {
         store.set_policy(*policy);
     }
-    return { { "store", store_to_json(store) } };
+    if (lease->experts->devices) {
+        device_dispatch & on = *lease->experts->devices;
+        if (devices) {
+            resize_expert_devices(on, expert_devices_parse(*devices, "devices"));
+        }
+        on.tier.set_adapts(replicate.value_or(on.tier.adapts()));
+        on.set_cpu_helps(cpu_helps.value_or(on.cpu_helps()));
+    } else if (devices || replicate || cpu_helps) {
+        throw user_error("request.invalid", "The model was loaded without GPUs for its experts. Load it with expertDevices to have some.", { { "parameter", "devices" } });
+    }
+    return status_to_json(lease->experts.get());
 }
 
 json gain_to_json(const layout_gain & gain) {

@@ -1,11 +1,21 @@
 #include "experts.h"
 
+#include "devices.h"
 #include "experts/layout/layout-file.h"
 #include "rpc/log.h"
 
 #include <filesystem>
+#include <set>
 
 namespace moebius {
+
+namespace {
+
+uint32_t largest_batch(const load_options & options) {
+    return std::max(options.batch, options.sequences);
+}
+
+}  // namespace
 
 void find_layout(const gguf_model & file, const json & inspection, load_options & options) {
     options.layout_fingerprint.clear();
@@ -48,6 +58,36 @@ std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json
     settings.policy    = options.expert_policy;
     settings.ahead.most = options.expert_read_ahead;
     return std::make_unique<loaded_experts>(layout, settings);
+}
+
+void use_expert_devices(loaded_experts & experts, const load_options & options) {
+    if (!options.expert_devices || options.expert_devices->empty()) {
+        return;
+    }
+    std::vector<device_budget> budgets;
+    std::set<std::string>      named;
+    for (const expert_budget & device : *options.expert_devices) {
+        budgets.push_back({ gpu_device(device.id), device.bytes });
+        named.insert(device.id);
+    }
+    for (const std::string & id : options.devices) {
+        if (budgets.size() < devices_most && named.insert(id).second) {
+            budgets.push_back({ gpu_device(id), 0 });
+        }
+    }
+    experts.use_devices(budgets, largest_batch(options));
+    experts.devices->tier.set_adapts(options.expert_replication);
+}
+
+void add_expert_devices(std::vector<device_split> & devices, const expert_layout & layout, const load_options & options) {
+    if (!options.expert_devices) {
+        return;
+    }
+    for (const expert_budget & device : *options.expert_devices) {
+        memory_split & memory = entry_of(devices, device.id);
+        memory.experts += device_slots_bytes(layout, device_slots_for(layout, device.bytes));
+        memory.compute += device.bytes > 0 ? device_dispatch::scratch_bytes(gpu_device(device.id), layout, largest_batch(options)) : 0;
+    }
 }
 
 std::unique_ptr<whole_experts> make_whole_experts(const llama_model * model, const gguf_model & file, const json & inspection, const load_options & options) {

@@ -3,6 +3,7 @@
 
 #include "experts/backend/loaded-experts.h"
 #include "experts/backend/whole-experts.h"
+#include "memory.h"
 #include "options.h"
 
 namespace moebius {
@@ -17,6 +18,13 @@ expert_layout expert_layout_for(const gguf_model & file, const json & inspection
 // Null when options.expert_ram_bytes is 0 or open. Throws request.invalid if the store cannot take the model's experts,
 // file.unreadable, model.does-not-fit.
 std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options);
+
+// Lets devices compute experts of a store, as the options ask: the GPUs named there with their budgets, and those that the model uses otherwise with
+// none until a resize gives them one. Without any nothing changes. Throws model.does-not-fit, request.invalid.
+void use_expert_devices(loaded_experts & experts, const load_options & options);
+
+// Adds what that takes to the devices' memory.
+void add_expert_devices(std::vector<device_split> & devices, const expert_layout & layout, const load_options & options);
 
 // For an open model without a store.
 std::unique_ptr<whole_experts> make_whole_experts(const llama_model * model, const gguf_model & file, const json & inspection, const load_options & options);

@@ -20,6 +20,7 @@ namespace {
 constexpr double validated = 0.02;
 constexpr double opened    = 0.15;  // with a store: the experts are yet to be read
 constexpr double read      = 0.95;
+constexpr double placed    = 0.99;  // copies are on the devices
 constexpr double prefetched = 0.80;
 
 // Gives where llama.cpp's part of the bar begins.
@@ -110,15 +111,26 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
             return progress.report("weights", opened + (read - opened) * double(bytes) / double(total));
         });
         progress.throw_if_cancelled();
+        use_expert_devices(*plan.experts, plan.options);
+        if (plan.experts->devices) {
+            plan.experts->devices->begin([&](uint64_t bytes, uint64_t total) {
+                return progress.report("weights", read + (placed - read) * double(bytes) / double(std::max<uint64_t>(total, 1)));
+            });
+            progress.throw_if_cancelled();
+        }
     } else {
         plan.whole = make_whole_experts(plan.model.get(), file, plan.inspection, plan.options);
     }
-    progress.report("context", read);
+    progress.report("context", plan.experts ? placed : read);
     progress.throw_if_cancelled();
     plan.engine    = make_decoder(plan, out);
     plan.telemetry = plan.engine->observes_router();
     plan.memory    = json::array();
-    for (const device_split & device : memory_of(plan.model.get(), plan.engine->context(), plan.options.devices)) {
+    std::vector<device_split> splits = memory_of(plan.model.get(), plan.engine->context(), plan.options.devices);
+    if (plan.experts) {
+        add_expert_devices(splits, plan.experts->store.layout(), plan.options);
+    }
+    for (const device_split & device : splits) {
         json entry  = memory_to_json(device.memory);
         entry["id"] = device.id;
         plan.memory.push_back(std::move(entry));

@@ -14,16 +14,6 @@ namespace moebius {
 
 namespace {
 
-memory_split & entry_of(std::vector<device_split> & devices, const std::string & id) {
-    for (device_split & device : devices) {
-        if (device.id == id) {
-            return device.memory;
-        }
-    }
-    devices.push_back({ id, {} });
-    return devices.back().memory;
-}
-
 void add_tensors(std::vector<device_split> & devices, const llama_model * model) {
     std::set<const ggml_tensor *> seen;  // a tied output layer is the embedding's tensor under a second entry
     for (const auto & [name, tensor] : llama_internal_get_tensor_map(model)) {
@@ -41,6 +31,16 @@ void add_tensors(std::vector<device_split> & devices, const llama_model * model)
 }
 
 }  // namespace
+
+memory_split & entry_of(std::vector<device_split> & devices, const std::string & id) {
+    for (device_split & device : devices) {
+        if (device.id == id) {
+            return device.memory;
+        }
+    }
+    devices.push_back({ id, {} });
+    return devices.back().memory;
+}
 
 void memory_split::add(const memory_split & other) {
     weights += other.weights;

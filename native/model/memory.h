@@ -30,6 +30,9 @@ struct device_split {
 // Works for real models and for those loaded with no_alloc, for which it tells what a real one would take.
 std::vector<device_split> memory_of(const llama_model * model, const llama_context * context, const std::vector<std::string> & gpus);
 
+// That of device `id`, which is appended if it is not there.
+memory_split & entry_of(std::vector<device_split> & devices, const std::string & id);
+
 json memory_to_json(const memory_split & memory);  // a MemorySplit object
 
 }  // namespace moebius

@@ -105,6 +105,19 @@ void read_tensor_split(parameters & source, load_options & options) {
     }
 }
 
+void read_expert_devices(parameters & source, load_options & options, bool has_experts) {
+    const json * list = source.optional_array("expertDevices");
+    if (list) {
+        options.expert_devices = expert_devices_parse(*list, "options.expertDevices");
+    }
+    if (!has_experts) {
+        options.expert_devices.emplace();
+    }
+    if (list && !options.expert_devices->empty() && options.expert_ram_bytes == uint64_t(0)) {
+        source.refuse("expertDevices", "needs RAM for experts too: leave expertRamBytes out, or give it more than 0 bytes");
+    }
+}
+
 void read_context(parameters & source, load_options & options, int64_t trained_context) {
     const int64_t known    = trained_context > 0 ? trained_context : default_context_limit;
     options.context_length = uint32_t(source.optional_integer("contextLength", 8, 16777216)
@@ -114,6 +127,22 @@ void read_context(parameters & source, load_options & options, int64_t trained_c
 }
 
 }  // namespace
+
+std::vector<expert_budget> expert_devices_parse(const json & list, const char * where) {
+    std::vector<expert_budget> devices;
+    std::set<std::string>      seen;
+    for (const json & entry : list) {
+        parameters    fields(entry, where);
+        expert_budget device{ fields.string("id"), uint64_t(fields.integer("bytes", 0, int64_t(1) << 53)) };
+        fields.finish();
+        gpu_device(device.id);
+        if (!seen.insert(device.id).second) {
+            fields.refuse("id", "names '" + device.id + "' twice");
+        }
+        devices.push_back(std::move(device));
+    }
+    return devices;
+}
 
 load_options options_parse(const json * json_options, const json & inspection) {
     load_options  options;
@@ -143,6 +172,8 @@ load_options options_parse(const json * json_options, const json & inspection) {
     options.expert_policy = source.optional_choice("expertPolicy", cache_policy_names()).value_or(options.expert_policy);
     options.expert_read_ahead = uint32_t(source.optional_integer("expertReadAhead", 0, 1024).value_or(options.expert_read_ahead));
     options.expert_layout = source.optional_choice("expertLayout", { "auto", "off" }).value_or("auto") == "auto";
+    read_expert_devices(source, options, moe_layers > 0);
+    options.expert_replication = source.optional_boolean("expertReplication").value_or(options.expert_replication);
 
     read_choice(source, "kvTypeK", kv_types, options.kv_type_k);
     read_choice(source, "kvTypeV", kv_types, options.kv_type_v);
@@ -177,6 +208,13 @@ json options_to_json(const load_options & options) {
     };
     if (options.expert_ram_bytes) {
         result["expertRamBytes"] = *options.expert_ram_bytes;
+    }
+    if (options.expert_devices && !options.expert_devices->empty()) {
+        result["expertReplication"] = options.expert_replication;
+        result["expertDevices"]     = json::array();
+        for (const expert_budget & device : *options.expert_devices) {
+            result["expertDevices"].push_back({ { "id", device.id }, { "bytes", device.bytes } });
+        }
     }
     if (!options.tensor_split.empty()) {
         result["tensorSplit"] = options.tensor_split;

@@ -15,6 +15,12 @@ namespace moebius {
 
 inline constexpr const char * default_expert_policy = "score";
 
+// A GPU that holds copies of experts.
+struct expert_budget {
+    std::string id;
+    uint64_t    bytes = 0;  // for copies
+};
+
 struct load_options {
     uint32_t                 context_length    = 0;  // tokens per sequence
     uint32_t                 sequences         = 4;  // the KV cache has context_length * sequences cells, unified
@@ -30,6 +36,8 @@ struct load_options {
     uint32_t                 expert_read_ahead = 0;  // experts per layer
     bool                     expert_layout     = true;  // use the model's layout file if there is one
     std::string              layout_fingerprint;        // of the model, if its layout file is to be used: see find_layout
+    std::optional<std::vector<expert_budget>> expert_devices;  // open: see fit_experts
+    bool                     expert_replication = true;  // copies there follow the load
     ggml_type                kv_type_k         = GGML_TYPE_F16;
     ggml_type                kv_type_v         = GGML_TYPE_F16;
     llama_flash_attn_type    flash_attention   = LLAMA_FLASH_ATTN_TYPE_AUTO;
@@ -40,6 +48,9 @@ struct load_options {
 // Fills in the defaults for the model that `inspection` describes (an Inspection object) and this machine's devices.
 // `options` may be null. Throws request.invalid or device.not-found.
 load_options options_parse(const json * options, const json & inspection);
+
+// [{id, bytes}]. Throws request.invalid, device.not-found; `where`: how messages name the list.
+std::vector<expert_budget> expert_devices_parse(const json & list, const char * where);
 
 // The LoadOptions object; all fields but tensorSplit are always present (expertRamBytes once it is decided).
 json options_to_json(const load_options & options);

@@ -101,26 +101,30 @@ ggml_status expert_executor::compute_ffn(const moe_ffn_nodes & nodes) {
         ffn         = std::make_unique<expert_ffn>(source, cpu_kernels_get());
         last_source = &source;
     }
-    const row_view    input{ static_cast<char *>(nodes.input->data), nodes.input->nb[2] };
-    const row_view    output{ static_cast<char *>(nodes.output->data), nodes.output->nb[1] };
-    const bool        started = !source.devices || source.devices->start(batch, input);
-    const auto        begin   = std::chrono::steady_clock::now();
-    const ggml_status status  = compute_ffn_on_cpu(source, input, output);
-    const double      seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    const bool        ended   = !source.devices || source.devices->finish(output, seconds);
-    return started && ended ? status : GGML_STATUS_FAILED;
+    const row_view input{ static_cast<char *>(nodes.input->data), nodes.input->nb[2] };
+    const row_view output{ static_cast<char *>(nodes.output->data), nodes.output->nb[1] };
+    const bool     all = source.devices ? compute_on_devices(source, input, output) : compute_on_threads(source, batch, input, output);
+    return all ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
 }
 
-ggml_status expert_executor::compute_ffn_on_cpu(expert_source & source, row_view input, row_view output) {
-    ffn->prepare(batch, input, output, threads);
-    if (std::all_of(batch.ids.begin(), batch.ids.end(), [](int32_t id) { return id < 0; })) {
-        for (int64_t t = 0; t < batch.tokens; t++) {
-            std::fill_n(output.row(t), source.layout().layers[batch.layer].parts.back().n_out, 0.0f);
+bool expert_executor::compute_on_devices(expert_source & source, row_view input, row_view output) {
+    source.devices->start(batch, input);
+    const auto   begin   = std::chrono::steady_clock::now();
+    const bool   done    = compute_on_threads(source, batch, input, output);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return source.devices->finish(output, seconds, [&](const expert_batch & lost, row_view from, row_view to) { return compute_on_threads(source, lost, from, to); }) && done;
+}
+
+bool expert_executor::compute_on_threads(expert_source & source, const expert_batch & work, row_view input, row_view output) {
+    if (std::all_of(work.ids.begin(), work.ids.end(), [](int32_t id) { return id < 0; })) {
+        for (int64_t t = 0; t < work.tokens; t++) {
+            std::fill_n(output.row(t), source.layout().layers[work.layer].parts.back().n_out, 0.0f);
         }
-        return GGML_STATUS_SUCCESS;
+        return true;
     }
-    const ggml_status status = on_all_threads(source, batch.tokens, [](void * self) { static_cast<expert_ffn *>(self)->run(); }, ffn.get());
-    return ffn->finish() ? status : GGML_STATUS_FAILED;
+    ffn->prepare(work, input, output, threads);
+    const ggml_status status = on_all_threads(source, work.tokens, [](void * self) { static_cast<expert_ffn *>(self)->run(); }, ffn.get());
+    return ffn->finish() && status == GGML_STATUS_SUCCESS;
 }
 
 ggml_status expert_executor::compute_matmul(ggml_tensor * node, const expert_tensor & which) {

@@ -18,7 +18,8 @@ class expert_executor {
 
   private:
     ggml_status compute_ffn(const moe_ffn_nodes & nodes);
-    ggml_status compute_ffn_on_cpu(expert_source & source, row_view input, row_view output);
+    bool        compute_on_devices(expert_source & source, row_view input, row_view output);
+    bool        compute_on_threads(expert_source & source, const expert_batch & work, row_view input, row_view output);
     ggml_status compute_matmul(ggml_tensor * node, const expert_tensor & which);
     ggml_status compute_loaded(ggml_tensor * node, expert_tensor & which);
     ggml_status compute_on_cpu(ggml_tensor * node);

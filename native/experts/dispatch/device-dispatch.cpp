@@ -1,5 +1,7 @@
 #include "device-dispatch.h"
 
+#include "rpc/log.h"
+
 #include <algorithm>
 #include <chrono>
 
@@ -23,33 +25,56 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 }  // namespace
 
-device_dispatch::device_dispatch(device_tier & of, expert_source & from, uint32_t tokens)
-    : tier(of), source(from), tokens_most(tokens), work(of.size()), counts(of.size(), 0), device_cost(of.size()), cpu(cpu_cost_guess(from.layout())) {
-    for (uint32_t d = 0; d < tier.size(); d++) {
-        ffns.push_back(std::make_unique<device_ffn>(tier.device(d), source.layout(), tokens));
-        device_cost[d] = cpu_cost_guess(source.layout());
+device_dispatch::device_dispatch(expert_source & from, const std::vector<device_budget> & budgets, uint32_t tokens)
+    : tier(from, budgets), source(from), tokens_most(tokens), cpu(cpu_cost_guess(from.layout())), timed(from.layout().layers.size()) {
+    std::vector<uint64_t> bytes;
+    for (const device_budget & budget : budgets) {
+        lanes.push_back({ nullptr, {}, 0, 0, false, cost_model(cpu_cost_guess(source.layout())) });
+        bytes.push_back(budget.bytes);
     }
+    for (layer_times & times : timed) {
+        times.busy.assign(lanes.size() + 1, 0.0);
+    }
+    ensure_ffns(bytes);
+}
+
+void device_dispatch::ensure_ffns(const std::vector<uint64_t> & bytes) {
+    for (uint32_t d = 0; d < lanes.size(); d++) {
+        if (bytes[d] > 0 && !lanes[d].ffn) {
+            lanes[d].ffn = std::make_unique<device_ffn>(tier.device(d), source.layout(), tokens_most);
+        }
+    }
+}
+
+bool device_dispatch::begin(const std::function<bool(uint64_t, uint64_t)> & go_on) {
+    if (!tier.fill(go_on)) {
+        return false;
+    }
+    measure_all();
+    tier.start();
+    return true;
 }
 
 // --- costs
 
 // Median of several batches in which each of some experts has the same number of tokens.
-double device_dispatch::seconds_for(uint32_t device, uint32_t layer, uint32_t experts, uint32_t tokens) {
+double device_dispatch::seconds_for(uint32_t device, uint32_t of, uint32_t experts, uint32_t tokens) {
     constexpr int                  runs   = 5;
-    const size_t                   n_embd = size_t(source.layout().layers[layer].parts[0].n_in);
-    std::vector<float>             input(n_embd * tokens, 0.1f), output(n_embd * tokens);
-    const row_view                 from{ reinterpret_cast<char *>(input.data()), n_embd * sizeof(float) }, to{ reinterpret_cast<char *>(output.data()), from.stride };
+    const size_t                   n_embd = size_t(source.layout().layers[of].parts[0].n_in);
+    std::vector<float>             input(n_embd * tokens, 0.1f);
+    const row_view                 from{ reinterpret_cast<char *>(input.data()), n_embd * sizeof(float) };
     std::vector<device_assignment> assignments;
     for (uint32_t t = 0; t < tokens; t++) {
         for (uint32_t e = 0; e < experts; e++) {
-            assignments.push_back({ t, e, 1.0f });
+            assignments.push_back({ t, e, 0, 1.0f });
         }
     }
     std::vector<double> times;
     for (int i = 0; i <= runs; i++) {
-        const auto begin = std::chrono::steady_clock::now();
-        if (!ffns[device]->start(layer, from, assignments) || !ffns[device]->finish(to)) {
-            throw user_error("model.load-failed", tier.device(device).id() + " failed to compute with experts.", { { "device", tier.device(device).id() } });
+        const auto begin = clock::now();
+        if (!lanes[device].ffn->start(of, from, assignments) || !lanes[device].ffn->wait()) {
+            throw user_error("model.load-failed", tier.device(device).id() + " failed to compute with experts; the log has the reason. Load the model without experts there (expertDevices).",
+                             { { "device", tier.device(device).id() } });
         }
         if (i > 0) {  // the first may compile shaders
             times.push_back(seconds_since(begin));
@@ -61,18 +86,18 @@ double device_dispatch::seconds_for(uint32_t device, uint32_t layer, uint32_t ex
 
 // From three batches: one expert, several, several with many tokens each.
 batch_cost device_dispatch::measure(uint32_t device) {
-    uint32_t layer = 0;
-    while (layer < source.layout().layers.size() && tier.device(device).count(layer) == 0) {
-        layer++;
+    uint32_t of = 0;
+    while (of < source.layout().layers.size() && tier.device(device).count(of) == 0) {
+        of++;
     }
-    if (layer == source.layout().layers.size()) {
-        return device_cost[device];  // it has none
+    if (of == source.layout().layers.size()) {
+        return cpu_cost_guess(source.layout());  // it has none
     }
-    const uint32_t experts = std::min(tier.device(device).count(layer), source.layout().used);
+    const uint32_t experts = std::min(tier.device(device).count(of), source.layout().used);
     const uint32_t tokens  = std::clamp(tokens_most, 2u, 32u);
-    const double   one     = seconds_for(device, layer, 1, 1);
-    const double   several = seconds_for(device, layer, experts, 1);
-    const double   many    = seconds_for(device, layer, experts, tokens);
+    const double   one     = seconds_for(device, of, 1, 1);
+    const double   several = seconds_for(device, of, experts, 1);
+    const double   many    = seconds_for(device, of, experts, tokens);
     batch_cost     cost;
     cost.per_token  = std::max((many - several) / (experts * (tokens - 1)), 1e-9);
     cost.per_expert = experts > 1 ? std::max((several - one) / (experts - 1) - cost.per_token, 0.0) : 0;
@@ -80,30 +105,33 @@ batch_cost device_dispatch::measure(uint32_t device) {
     return cost;
 }
 
-void device_dispatch::measure() {
+void device_dispatch::measure_all() {
     std::vector<double> speeds;
-    for (uint32_t d = 0; d < tier.size(); d++) {
+    for (uint32_t d = 0; d < lanes.size(); d++) {
         const batch_cost cost = measure(d);
-        {
-            const std::lock_guard<std::mutex> lock(mutex);
-            device_cost[d] = cost;
-        }
         speeds.push_back(1 / (cost.per_expert + cost.per_token));
+        const std::lock_guard<std::mutex> lock(mutex);
+        lanes[d].cost = cost_model(cost);
     }
     tier.set_speeds(speeds);
 }
 
 std::vector<batch_cost> device_dispatch::costs() const {
     const std::lock_guard<std::mutex> lock(mutex);
-    std::vector<batch_cost>           all = device_cost;
+    std::vector<batch_cost>           all;
+    for (const lane & device : lanes) {
+        all.push_back(device.cost.estimate());
+    }
     all.push_back(cpu.estimate());
     return all;
 }
 
 // --- a batch
 
-bool device_dispatch::start(expert_batch & batch, row_view input) {
+void device_dispatch::start(expert_batch & batch, row_view input) {
+    began = clock::now();
     layer = batch.layer;
+    used  = batch.used;
     std::vector<uint32_t> tokens(source.layout().experts, 0);
     for (const int32_t id : batch.ids) {
         tokens[size_t(id)]++;
@@ -115,61 +143,117 @@ bool device_dispatch::start(expert_batch & batch, row_view input) {
     all.pop_back();
     std::vector<shares_of_expert> shares(tokens.size());
     cpu_experts = cpu_tokens = 0;
-    cpu_is_typical = true;
-    for (const token_share & share : schedule_layer(tokens, placement.copies, all, of_cpu, takes ? here : std::vector<bool>(here.size(), false))) {
+    cpu_is_typical           = true;
+    for (lane & device : lanes) {
+        device.experts = device.tokens = 0;
+        device.failed                  = false;
+        device.work.clear();
+    }
+    for (const token_share & share : schedule_layer(tokens, placement.copies, all, of_cpu, helping ? here : std::vector<bool>(here.size(), false))) {
         shares[share.expert].push_back(share);
-        if (share.device == tier.size()) {
-            cpu_experts++;
-            cpu_tokens += share.tokens;
-            cpu_is_typical = cpu_is_typical && here[share.expert];
-        }
+        const bool on_cpu = share.device == lanes.size();
+        (on_cpu ? cpu_experts : lanes[share.device].experts)++;
+        (on_cpu ? cpu_tokens : lanes[share.device].tokens) += share.tokens;
+        cpu_is_typical = cpu_is_typical && (!on_cpu || here[share.expert]);
     }
     assign(batch, shares, placement);
-    bool all_started = true;
-    for (uint32_t d = 0; d < tier.size(); d++) {
-        counts[d] = uint32_t(work[d].size());
-        if (counts[d] > 0) {
-            all_started = ffns[d]->start(layer, input, std::move(work[d])) && all_started;
+    for (lane & device : lanes) {
+        if (device.tokens > 0) {
+            device.failed = !device.ffn->start(layer, input, std::move(device.work));
         }
     }
-    return all_started;
 }
 
 void device_dispatch::assign(expert_batch & batch, std::vector<shares_of_expert> & shares, const device_placement & placement) {
-    for (auto & assignments : work) {
-        assignments.clear();
-    }
-    for (size_t i = 0; i < batch.ids.size(); i++) {
-        const uint32_t     expert = uint32_t(batch.ids[i]);
-        shares_of_expert & left   = shares[expert];
+    for (uint32_t i = 0; i < batch.ids.size(); i++) {
+        const int32_t      expert = batch.ids[i];
+        shares_of_expert & left   = shares[size_t(expert)];
         const uint32_t     device = left.back().device;
         if (--left.back().tokens == 0) {
             left.pop_back();
         }
-        if (device < tier.size()) {
-            work[device].push_back({ uint32_t(int64_t(i) / batch.used), placement.slots[device][expert], batch.weights[i] });
+        if (device < lanes.size()) {
+            lanes[device].work.push_back({ uint32_t(int64_t(i) / batch.used), placement.slots[device][size_t(expert)], expert, batch.weights[i] });
             batch.ids[i] = -1;
         }
     }
 }
 
-bool device_dispatch::finish(row_view output, double cpu_seconds) {
-    bool all = true;
-    for (uint32_t d = 0; d < tier.size(); d++) {
-        if (counts[d] > 0) {
-            all = ffns[d]->finish(output) && all;
+// False: the CPU failed to compute what the device did not.
+bool device_dispatch::collect(uint32_t device, row_view output, const on_cpu & compute) {
+    device_ffn & ffn = *lanes[device].ffn;
+    if (lanes[device].failed || !ffn.wait()) {
+        lanes[device].failed = true;
+        log_write(log_level::error, tier.device(device).id() + " failed; its experts are computed by the others from now on.");
+        if (!compute(ffn.as_batch(used), ffn.input(), ffn.output())) {
+            return false;
         }
     }
-    tier.end(layer, counts);
-    if (cpu_is_typical && cpu_experts > 0 && cpu_seconds > 0) {
-        const std::lock_guard<std::mutex> lock(mutex);
-        cpu.observe(cpu_experts, cpu_tokens, cpu_seconds);
+    ffn.add_to(output);
+    return true;
+}
+
+bool device_dispatch::finish(row_view output, double cpu_seconds, const on_cpu & compute) {
+    bool                    all   = true;
+    std::vector<batch_cost> known = costs();
+    std::vector<double>     busy(lanes.size() + 1, 0.0);
+    std::vector<uint32_t>   tokens(lanes.size(), 0);
+    busy.back() = cpu_experts > 0 ? cpu_seconds : 0;
+    for (uint32_t d = 0; d < lanes.size(); d++) {
+        lane & device = lanes[d];
+        if (device.tokens == 0) {
+            continue;
+        }
+        tokens[d]         = device.tokens;
+        const auto before = clock::now();
+        all               = collect(d, output, compute) && all;
+        const double waited = seconds_since(before), took = seconds_since(began);
+        const bool   seen   = waited > took * 0.05;  // it ended while we looked
+        busy[d]             = seen ? took : std::min(known[d].of(device.experts, device.tokens), took);
+        if (seen && !device.failed) {
+            const std::lock_guard<std::mutex> lock(mutex);
+            device.cost.observe(device.experts, device.tokens, took);
+        }
     }
+    tier.end(layer, tokens);
+    for (uint32_t d = 0; d < lanes.size(); d++) {
+        if (lanes[d].failed) {
+            tier.give_up(d);
+            (void) lanes[d].ffn.release();  // its driver cannot be asked to free it
+        }
+    }
+    count(busy, seconds_since(began));
     return all;
 }
 
-void device_dispatch::set_takes_over(bool next) {
-    takes = next;
+void device_dispatch::count(const std::vector<double> & busy, double total) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (cpu_is_typical && cpu_experts > 0 && busy.back() > 0) {
+        cpu.observe(cpu_experts, cpu_tokens, busy.back());
+    }
+    counted_on_cpu += cpu_tokens;
+    timed[layer].total += total;
+    for (size_t i = 0; i < busy.size(); i++) {
+        timed[layer].busy[i] += busy[i];
+    }
+}
+
+std::vector<layer_times> device_dispatch::times() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return timed;
+}
+
+uint64_t device_dispatch::tokens_on_cpu() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return counted_on_cpu;
+}
+
+void device_dispatch::resize(const std::vector<uint64_t> & bytes) {
+    {
+        const std::lock_guard<std::mutex> between_batches(source.session);
+        ensure_ffns(bytes);
+    }
+    tier.resize(bytes);
 }
 
 }  // namespace moebius

@@ -1,4 +1,6 @@
 // The expert FFN of a batch over devices and the CPU: decides who computes what, and runs the devices' part.
+//
+// A device that fails is given up for good: the CPU computes what it had to, in the same batch, and everything from then on.
 #pragma once
 
 #include "device-ffn.h"
@@ -8,50 +10,81 @@
 
 namespace moebius {
 
+// Of one layer, since it was loaded: seconds in which batches were computed, and of them those in which each device and, last, the
+// CPU was busy (a device that ends before the CPU asks counts as its cost model says).
+struct layer_times {
+    double              total = 0;
+    std::vector<double> busy;
+};
+
 class device_dispatch {
   public:
-    // tokens: of the largest batch. What is given outlives it. Throws model.does-not-fit.
-    device_dispatch(device_tier & tier, expert_source & source, uint32_t tokens);
+    using on_cpu = std::function<bool(const expert_batch & batch, row_view input, row_view output)>;
 
-    // Measures what the devices need, in some tenths of a second each, and tells the tier. Before the first batch.
-    void measure();
+    // tokens: of the largest batch. `source` outlives it. Throws model.does-not-fit, request.invalid.
+    device_dispatch(expert_source & source, const std::vector<device_budget> & budgets, uint32_t tokens);
 
-    // --- one batch in one layer; by one thread, one at a time
+    // Device memory beside the slots that a device with a budget takes.
+    static uint64_t scratch_bytes(ggml_backend_dev_t device, const expert_layout & layout, uint32_t tokens) { return device_ffn::scratch_bytes(device, layout, tokens); }
 
-    // The devices begin. What they compute gets id -1 in `batch`. False: a device failed. `finish` is due in any case.
-    bool start(expert_batch & batch, row_view input);
-    // Adds what the devices have computed to the rows of `output`, where the CPU's part is already. cpu_seconds: that it needed.
-    // False: a device failed; the output is undefined.
-    bool finish(row_view output, double cpu_seconds);
+    // Before the first batch: copies experts into the slots (device_tier::fill), measures what the devices need, in some tenths of a second each, and
+    // lets copies change from then on. False: `go_on` said so. Throws file.unreadable, model.load-failed.
+    bool begin(const std::function<bool(uint64_t, uint64_t)> & go_on);
+
+    // --- one batch in one layer; by one thread, one at a time (hold expert_source::session)
+
+    // The devices begin. What they compute gets id -1 in `batch`. `finish` is due in any case.
+    void start(expert_batch & batch, row_view input);
+    // Adds what the devices have computed to the rows of `output`, where the CPU's part is already; cpu_seconds: that it needed. What a
+    // device failed to compute `compute` does. False: it failed, too.
+    bool finish(row_view output, double cpu_seconds, const on_cpu & compute);
 
     // --- any thread
 
-    std::vector<batch_cost> costs() const;  // [devices], the CPU last
-    // Whether the CPU takes experts over from a device that ends later than it.
-    void                    set_takes_over(bool takes);
-    bool                    takes_over() const { return takes; }
+    // Other budgets, one per device; see device_tier::resize. Throws model.does-not-fit.
+    void                     resize(const std::vector<uint64_t> & bytes);
+    std::vector<batch_cost>  costs() const;  // [devices], the CPU last
+    std::vector<layer_times> times() const;  // [layers]
+    uint64_t                 tokens_on_cpu() const;  // assignments that the CPU computed
+    // Whether the CPU takes experts over from a device that would end later than it.
+    void                     set_cpu_helps(bool helps) { helping = helps; }
+    bool                     cpu_helps() const { return helping; }
 
-    device_tier & tier;
+    device_tier tier;
 
   private:
     using shares_of_expert = std::vector<token_share>;
+    using clock            = std::chrono::steady_clock;
+
+    struct lane {  // of one device
+        std::unique_ptr<device_ffn>    ffn;  // null: it has no slots
+        std::vector<device_assignment> work;
+        uint32_t                       experts = 0, tokens = 0;  // of the batch that runs
+        bool                           failed  = false;          // in it
+        cost_model                     cost;
+    };
 
     batch_cost measure(uint32_t device);
     double     seconds_for(uint32_t device, uint32_t layer, uint32_t experts, uint32_t tokens);
+    void       measure_all();
+    void       ensure_ffns(const std::vector<uint64_t> & bytes);
     void       assign(expert_batch & batch, std::vector<shares_of_expert> & shares, const device_placement & placement);
+    bool       collect(uint32_t device, row_view output, const on_cpu & compute);
+    void       count(const std::vector<double> & busy, double total);
 
-    expert_source &                                source;
-    uint32_t                                       tokens_most;
-    std::vector<std::unique_ptr<device_ffn>>       ffns;
-    std::vector<std::vector<device_assignment>>    work;    // [devices], of the batch
-    std::vector<uint32_t>                          counts;  // [devices], its size
-    uint32_t                                       layer   = 0;
-    uint32_t                                       cpu_experts = 0, cpu_tokens = 0;  // of the batch
-    bool                                           cpu_is_typical = false;           // it waits for no disk
-    mutable std::mutex                             mutex;
-    std::vector<batch_cost>                        device_cost;
-    cost_model                                     cpu;
-    std::atomic<bool>                              takes{ true };
+    expert_source &          source;
+    uint32_t                 tokens_most;
+    std::vector<lane>        lanes;  // cost: under `mutex`
+    uint32_t                 layer       = 0;  // of the batch that runs
+    int64_t                  used        = 0;
+    uint32_t                 cpu_experts = 0, cpu_tokens = 0;
+    bool                     cpu_is_typical = false;  // it waits for no disk
+    clock::time_point        began;
+    mutable std::mutex       mutex;
+    cost_model               cpu;
+    std::vector<layer_times> timed;
+    uint64_t                 counted_on_cpu = 0;
+    std::atomic<bool>        helping{ true };
 };
 
 }  // namespace moebius

@@ -1,5 +1,7 @@
 #include "device-ffn.h"
 
+#include "rpc/log.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -157,13 +159,19 @@ bool device_ffn::start(uint32_t of, row_view input, std::vector<device_assignmen
         }
     }
     rows.resize(begins.size() * n_embd);
+    sums.resize(rows.size());
     for (size_t t = 0; t < begins.size(); t++) {
         std::memcpy(rows.data() + t * n_embd, input.row(work[begins[t]].token), n_embd * sizeof(float));
     }
     begins.push_back(work.size());
     first = last = 0;
     take_chunk();
-    return launch();
+    try {
+        return launch();
+    } catch (const std::exception & error) {
+        log_write(log_level::warn, slots.id() + ": " + error.what());
+        return false;
+    }
 }
 
 // As many tokens as a graph can take, one at least.
@@ -237,32 +245,65 @@ bool device_ffn::launch() {
     return ggml_backend_graph_compute_async(backend.get(), running.graph) == GGML_STATUS_SUCCESS;
 }
 
-void device_ffn::collect(row_view output) {
+void device_ffn::collect() {
     const size_t n_embd = size_t(running.output->ne[0]);
-    sums.resize(size_t(ggml_nelements(running.output)));
     {
         const device_slots::use driver(slots);
-        ggml_backend_tensor_get_async(backend.get(), running.output, sums.data(), 0, ggml_nbytes(running.output));
+        ggml_backend_tensor_get_async(backend.get(), running.output, sums.data() + first * n_embd, 0, ggml_nbytes(running.output));
     }
     ggml_backend_synchronize(backend.get());
-    for (size_t t = first; t < last; t++) {
-        float *       to   = output.row(work[begins[t]].token);
-        const float * from = sums.data() + (t - first) * n_embd;
-        for (size_t i = 0; i < n_embd; i++) {
-            to[i] += from[i];
+}
+
+bool device_ffn::wait() {
+    try {
+        for (;;) {
+            collect();
+            if (last + 1 == begins.size()) {
+                return true;
+            }
+            take_chunk();
+            if (!launch()) {
+                return false;
+            }
         }
+    } catch (const std::exception & error) {
+        log_write(log_level::warn, slots.id() + ": " + error.what());
+        return false;
     }
 }
 
-bool device_ffn::finish(row_view output) {
-    for (;;) {
-        collect(output);
-        if (last + 1 == begins.size()) {
-            return true;
+expert_batch device_ffn::as_batch(int64_t used) const {
+    expert_batch batch;
+    batch.layer  = layer;
+    batch.tokens = int64_t(begins.size()) - 1;
+    batch.used   = used;
+    batch.ids.assign(size_t(batch.tokens * used), -1);
+    batch.weights.assign(batch.ids.size(), 0.0f);
+    for (size_t t = 0; t + 1 < begins.size(); t++) {
+        for (size_t i = begins[t]; i < begins[t + 1]; i++) {
+            const size_t at   = t * size_t(used) + (i - begins[t]);
+            batch.ids[at]     = work[i].expert;
+            batch.weights[at] = work[i].weight;
         }
-        take_chunk();
-        if (!launch()) {
-            return false;
+    }
+    return batch;
+}
+
+row_view device_ffn::input() {
+    return { reinterpret_cast<char *>(rows.data()), size_t(layout.layers[layer].parts[0].n_in) * sizeof(float) };
+}
+
+row_view device_ffn::output() {
+    return { reinterpret_cast<char *>(sums.data()), size_t(layout.layers[layer].parts[0].n_in) * sizeof(float) };
+}
+
+void device_ffn::add_to(row_view output) const {
+    const size_t n_embd = size_t(layout.layers[layer].parts[0].n_in);
+    for (size_t t = 0; t + 1 < begins.size(); t++) {
+        float *       to   = output.row(work[begins[t]].token);
+        const float * from = sums.data() + t * n_embd;
+        for (size_t i = 0; i < n_embd; i++) {
+            to[i] += from[i];
         }
     }
 }

@@ -1,6 +1,7 @@
 // The expert FFN of one layer on one device, for the assignments (a token and one of its experts) whose experts have a slot there.
 #pragma once
 
+#include "expert-batch.h"
 #include "experts/store/device-slots.h"
 #include "row-view.h"
 
@@ -11,6 +12,7 @@ namespace moebius {
 struct device_assignment {
     uint32_t token  = 0;
     uint32_t slot   = 0;
+    int32_t  expert = 0;
     float    weight = 0;
 };
 
@@ -29,8 +31,16 @@ class device_ffn {
     // [tokens][n_embd] it takes copies. False: the device failed.
     bool start(uint32_t layer, row_view input, std::vector<device_assignment> work);
 
-    // Waits, and adds the weighted sums to the rows of `output` [tokens][n_embd] that the work is for. False: the device failed.
-    bool finish(row_view output);
+    // Waits. False: the device failed; nothing of the work is to be used.
+    bool wait();
+
+    // Adds the weighted sums to the rows of `output` [tokens][n_embd] that the work is for.
+    void add_to(row_view output) const;
+
+    // The work as a batch of its tokens, each with up to `used` experts, for somebody else to compute: from `input` to `output`, before add_to.
+    expert_batch as_batch(int64_t used) const;
+    row_view     input();
+    row_view     output();
 
   private:
     // Sizes of a graph. Even: every token has as many assignments, `most`.
@@ -62,7 +72,7 @@ class device_ffn {
     graph_shape          chunk_shape() const;
     void                 fill_inputs(const graph_shape & shape);
     bool                 launch();
-    void                 collect(row_view output);
+    void                 collect();
 
     device_slots &                 slots;
     const expert_layout &          layout;
@@ -75,7 +85,7 @@ class device_ffn {
     std::vector<device_assignment> work;
     std::vector<size_t>            begins;  // of each of its tokens, in `work`, and the end
     std::vector<float>             rows;    // [tokens of the work][n_embd]
-    std::vector<float>             sums;
+    std::vector<float>             sums;    // of the same shape
     size_t                         first = 0, last = 0;  // tokens of the work that run; those before are done
 };
 

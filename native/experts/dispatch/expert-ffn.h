@@ -7,6 +7,7 @@
 #pragma once
 
 #include "cpu-kernels.h"
+#include "expert-batch.h"
 #include "experts/store/expert-source.h"
 #include "row-view.h"
 
@@ -14,15 +15,6 @@
 #include <vector>
 
 namespace moebius {
-
-// ids and weights: [tokens][used], packed. An id of -1 is computed elsewhere and counts as nothing.
-struct expert_batch {
-    uint32_t             layer  = 0;  // of the layout
-    int64_t              tokens = 0;
-    int64_t              used   = 0;
-    std::vector<int32_t> ids;
-    std::vector<float>   weights;
-};
 
 class expert_ffn {
   public:

@@ -43,6 +43,14 @@ std::vector<uint32_t> device_slots_for(const expert_layout & layout, uint64_t by
     return slots;
 }
 
+uint64_t device_slots_bytes(const expert_layout & layout, const std::vector<uint32_t> & counts) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < counts.size(); i++) {
+        sum += counts[i] * device_bytes_of(layout.layers[i]);
+    }
+    return sum;
+}
+
 device_slots::device_slots(ggml_backend_dev_t device, const expert_layout & all, const std::vector<uint32_t> & counts) : where(device), layout(all) {
     for (uint32_t i = 0; i < layout.layers.size(); i++) {
         layers.push_back(allocate(i, counts[i]));
@@ -92,6 +100,15 @@ void device_slots::write(uint32_t layer, uint32_t slot, uint32_t part, const uin
         const std::lock_guard<std::mutex> lock(driver);
         ggml_backend_tensor_set(tensor, data + at, slot * tensor->nb[2] + at, std::min(piece, bytes - at));
     }
+}
+
+void device_slots::give_up() {
+    const std::lock_guard<std::mutex> lock(driver);
+    for (layer_slots & layer : layers) {
+        layer.buffer.release();  // NOLINT(bugprone-unused-return-value): not freed
+        layer.count = 0;
+    }
+    allocated = 0;
 }
 
 void device_slots::resize(uint32_t layer, uint32_t count, const std::vector<slot_move> & kept) {

@@ -17,6 +17,9 @@ std::vector<uint32_t> device_slots_for(const expert_layout & layout, uint64_t by
 // Bytes of device memory that one expert of every layer takes.
 uint64_t device_slot_bytes(const expert_layout & layout);
 
+// Bytes of device memory that so many slots take.
+uint64_t device_slots_bytes(const expert_layout & layout, const std::vector<uint32_t> & counts);
+
 class device_slots {
   public:
     // counts: [layers]. Throws model.does-not-fit.
@@ -35,6 +38,9 @@ class device_slots {
 
     // Changes the number of a layer's slots, `moves` first. Nobody may be computing with the layer. Throws model.does-not-fit and leaves all as it was.
     void resize(uint32_t layer, uint32_t count, const std::vector<slot_move> & kept);
+
+    // The device is lost: its memory is left to it, since it cannot be asked to free it.
+    void give_up();
 
     // Calls to the device's driver hold it: not all take several at a time. Its holder goes before what is left of a `write`.
     class use {

@@ -14,7 +14,7 @@ bool is_on(const layer_placement & placement, uint32_t expert, uint32_t device) 
 }  // namespace
 
 device_tier::device_tier(expert_source & from, const std::vector<device_budget> & budgets, const device_tier_settings & how)
-    : source(from), settings(how), speeds(budgets.size(), 1.0), layers(from.layout().layers.size()), counted(budgets.size()) {
+    : source(from), settings(how), speeds(budgets.size(), 1.0), layers(from.layout().layers.size()), counted(budgets.size()), given_up(budgets.size(), false) {
     if (budgets.empty() || budgets.size() > devices_most) {
         throw user_error("request.invalid", "Experts can be on 1 to " + std::to_string(devices_most) + " GPUs, not on " + std::to_string(budgets.size()) + ".",
                          { { "parameter", "expertDeviceBytes" } });
@@ -22,6 +22,7 @@ device_tier::device_tier(expert_source & from, const std::vector<device_budget> 
     const expert_layout & layout = source.layout();
     for (const device_budget & budget : budgets) {
         devices.push_back(std::make_unique<device_slots>(budget.device, layout, device_slots_for(layout, budget.bytes)));
+        given.push_back(budget.bytes);
     }
     for (uint32_t i = 0; i < layers.size(); i++) {
         layer_state & state = layers[i];
@@ -48,8 +49,8 @@ device_tier::~device_tier() {
 
 layer_rig device_tier::rig_of(uint32_t layer) const {
     layer_rig rig{ speeds, {} };
-    for (const auto & device : devices) {
-        rig.slots.push_back(device->count(layer));
+    for (uint32_t d = 0; d < devices.size(); d++) {
+        rig.slots.push_back(given_up[d] ? 0 : devices[d]->count(layer));
     }
     return rig;
 }
@@ -210,6 +211,9 @@ void device_tier::copy(std::unique_lock<std::mutex> & lock, const copy_task & ta
         failure = error.what();
     }
     lock.lock();
+    if (given_up[task.device]) {
+        return;
+    }
     if (!failure.empty()) {
         last_error = failure;
         state.wanted[task.expert] &= ~(1u << task.device);  // the next decision will want it again
@@ -234,6 +238,25 @@ void device_tier::upload(const copy_task & task, uint32_t slot) {
     }
 }
 
+void device_tier::give_up(uint32_t device) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    given_up[device] = true;
+    for (uint32_t i = 0; i < layers.size(); i++) {
+        for (uint32_t slot = 0; slot < layers[i].residents[device].size(); slot++) {
+            withdraw(layers[i], device, slot);
+        }
+        layers[i].wanted = controllers[i].change(rig_of(i));
+        layers[i].due    = true;
+    }
+    devices[device]->give_up();
+    changed.notify_all();
+}
+
+std::vector<bool> device_tier::lost() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return given_up;
+}
+
 // --- other budgets
 
 void device_tier::resize(const std::vector<uint64_t> & bytes) {
@@ -253,12 +276,16 @@ void device_tier::resize_all(std::unique_lock<std::mutex> & lock) {
     const std::vector<uint64_t> bytes = *resize_to;
     try {
         for (uint32_t d = 0; d < devices.size(); d++) {
+            if (given_up[d]) {
+                continue;
+            }
             const std::vector<uint32_t> counts = device_slots_for(source.layout(), bytes[d]);
             for (uint32_t layer = 0; layer < layers.size(); layer++) {
                 if (counts[layer] != devices[d]->count(layer)) {
                     resize_layer(lock, layer, d, counts[layer]);
                 }
             }
+            given[d] = bytes[d];
         }
     } catch (...) {
         resize_failure = std::current_exception();
@@ -297,6 +324,9 @@ void device_tier::resize_layer(std::unique_lock<std::mutex> & lock, uint32_t lay
         failure = std::current_exception();
     }
     lock.lock();
+    if (given_up[device]) {
+        return;
+    }
     state.residents[device] = failure ? residents : next;
     if (failure) {
         state.wanted = controllers[layer].change(rig_of(layer));
@@ -314,6 +344,16 @@ void device_tier::resize_layer(std::unique_lock<std::mutex> & lock, uint32_t lay
 }
 
 // --- what it is like
+
+std::vector<uint64_t> device_tier::budgets() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return given;
+}
+
+uint32_t device_tier::slots(uint32_t layer, uint32_t device) const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return uint32_t(layers[layer].residents[device].size());
+}
 
 std::vector<device_counters> device_tier::counters() const {
     const std::lock_guard<std::mutex> lock(mutex);

@@ -43,6 +43,7 @@ class device_tier {
     device_tier(expert_source & source, const std::vector<device_budget> & budgets, const device_tier_settings & settings = {});
     ~device_tier();
 
+    const expert_layout & layout() const { return source.layout(); }
     uint32_t       size() const { return uint32_t(devices.size()); }
     device_slots & device(uint32_t index) { return *devices[index]; }
     const device_slots & device(uint32_t index) const { return *devices[index]; }
@@ -70,11 +71,17 @@ class device_tier {
     void set_adapts(bool adapts);
     bool adapts() const;
 
+    // The device fails: nothing more is expected of it.
+    void              give_up(uint32_t device);
+    std::vector<bool> lost() const;  // [devices]
+
     // Other budgets, one per device; 0: nothing more is computed there. Waits until the memory is as wanted; free slots are filled later, in the background.
     // Throws model.does-not-fit: a layer that has no room keeps the slots that it had.
     void resize(const std::vector<uint64_t> & bytes);
 
     std::vector<device_counters>                 counters() const;
+    std::vector<uint64_t>                        budgets() const;    // [devices], as given
+    uint32_t                                     slots(uint32_t layer, uint32_t device) const;
     std::vector<std::vector<device_set>>         placement() const;  // [layer][expert]
     uint32_t                                     moving() const;     // experts that are still to be copied
     std::string                                  error() const;      // of the last copy that failed
@@ -109,12 +116,14 @@ class device_tier {
     expert_source &                            source;
     device_tier_settings                       settings;
     std::vector<std::unique_ptr<device_slots>> devices;
+    std::vector<uint64_t>                      given;  // [devices], bytes
     std::vector<replica_controller>            controllers;  // [layer], under `mutex`
     std::vector<double>                        speeds;       // [devices]
     mutable std::mutex                         mutex;
     std::condition_variable                    changed;
     std::vector<layer_state>                   layers;
     std::vector<device_counters>               counted;
+    std::vector<bool>                          given_up;  // [devices]
     std::optional<std::vector<uint64_t>>       resize_to;
     std::exception_ptr                         resize_failure;
     std::string                                last_error;
