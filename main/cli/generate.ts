@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
-import type { ExpertStore } from '../engine/protocol.ts';
+import type { ExpertDevices, ExpertStore } from '../engine/protocol.ts';
 import type { ExpertUsage, GenerationInput, GenerationOutcome } from '../generation/generation.ts';
 import { withModel } from './engine-session.ts';
 import { addModelOptions, addSamplingOptions, type ModelFlags, type SamplingFlags, toLoadOptions, toSampling, UsageError } from './options.ts';
@@ -41,24 +41,36 @@ async function generate(model: string | undefined, flags: GenerateFlags): Promis
     process.once('SIGINT', stop);
     try {
       const outcome = await generation.done;
-      return { outcome, experts: (await engine.call('experts.status', { model: loaded.model })).store };
+      return { outcome, ...(await engine.call('experts.status', { model: loaded.model })) };
     } finally {
       process.off('SIGINT', stop);
     }
   });
-  const report = { ...toReport(result.outcome), expertStore: result.experts };
+  const report = { ...toReport(result.outcome), expertStore: result.store, expertDevices: result.devices };
   if (flags.json) return printJson(report);
   process.stdout.write('\n');
   note(
     `${report.tokens} tokens, ${significant(report.tokensPerSecond)} tok/s, first after ${significant(report.timeToFirstTokenMs)} ms; prompt ${report.promptTokens} tokens, ${significant(report.promptTokensPerSecond)} tok/s`,
   );
-  if (result.experts) note(summarise(result.experts));
+  if (result.store) note(summarise(result.store));
+  if (result.devices) note(summariseDevices(result.devices));
 }
 
 function summarise({ hits, late, misses, ramBytes, diskBytes, bytesRead }: ExpertStore): string {
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
   const rate = (hits * 100) / Math.max(1, hits + late + misses);
   return `experts: ${gigabytes(ramBytes)} of ${gigabytes(diskBytes)} in RAM, ${rate.toFixed(1)}% of uses found there; ${gigabytes(bytesRead)} read`;
+}
+
+/** `computed by Vulkan0 61%, Vulkan1 30%, CPU 9%; 12 copies made meanwhile` */
+function summariseDevices({ devices, cpuTokens }: ExpertDevices): string {
+  const parts = [...devices.map(({ id, tokens, lost }) => ({ id: lost ? `${id} (lost)` : id, tokens })), { id: 'CPU', tokens: cpuTokens }];
+  const all = Math.max(
+    1,
+    parts.reduce((sum, { tokens }) => sum + tokens, 0),
+  );
+  const shares = parts.map(({ id, tokens }) => `${id} ${((tokens * 100) / all).toFixed(0)}%`).join(', ');
+  return `computed by ${shares}; ${devices.reduce((sum, { copied }) => sum + copied, 0)} copies made meanwhile`;
 }
 
 async function readPrompt(flags: GenerateFlags): Promise<string> {

@@ -1,7 +1,7 @@
 // Options that several commands share, and their way into LoadOptions and Sampling.
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
-import { LoadOptions, Sampling } from '../contract/index.ts';
+import { type ExpertDeviceBudget, LoadOptions, Sampling } from '../contract/index.ts';
 import { describeIssues } from '../rpc/dispatcher.ts';
 
 /** A command that was called wrongly: exit code 2. */
@@ -25,6 +25,15 @@ const list = (text: string): string[] => text.split(',').filter((part) => part !
 /** An option that may be given several times. */
 export const collect = (text: string, previous: string[] = []): string[] => [...previous, text];
 
+/** `Vulkan0=4000000000,RPC0@10.0.0.2:50052=1000000` */
+function budgets(text: string): ExpertDeviceBudget[] {
+  return list(text).map((part) => {
+    const at = part.lastIndexOf('=');
+    if (at < 1) throw new InvalidArgumentError('it takes DEVICE=BYTES, several separated by commas.');
+    return { id: part.slice(0, at), bytes: wholeNumber(part.slice(at + 1)) };
+  });
+}
+
 export interface ModelFlags {
   model?: string;
   context?: number;
@@ -39,6 +48,8 @@ export interface ModelFlags {
   expertPolicy?: string;
   expertReadAhead?: number;
   expertLayout?: string;
+  expertDevices?: ExpertDeviceBudget[];
+  expertReplication: boolean;
   kvType?: string;
   flashAttention?: string;
   telemetry: boolean;
@@ -60,6 +71,8 @@ export function addModelOptions(command: Command): Command {
     .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu or foresight')
     .option('--expert-read-ahead <n>', 'experts per layer that foresight reads before they are asked for (default: 0)', wholeNumber)
     .option('--expert-layout <mode>', 'auto: read experts from the file that "moebius layout" wrote, if there is one; off')
+    .option('--expert-devices <list>', 'GPUs that hold copies of experts, each with its bytes: Vulkan0=4000000000,Vulkan1=2000000000', budgets)
+    .option('--no-expert-replication', 'copies on GPUs do not follow the load')
     .option('--kv-type <type>', 'type of the KV cache: f16, q8_0, ...')
     .option('--flash-attention <mode>', 'auto, on or off')
     .option('--no-telemetry', 'do not observe the router');
@@ -79,6 +92,8 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     expertPolicy: flags.expertPolicy,
     expertReadAhead: flags.expertReadAhead,
     expertLayout: flags.expertLayout,
+    expertDevices: flags.expertDevices,
+    expertReplication: flags.expertReplication,
     kvTypeK: flags.kvType,
     kvTypeV: flags.kvType,
     flashAttention: flags.flashAttention,

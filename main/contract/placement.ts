@@ -1,15 +1,15 @@
 // Where the experts of a loaded model are, and what decides it.
 import { z } from 'zod';
-import { ExpertPolicy, ExpertStore } from '../engine/protocol.ts';
+import { ExpertPlacement, PlacementChange } from '../engine/protocol.ts';
 
 const ModelId = z.strictObject({ modelId: z.string() });
 
 export const placementMethods = {
   /** null: the model is not loaded, or all its experts are in memory like other weights */
-  'placement.status': { parameters: ModelId, result: ExpertStore.nullable() },
-  /** RAM for experts and what leaves it first, while the model is used. Rejects with model.not-loaded, model.does-not-fit. */
+  'placement.status': { parameters: ModelId, result: ExpertPlacement.nullable() },
+  /** RAM for experts, what leaves it first, and copies on GPUs, while the model is used. Rejects with model.not-loaded, model.does-not-fit. */
   'placement.configure': {
-    parameters: ModelId.extend({ ramBytes: z.number().int().min(1).optional(), policy: ExpertPolicy.optional() }),
-    result: ExpertStore,
+    parameters: PlacementChange.extend({ modelId: z.string() }),
+    result: ExpertPlacement,
   },
 } as const;

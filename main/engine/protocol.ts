@@ -1,9 +1,11 @@
 // Every method of moebius-engine, typed. Frames and threads: native/rpc/README.md.
 import { z } from 'zod';
 import { DeviceReplayParameters, DeviceReplayResult } from './device-replay-protocol.ts';
+import { ExpertDeviceBudget, ExpertDevices } from './expert-devices-protocol.ts';
 import { ReplayParameters, ReplayResult } from './replay-protocol.ts';
 
 export * from './device-replay-protocol.ts';
+export * from './expert-devices-protocol.ts';
 export * from './replay-protocol.ts';
 
 export const PROTOCOL_VERSION = 1;
@@ -146,6 +148,13 @@ export const LoadOptions = z.strictObject({
   expertReadAhead: z.number().int().min(0).max(1024).optional(),
   /** read experts from the model's layout file (`experts.writeLayout`) if there is one that is of this very file; default auto */
   expertLayout: z.enum(['auto', 'off']).optional(),
+  /**
+   * GPUs that hold copies of experts and compute with them; needs an expert cache. Default: what the model leaves free on its GPUs if it does not
+   * fit and expertRamBytes is left out, else none
+   */
+  expertDevices: z.array(ExpertDeviceBudget).max(8).optional(),
+  /** copies there follow the load; default true */
+  expertReplication: z.boolean().optional(),
   kvTypeK: KvType.optional(),
   kvTypeV: KvType.optional(),
   flashAttention: z.enum(['auto', 'on', 'off']).optional(),
@@ -330,6 +339,21 @@ export const LayoutWritten = z.object({
 });
 export type LayoutWritten = z.infer<typeof LayoutWritten>;
 
+/** Of a model with an expert cache; devices: null without copies on GPUs. */
+export const ExpertPlacement = z.object({ store: ExpertStore, devices: ExpertDevices.nullable() });
+export type ExpertPlacement = z.infer<typeof ExpertPlacement>;
+
+/** What can change while the model is used; what is left out stays. */
+export const PlacementChange = z.strictObject({
+  ramBytes: z.number().int().min(1).optional(),
+  policy: ExpertPolicy.optional(),
+  /** other budgets; devices that are not named keep theirs */
+  devices: z.array(ExpertDeviceBudget).max(8).optional(),
+  replication: z.boolean().optional(),
+  cpuHelps: z.boolean().optional(),
+});
+export type PlacementChange = z.infer<typeof PlacementChange>;
+
 const Path = z.strictObject({ path: z.string().min(1) });
 const Nothing = z.strictObject({});
 const Endpoint = z.strictObject({ endpoint: z.string().min(1) });
@@ -347,10 +371,13 @@ export const engineMethods = {
   'model.load': { parameters: Path.extend({ options: LoadOptions.optional(), progressToken: z.string().optional() }), result: LoadedModel },
   'model.unload': { parameters: z.strictObject({ model: z.number().int() }), result: Nothing },
   'model.list': { parameters: Nothing, result: z.object({ models: z.array(LoadedModel) }) },
-  'experts.status': { parameters: z.strictObject({ model: z.number().int() }), result: z.object({ store: ExpertStore.nullable() }) },
+  'experts.status': {
+    parameters: z.strictObject({ model: z.number().int() }),
+    result: z.object({ store: ExpertStore.nullable(), devices: ExpertDevices.nullable() }),
+  },
   'experts.configure': {
-    parameters: z.strictObject({ model: z.number().int(), ramBytes: z.number().int().min(1).optional(), policy: ExpertPolicy.optional() }),
-    result: z.object({ store: ExpertStore }),
+    parameters: PlacementChange.extend({ model: z.number().int() }),
+    result: ExpertPlacement,
   },
   'experts.writeLayout': {
     /** trace: a .moetrace file of this model, to order the experts of a layer by */

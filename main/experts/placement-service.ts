@@ -20,12 +20,13 @@ export class PlacementService {
     this.handlers = {
       'placement.status': async ({ modelId }) => {
         const model = await this.#handleOf(modelId);
-        return model === null ? null : (await engine.call('experts.status', { model })).store;
+        const { store, devices } = model === null ? { store: null, devices: null } : await engine.call('experts.status', { model });
+        return store && { store, devices };
       },
       'placement.configure': async ({ modelId, ...change }) => {
         const model = await this.#handleOf(modelId);
         if (model === null) throw new MoebiusError('model.not-loaded', `The model "${modelId}" is not loaded. Load it first.`, { details: { id: modelId } });
-        return (await engine.call('experts.configure', { model, ...change })).store;
+        return engine.call('experts.configure', { model, ...change });
       },
     };
   }

@@ -1,5 +1,5 @@
 // Experts on devices: the same tokens as stock llama.cpp within rounding, whatever copies are where, while they move, and while budgets change.
-// The CPU backend stands for the devices: it has memory, slots and a graph of its own like any other.
+// Processes that compute for us stand for the devices.
 #include "check.h"
 #include "decode-harness.h"
 #include "experts/dispatch/device-dispatch.h"
@@ -7,6 +7,7 @@
 #include "model/lazy-mapping.h"
 #include "model/llama-open.h"
 #include "model/model-parameters.h"
+#include "rpc-servers.h"
 
 #include <random>
 
@@ -25,12 +26,15 @@ struct settings {
     bool     adapts    = true;
     bool     cpu_helps = true;
     bool     storm     = false;    // budgets, RAM and policy change at random meanwhile
+    int      kill      = -1;       // this device, after `kill_at` steps
+    uint32_t kill_at   = 0;
 };
 
 struct outcome {
     std::vector<std::vector<float>> logits;  // [step]
     std::vector<llama_token>        tokens;  // greedy
     std::vector<device_counters>    devices;
+    std::vector<bool>               lost;
     uint64_t                        on_cpu = 0, changes = 0;
     std::vector<layer_times>        times;
 };
@@ -42,10 +46,6 @@ std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
         token = llama_token(random() % vocabulary);
     }
     return tokens;
-}
-
-ggml_backend_dev_t cpu_device() {
-    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
 }
 
 class reconfiguring {
@@ -86,6 +86,9 @@ struct tiny {
     gguf_model    file       = gguf_open(MOEBIUS_TINY_MODEL);
     json          inspection = inspect_model(file);
     expert_layout layout     = expert_layout_usable(file, inspection);
+    moebius_test::rpc_servers & machines;
+
+    explicit tiny(moebius_test::rpc_servers & machines) : machines(machines) {}
 
     // `forced`: these tokens go on after the prompt instead of the greedy ones.
     outcome run(const settings & how, uint32_t prompt_length, uint32_t steps, const std::vector<llama_token> & forced = {}) const {
@@ -106,8 +109,8 @@ struct tiny {
         if (experts) {
             experts->store.fill([](uint64_t, uint64_t) { return true; });
             std::vector<device_budget> budgets;
-            for (const double share : how.budgets) {
-                budgets.push_back({ cpu_device(), uint64_t(share * double(device_slot_bytes(layout) * layout.experts)) });
+            for (size_t d = 0; d < how.budgets.size(); d++) {
+                budgets.push_back({ machines.devices()[d], uint64_t(how.budgets[d] * double(device_slot_bytes(layout) * layout.experts)) });
             }
             experts->use_devices(budgets, how.batch);
             experts->devices->tier.set_adapts(how.adapts);
@@ -121,24 +124,29 @@ struct tiny {
             if (how.storm) {
                 storm.emplace(*experts);
             }
-            generate(context.get(), how.batch, prompt_length, steps, forced, result);
+            generate(context.get(), how, prompt_length, steps, forced, result);
             result.changes = storm ? storm->stop() : 0;
         }
         if (experts) {
             result.devices = experts->devices->tier.counters();
+            result.lost    = experts->devices->tier.lost();
             result.on_cpu  = experts->devices->tokens_on_cpu();
             result.times   = experts->devices->times();
         }
         return result;
     }
 
-    static void generate(llama_context * context, uint32_t batch, uint32_t prompt_length, uint32_t steps, const std::vector<llama_token> & forced, outcome & result) {
+    void generate(llama_context * context, const settings & how, uint32_t prompt_length, uint32_t steps, const std::vector<llama_token> & forced, outcome & result) const {
+        const uint32_t           batch      = how.batch;
         const uint32_t           vocabulary = uint32_t(llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context))));
         std::vector<llama_token> prompt     = prompt_of(prompt_length, vocabulary);
         for (uint32_t at = 0; at < prompt.size(); at += batch) {
             CHECK(llama_decode(context, llama_batch_get_one(prompt.data() + at, int32_t(std::min<size_t>(batch, prompt.size() - at)))) == 0);
         }
         for (uint32_t i = 0; i < steps; i++) {
+            if (how.kill >= 0 && i == how.kill_at) {
+                machines.kill(how.kill);
+            }
             const float * logits = llama_get_logits_ith(context, -1);
             result.logits.emplace_back(logits, logits + vocabulary);
             result.tokens.push_back(llama_token(std::max_element(logits, logits + vocabulary) - logits));
@@ -181,8 +189,8 @@ void same(const outcome & stock, const outcome & other) {
     CHECK_NEAR(largest_difference(stock, other), 0, logit_tolerance);
 }
 
-void same_tokens_on_any_rig() {
-    const tiny     model;
+void same_tokens_on_any_rig(moebius_test::rpc_servers & machines) {
+    const tiny     model(machines);
     const uint32_t prompt = 600, steps = 64;
     const outcome  stock  = model.run({}, prompt, steps);
     const uint64_t uses   = uint64_t(prompt - 1 + steps) * model.layout.used * model.layout.layers.size();
@@ -208,8 +216,8 @@ void same_tokens_on_any_rig() {
     }
 }
 
-void copies_follow_the_load_and_change_nothing() {
-    const tiny    model;
+void copies_follow_the_load_and_change_nothing(moebius_test::rpc_servers & machines) {
+    const tiny model(machines);
     const outcome stock = model.run({}, 300, 200);
     settings      how;
     how.budgets          = { 0.75, 0.75 };
@@ -222,8 +230,8 @@ void copies_follow_the_load_and_change_nothing() {
     CHECK(moving.devices[0].copied + moving.devices[1].copied > 0);
 }
 
-void the_busiest_experts_are_on_a_small_device() {
-    const tiny    model;
+void the_busiest_experts_are_on_a_small_device(moebius_test::rpc_servers & machines) {
+    const tiny model(machines);
     const outcome stock = model.run({}, 300, 200);
     settings      how;
     how.budgets          = { 0.25 };
@@ -235,8 +243,8 @@ void the_busiest_experts_are_on_a_small_device() {
     CHECK(moving.devices[0].tokens > fixed.devices[0].tokens * 5 / 4);
 }
 
-void same_tokens_while_everything_changes() {
-    const tiny    model;
+void same_tokens_while_everything_changes(moebius_test::rpc_servers & machines) {
+    const tiny model(machines);
     const outcome stock = model.run({}, 1000, 300);
     settings      how;
     how.budgets          = { 0.5, 0.2, 0.3 };
@@ -249,8 +257,22 @@ void same_tokens_while_everything_changes() {
     CHECK(on_devices(result) > 0 && result.on_cpu > 0);
 }
 
-void times_are_counted() {
-    const tiny     model;
+void a_device_that_dies_takes_nothing_along(moebius_test::rpc_servers & machines) {
+    const tiny    model(machines);
+    const outcome stock = model.run({}, 100, 60);
+    settings      how;
+    how.budgets          = { 0.6, 0.6 };
+    how.cpu_helps        = false;
+    how.kill             = 1;
+    how.kill_at          = 20;
+    const outcome result = model.run(how, 100, 60, stock.tokens);
+    same(stock, result);
+    CHECK((result.lost == std::vector<bool>{ false, true }));
+    CHECK(result.devices[1].tokens > 0 && result.on_cpu > 0);
+}
+
+void times_are_counted(moebius_test::rpc_servers & machines) {
+    const tiny model(machines);
     settings       how;
     how.budgets          = { 0.5, 0.5 };
     how.cpu_helps        = false;
@@ -262,13 +284,13 @@ void times_are_counted() {
     }
 }
 
-void a_device_that_is_too_small_says_so() {
-    const tiny            model;
+void a_device_that_is_too_small_says_so(moebius_test::rpc_servers & machines) {
+    const tiny model(machines);
     const uint64_t        least = expert_slots_least_bytes(model.layout);
     expert_store          store(model.layout, { least, "lru", 1, {} });
-    const std::vector<device_budget> too_many(devices_most + 1, { cpu_device(), 0 });
+    const std::vector<device_budget> too_many(devices_most + 1, { machines.devices()[0], 0 });
     CHECK_THROWS(device_dispatch(store, too_many, 1), user_error, error.code == "request.invalid");
-    device_dispatch none(store, { { cpu_device(), device_slot_bytes(model.layout) - 1 } }, 1);
+    device_dispatch none(store, { { machines.devices()[0], device_slot_bytes(model.layout) - 1 } }, 1);
     CHECK(none.tier.slots(0, 0) <= 1u);
 }
 
@@ -276,11 +298,13 @@ void a_device_that_is_too_small_says_so() {
 
 int main() {
     moebius_test::start_llama();
-    same_tokens_on_any_rig();
-    copies_follow_the_load_and_change_nothing();
-    the_busiest_experts_are_on_a_small_device();
-    same_tokens_while_everything_changes();
-    times_are_counted();
-    a_device_that_is_too_small_says_so();
+    moebius_test::rpc_servers machines(4);
+    same_tokens_on_any_rig(machines);
+    copies_follow_the_load_and_change_nothing(machines);
+    the_busiest_experts_are_on_a_small_device(machines);
+    same_tokens_while_everything_changes(machines);
+    times_are_counted(machines);
+    a_device_that_is_too_small_says_so(machines);
+    a_device_that_dies_takes_nothing_along(machines);  // the last: that machine is gone
     return moebius_test::check_result();
 }

@@ -50,7 +50,7 @@ test('experts in RAM and on disk are shown live; RAM and policy change in the mi
 
   await app.getByRole('combobox', { name: 'What stays' }).click();
   await app.getByRole('option', { name: /^foresight/ }).click();
-  await expect.poll(async () => (await core.call('placement.status', { modelId: EMBEDDED }))?.policy).toBe('foresight');
+  await expect.poll(async () => (await core.call('placement.status', { modelId: EMBEDDED }))?.store.policy).toBe('foresight');
 
   const slider = app.getByRole('slider', { name: 'RAM for experts' });
   await slider.press('End');
@@ -59,7 +59,7 @@ test('experts in RAM and on disk are shown live; RAM and policy change in the mi
   await expect.poll(() => figure(app, 'read from disk').textContent()).toBe('0 B/s');
   await expect(app.getByRole('img', { name: /Hit rate and disk reads over time/ })).toBeVisible();
   await slider.press('Home');
-  await expect.poll(async () => (await core.call('placement.status', { modelId: EMBEDDED }))?.layers.map(({ slots }) => slots)).toEqual([2, 2, 2, 2]);
+  await expect.poll(async () => (await core.call('placement.status', { modelId: EMBEDDED }))?.store.layers.map(({ slots }) => slots)).toEqual([2, 2, 2, 2]);
   await expect(app.getByRole('table', { name: 'Uses of experts by layer' }).locator('tbody tr')).toHaveCount(SHAPE.layers);
   await grid(app).press('ArrowDown');
   await expect(app.getByText(/layer 0 · expert 0 · .* · \d of 32 experts of the layer are in RAM/)).toBeVisible();

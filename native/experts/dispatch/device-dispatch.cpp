@@ -219,7 +219,6 @@ bool device_dispatch::finish(row_view output, double cpu_seconds, const on_cpu &
     for (uint32_t d = 0; d < lanes.size(); d++) {
         if (lanes[d].failed) {
             tier.give_up(d);
-            (void) lanes[d].ffn.release();  // its driver cannot be asked to free it
         }
     }
     count(busy, seconds_since(began));

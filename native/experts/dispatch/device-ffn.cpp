@@ -1,6 +1,6 @@
 #include "device-ffn.h"
 
-#include "rpc/log.h"
+#include "remote/link.h"
 
 #include <algorithm>
 #include <cstring>
@@ -166,12 +166,7 @@ bool device_ffn::start(uint32_t of, row_view input, std::vector<device_assignmen
     begins.push_back(work.size());
     first = last = 0;
     take_chunk();
-    try {
-        return launch();
-    } catch (const std::exception & error) {
-        log_write(log_level::warn, slots.id() + ": " + error.what());
-        return false;
-    }
+    return launch();
 }
 
 // As many tokens as a graph can take, one at least.
@@ -255,20 +250,18 @@ void device_ffn::collect() {
 }
 
 bool device_ffn::wait() {
-    try {
-        for (;;) {
-            collect();
-            if (last + 1 == begins.size()) {
-                return true;
-            }
-            take_chunk();
-            if (!launch()) {
-                return false;
-            }
+    for (;;) {
+        collect();
+        if (is_lost(remote_link_of(slots.device()))) {
+            return false;
         }
-    } catch (const std::exception & error) {
-        log_write(log_level::warn, slots.id() + ": " + error.what());
-        return false;
+        if (last + 1 == begins.size()) {
+            return true;
+        }
+        take_chunk();
+        if (!launch()) {
+            return false;
+        }
     }
 }
 

@@ -102,15 +102,6 @@ void device_slots::write(uint32_t layer, uint32_t slot, uint32_t part, const uin
     }
 }
 
-void device_slots::give_up() {
-    const std::lock_guard<std::mutex> lock(driver);
-    for (layer_slots & layer : layers) {
-        layer.buffer.release();  // NOLINT(bugprone-unused-return-value): not freed
-        layer.count = 0;
-    }
-    allocated = 0;
-}
-
 void device_slots::resize(uint32_t layer, uint32_t count, const std::vector<slot_move> & kept) {
     const std::lock_guard<std::mutex> lock(driver);
     layer_slots &                     before = layers[layer];

@@ -39,9 +39,6 @@ class device_slots {
     // Changes the number of a layer's slots, `moves` first. Nobody may be computing with the layer. Throws model.does-not-fit and leaves all as it was.
     void resize(uint32_t layer, uint32_t count, const std::vector<slot_move> & kept);
 
-    // The device is lost: its memory is left to it, since it cannot be asked to free it.
-    void give_up();
-
     // Calls to the device's driver hold it: not all take several at a time. Its holder goes before what is left of a `write`.
     class use {
       public:

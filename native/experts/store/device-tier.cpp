@@ -248,7 +248,6 @@ void device_tier::give_up(uint32_t device) {
         layers[i].wanted = controllers[i].change(rig_of(i));
         layers[i].due    = true;
     }
-    devices[device]->give_up();
     changed.notify_all();
 }
 

@@ -1,17 +1,18 @@
 // Where every expert of the loaded model is, how often it was there when it was wanted, and what decides it.
 import { Layers3 } from 'lucide-react';
 import { useMemo, useState } from 'react';
-import type { ExpertStore, ModelCard } from '../../../main/contract/index.ts';
+import type { ExpertPlacement, ExpertStore, ModelCard } from '../../../main/contract/index.ts';
 import { Button, EmptyState, Figures, format, PageFrame, Section, Select } from '../../components/index.ts';
 import { type Cell, ExpertGrid } from '../../experts/expert-grid.tsx';
 import { navigate, useLocation } from '../../shell/navigation.ts';
 import { useModels } from '../../stores/index.tsx';
+import { DeviceSection } from './device-section.tsx';
 import { LayerTable } from './layer-table.tsx';
 import style from './placement.module.css';
 import { PlacementChart } from './placement-chart.tsx';
 import { PlacementControls } from './placement-controls.tsx';
 import { hitRateOf, type PlacementHistory } from './placement-history.ts';
-import { HIGHEST_TIER, TierGrid, tierText } from './tier-grid.ts';
+import { highestTier, TierGrid, tierText } from './tier-grid.ts';
 import { usePlacement } from './use-placement.ts';
 
 /** `#/placement?of=MODEL` */
@@ -42,7 +43,7 @@ export default function PlacementPage() {
 }
 
 function ModelPlacement({ card, loaded }: { card: ModelCard; loaded: readonly ModelCard[] }) {
-  const { store, history, configure } = usePlacement(card.id);
+  const { placement, rates, history, configure } = usePlacement(card.id);
   return (
     <div className={style.view}>
       {loaded.length > 1 && (
@@ -53,17 +54,18 @@ function ModelPlacement({ card, loaded }: { card: ModelCard; loaded: readonly Mo
           options={loaded.map(({ id, name }) => ({ value: id, label: name }))}
         />
       )}
-      {store === null && <AllInMemory card={card} />}
-      {store && (
+      {placement === null && <AllInMemory card={card} />}
+      {placement && (
         <>
-          <Summary store={store} history={history} />
-          <PlacementControls store={store} configure={configure} />
-          <Tiers store={store} name={card.name} />
+          <Summary store={placement.store} history={history} />
+          <PlacementControls store={placement.store} configure={configure} />
+          <Tiers placement={placement} name={card.name} />
+          {placement.devices && <DeviceSection devices={placement.devices} rates={rates} configure={configure} />}
           <Section title="History" hint="Share of uses that found their expert in RAM, and bytes read from disk. Lines mark where RAM or policy were changed.">
             <PlacementChart history={history} />
           </Section>
           <Section title="Layers" hint="Since the model was loaded. A use is one expert of one batch.">
-            <LayerTable layers={store.layers} />
+            <LayerTable layers={placement.store.layers} />
           </Section>
         </>
       )}
@@ -110,19 +112,19 @@ function Summary({ store, history }: { store: ExpertStore; history: PlacementHis
   );
 }
 
-function Tiers({ store, name }: { store: ExpertStore; name: string }) {
+function Tiers({ placement, name }: { placement: ExpertPlacement; name: string }) {
   const [pinned, setPinned] = useState<Cell | null>(null);
-  const source = useMemo(() => new TierGrid(store), [store]);
+  const source = useMemo(() => new TierGrid(placement), [placement]);
   return (
     <Section title="Experts" hint="Rows are layers, columns experts.">
       <ExpertGrid
         label={`Places of the experts of ${name}`}
         source={source}
         scale="linear"
-        top={HIGHEST_TIER}
+        top={highestTier(placement.devices)}
         valueText={tierText}
-        layers={store.layers.map(({ layer }) => layer)}
-        cellText={(cell) => source.describe(cell, store.layers)}
+        layers={placement.store.layers.map(({ layer }) => layer)}
+        cellText={(cell) => source.describe(cell)}
         pinned={pinned}
         onPin={setPinned}
       />

@@ -1,37 +1,53 @@
-// What the expert grid paints for tiers: 0 on disk, 1 on its way, 2 in RAM.
-import type { ExpertStore } from '../../../main/contract/index.ts';
+// What the expert grid paints: 0 on disk, 1 on its way, 2 in RAM, 2 + n with copies on n GPUs.
+import type { ExpertDevices, ExpertPlacement } from '../../../main/contract/index.ts';
 import type { Cell, GridSource } from '../../experts/expert-grid.tsx';
+import { copiesOf } from './device-rates.ts';
 
-const value: Record<string, number> = { d: 0, m: 1, r: 2 };
+const IN_RAM = 2;
+const value: Record<string, number> = { d: 0, m: 1, r: IN_RAM };
 const text = ['on disk', 'on its way to RAM', 'in RAM'];
 
-export const HIGHEST_TIER = 2;
-export const tierText = (tier: number): string => text[Math.round(tier)] ?? '';
+export const highestTier = (devices: ExpertDevices | null): number => IN_RAM + (devices?.devices.length ?? 0);
+
+export function tierText(tier: number): string {
+  const copies = Math.round(tier) - IN_RAM;
+  return copies > 0 ? `on ${copies} ${copies === 1 ? 'GPU' : 'GPUs'}` : (text[Math.round(tier)] ?? '');
+}
+
+const countBits = (set: number): number => set.toString(2).replaceAll('0', '').length;
 
 export class TierGrid implements GridSource {
   readonly layerCount: number;
   readonly expertCount: number;
   readonly values: Float32Array;
   readonly quiet = true;
+  readonly #placement: ExpertPlacement;
+  /** [layer][expert] */
+  readonly #copies: number[][];
 
-  constructor({ layers }: ExpertStore) {
+  constructor(placement: ExpertPlacement) {
+    const { layers } = placement.store;
+    this.#placement = placement;
     this.layerCount = layers.length;
     this.expertCount = layers[0]?.tiers.length ?? 0;
     this.values = new Float32Array(this.layerCount * this.expertCount);
-    this.set(layers);
-  }
-
-  set(layers: ExpertStore['layers']): void {
+    this.#copies = placement.devices?.layers.map(copiesOf) ?? [];
     for (const [row, { tiers }] of layers.entries()) {
-      for (let expert = 0; expert < tiers.length; expert++) this.values[row * this.expertCount + expert] = value[tiers[expert] ?? 'd'] ?? 0;
+      for (let expert = 0; expert < tiers.length; expert++) {
+        const copies = countBits(this.#copies[row]?.[expert] ?? 0);
+        this.values[row * this.expertCount + expert] = copies > 0 ? IN_RAM + copies : (value[tiers[expert] ?? 'd'] ?? 0);
+      }
     }
   }
 
-  /** `layer 3 · expert 17 · in RAM · 12 of 32 experts of the layer are in RAM` */
-  describe({ layer, expert }: Cell, layers: ExpertStore['layers']): string {
-    const row = layers[layer];
+  /** `layer 3 · expert 17 · on Vulkan0, Vulkan1, in RAM · 12 of 32 experts of the layer are in RAM` */
+  describe({ layer, expert }: Cell): string {
+    const row = this.#placement.store.layers[layer];
     const here = row ? [...row.tiers].filter((tier) => tier === 'r').length : 0;
-    const tier = tierText(this.values[layer * this.expertCount + expert] ?? 0);
-    return `layer ${row?.layer ?? layer} · expert ${expert} · ${tier} · ${here} of ${this.expertCount} experts of the layer are in RAM`;
+    const set = this.#copies[layer]?.[expert] ?? 0;
+    const on = this.#placement.devices?.devices.flatMap(({ id }, i) => ((set >> i) & 1 ? [id] : [])) ?? [];
+    const tier = text[value[row?.tiers[expert] ?? 'd'] ?? 0] ?? '';
+    const where = on.length > 0 ? `on ${on.join(', ')}, ${tier}` : tier;
+    return `layer ${row?.layer ?? layer} · expert ${expert} · ${where} · ${here} of ${this.expertCount} experts of the layer are in RAM`;
   }
 }

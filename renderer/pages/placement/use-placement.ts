@@ -1,13 +1,16 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
-import type { ExpertStore, Parameters } from '../../../main/contract/index.ts';
+import type { ExpertPlacement, Parameters } from '../../../main/contract/index.ts';
 import { useStores } from '../../stores/index.tsx';
+import { type DeviceRates, deviceRates, NO_RATES } from './device-rates.ts';
 import { PlacementHistory } from './placement-history.ts';
 
 const ASK_EVERY = 500;
 
 export interface Placement {
   /** undefined: not known yet; null: every expert is in memory */
-  store: ExpertStore | null | undefined;
+  placement: ExpertPlacement | null | undefined;
+  /** of the devices, since the look before */
+  rates: DeviceRates;
   history: PlacementHistory;
   /** `text` tells the change in the chart */
   configure: (change: Omit<Parameters<'placement.configure'>, 'modelId'>, text: string) => Promise<void>;
@@ -16,11 +19,17 @@ export interface Placement {
 /** Asks twice a second while the page is shown. */
 export function usePlacement(modelId: string): Placement {
   const { client, notices } = useStores();
-  const [store, setStore] = useState<ExpertStore | null | undefined>(undefined);
+  const [placement, setPlacement] = useState<ExpertPlacement | null | undefined>(undefined);
+  const [rates, setRates] = useState(NO_RATES);
+  const before = useRef<{ time: number; devices: ExpertPlacement['devices'] }>({ time: 0, devices: null });
   const history = useRef(new PlacementHistory());
-  const take = useCallback((next: ExpertStore | null) => {
-    if (next) history.current.add(next, Date.now() / 1000);
-    setStore(next);
+  const take = useCallback((next: ExpertPlacement | null) => {
+    const time = Date.now() / 1000;
+    if (next) history.current.add(next.store, time);
+    const { time: earlier, devices } = before.current;
+    setRates(next?.devices && devices && time > earlier ? deviceRates(devices, next.devices, time - earlier) : NO_RATES);
+    before.current = { time, devices: next?.devices ?? null };
+    setPlacement(next);
   }, []);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -45,5 +54,5 @@ export function usePlacement(modelId: string): Placement {
       notices.getState().error(error);
     }
   };
-  return { store, history: history.current, configure };
+  return { placement, rates, history: history.current, configure };
 }

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
-import type { ExpertStore } from '../../../main/contract/index.ts';
+import type { ExpertDevices, ExpertStore } from '../../../main/contract/index.ts';
+import { deviceRates } from '../../../renderer/pages/placement/device-rates.ts';
 import { hitRateOf, PlacementHistory } from '../../../renderer/pages/placement/placement-history.ts';
-import { TierGrid } from '../../../renderer/pages/placement/tier-grid.ts';
+import { highestTier, TierGrid, tierText } from '../../../renderer/pages/placement/tier-grid.ts';
 
 function store(hits: number, misses: number, bytesRead: number, change: Partial<ExpertStore> = {}): ExpertStore {
   const counters = { hits, late: 0, misses, stalledMilliseconds: 10 * misses };
@@ -39,9 +40,37 @@ it('has no hit rate without uses', () => {
 });
 
 it('says where an expert is', () => {
-  const { layers } = store(1, 1, 1);
-  const grid = new TierGrid(store(1, 1, 1));
+  const grid = new TierGrid({ store: store(1, 1, 1), devices: null });
   expect([...grid.values]).toEqual([0, 2, 1, 0]);
-  expect(grid.describe({ layer: 0, expert: 1 }, layers)).toBe('layer 1 · expert 1 · in RAM · 1 of 4 experts of the layer are in RAM');
-  expect(grid.describe({ layer: 0, expert: 2 }, layers)).toContain('on its way to RAM');
+  expect(grid.describe({ layer: 0, expert: 1 })).toBe('layer 1 · expert 1 · in RAM · 1 of 4 experts of the layer are in RAM');
+  expect(grid.describe({ layer: 0, expert: 2 })).toContain('on its way to RAM');
+});
+
+const cost = { fixed: 0.1, perExpert: 0.2, perToken: 0.01 };
+
+/** Two devices and the CPU. */
+function devices(tokens: [number, number, number], busy: [number, number, number], copied: number): ExpertDevices {
+  const device = (id: string, i: 0 | 1) => ({ id, lost: false, budgetBytes: 10, bytes: 10, tokens: tokens[i], copied, bytesCopied: copied * 100, cost });
+  const layer = { layer: 1, slots: [2, 1], copies: '00010302', totalMilliseconds: Math.max(...busy), busyMilliseconds: busy };
+  const rest = { replication: true, cpuHelps: true, moving: 0, error: null, cpuTokens: tokens[2], cpuCost: cost, bytesMost: 40 };
+  return { ...rest, devices: [device('A', 0), device('B', 1)], layers: [layer] };
+}
+
+it('says on which devices an expert has copies', () => {
+  const grid = new TierGrid({ store: store(1, 1, 1), devices: devices([0, 0, 0], [0, 0, 0], 0) });
+  expect([...grid.values]).toEqual([0, 3, 4, 3]);
+  expect(highestTier(devices([0, 0, 0], [0, 0, 0], 0))).toBe(4);
+  expect([2, 3, 4].map(tierText)).toEqual(['in RAM', 'on 1 GPU', 'on 2 GPUs']);
+  expect(grid.describe({ layer: 0, expert: 2 })).toContain('on A, B, on its way to RAM');
+  expect(grid.describe({ layer: 0, expert: 3 })).toContain('on B, on disk');
+});
+
+it('gives what devices did between two looks', () => {
+  const rates = deviceRates(devices([10, 10, 10], [1, 1, 1], 0), devices([40, 20, 20], [4, 2, 1.5], 3), 2);
+  expect(rates.shares).toEqual([0.6, 0.2, 0.2]);
+  expect(rates.linkRates).toEqual([150, 150]);
+  expect(rates.balance).toBe(1.5);
+  expect(rates.layers).toEqual([{ total: 3, busy: [3, 1, 0.5] }]);
+  const same = devices([1, 1, 1], [1, 1, 1], 0);
+  expect(deviceRates(same, same, 1)).toMatchObject({ shares: [0, 0, 0], balance: null });
 });

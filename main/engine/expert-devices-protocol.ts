@@ -1,0 +1,56 @@
+// Copies of experts on GPUs, as `experts.status` tells and `experts.configure` changes them: native/experts/README.md, "Several devices".
+import { z } from 'zod';
+
+/** A GPU that holds copies of experts, in at most so many bytes of its memory; 0: none. */
+export const ExpertDeviceBudget = z.strictObject({ id: z.string().min(1), bytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER) });
+export type ExpertDeviceBudget = z.infer<typeof ExpertDeviceBudget>;
+
+/** Milliseconds: what a batch in a layer costs at all, what every expert adds, and what every token of an expert adds; measured. */
+const BatchCost = z.object({ fixed: z.number(), perExpert: z.number(), perToken: z.number() });
+
+/** Counters since the model was loaded. */
+export const ExpertDevices = z.object({
+  /** copies follow the load */
+  replication: z.boolean(),
+  /** the CPU takes experts over from a device that would end later than it */
+  cpuHelps: z.boolean(),
+  /** copies that are wanted and not there yet */
+  moving: z.number().int(),
+  /** of the last copy that could not be made */
+  error: z.string().nullable(),
+  /** tokens of experts that the CPU computed: one for each token and expert */
+  cpuTokens: z.number(),
+  cpuCost: BatchCost,
+  /** a copy of every expert */
+  bytesMost: z.number(),
+  devices: z.array(
+    z.object({
+      id: z.string(),
+      /** it failed; the others compute what it had to */
+      lost: z.boolean(),
+      budgetBytes: z.number(),
+      /** taken by slots */
+      bytes: z.number(),
+      /** as cpuTokens */
+      tokens: z.number(),
+      /** experts that were copied there while the model was used, and their bytes */
+      copied: z.number(),
+      bytesCopied: z.number(),
+      cost: BatchCost,
+    }),
+  ),
+  layers: z.array(
+    z.object({
+      /** block index */
+      layer: z.number().int(),
+      /** of each device */
+      slots: z.array(z.number().int()),
+      /** two hexadecimal digits an expert: a bit for each device that holds a copy */
+      copies: z.string(),
+      totalMilliseconds: z.number(),
+      /** of each device and, last, the CPU */
+      busyMilliseconds: z.array(z.number()),
+    }),
+  ),
+});
+export type ExpertDevices = z.infer<typeof ExpertDevices>;
