@@ -22,7 +22,8 @@ struct settings {
     double   ram       = 1.0;      // share of the experts that have room
     std::vector<double> budgets;   // the same of each device; empty: stock llama.cpp
     uint32_t batch     = 512;
-    int      threads   = 2;
+    int      threads   = 1;
+    uint32_t words     = UINT32_MAX;  // different tokens in the prompt
     bool     adapts    = true;
     bool     cpu_helps = true;
     bool     storm     = false;    // budgets, RAM and policy change at random meanwhile
@@ -139,7 +140,7 @@ struct tiny {
     void generate(llama_context * context, const settings & how, uint32_t prompt_length, uint32_t steps, const std::vector<llama_token> & forced, outcome & result) const {
         const uint32_t           batch      = how.batch;
         const uint32_t           vocabulary = uint32_t(llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context))));
-        std::vector<llama_token> prompt     = prompt_of(prompt_length, vocabulary);
+        std::vector<llama_token> prompt     = prompt_of(prompt_length, std::min(vocabulary, how.words));
         for (uint32_t at = 0; at < prompt.size(); at += batch) {
             CHECK(llama_decode(context, llama_batch_get_one(prompt.data() + at, int32_t(std::min<size_t>(batch, prompt.size() - at)))) == 0);
         }
@@ -192,11 +193,14 @@ void same(const outcome & stock, const outcome & other) {
 void same_tokens_on_any_rig(moebius_test::rpc_servers & machines) {
     const tiny     model(machines);
     const uint32_t prompt = 600, steps = 64;
-    const outcome  stock  = model.run({}, prompt, steps);
-    const uint64_t uses   = uint64_t(prompt - 1 + steps) * model.layout.used * model.layout.layers.size();
+    settings       plain;
+    plain.batch           = 64;
+    const outcome  stock  = model.run(plain, prompt, steps);
+    // llama.cpp evaluates the last layer for tokens with logits only
+    const uint64_t uses   = uint64_t(prompt + steps) * model.layout.used * (model.layout.layers.size() - 1);
     for (const std::vector<double> & budgets : std::vector<std::vector<double>>{ { 1.0 }, { 0.5, 0.5 }, { 0.3, 0.1 }, { 1.0, 1.0 }, { 0.5, 0.5, 0.5, 0.5 }, { 0.05, 0, 0.4 } }) {
         for (const bool helps : { false, true }) {
-            settings how;
+            settings how         = plain;
             how.budgets          = budgets;
             how.ram              = 0.5;
             how.cpu_helps        = helps;
@@ -232,24 +236,27 @@ void copies_follow_the_load_and_change_nothing(moebius_test::rpc_servers & machi
 
 void the_busiest_experts_are_on_a_small_device(moebius_test::rpc_servers & machines) {
     const tiny model(machines);
-    const outcome stock = model.run({}, 300, 200);
-    settings      how;
+    settings   how;
+    how.words           = 4;  // few experts are busy
+    how.batch           = 32;
+    const outcome stock = model.run(how, 600, 20);
     how.budgets          = { 0.25 };
     how.cpu_helps        = false;
-    const outcome moving = model.run(how, 300, 200, stock.tokens);
+    const outcome moving = model.run(how, 600, 20, stock.tokens);
     how.adapts           = false;
-    const outcome fixed  = model.run(how, 300, 200, stock.tokens);
+    const outcome fixed  = model.run(how, 600, 20, stock.tokens);
     same(stock, moving);
+    std::fprintf(stderr, "on the device: %llu while copies move, %llu where they stay\n", (unsigned long long) moving.devices[0].tokens, (unsigned long long) fixed.devices[0].tokens);
     CHECK(moving.devices[0].tokens > fixed.devices[0].tokens * 5 / 4);
 }
 
 void same_tokens_while_everything_changes(moebius_test::rpc_servers & machines) {
     const tiny model(machines);
-    const outcome stock = model.run({}, 1000, 300);
     settings      how;
+    how.batch           = 128;
+    const outcome stock = model.run(how, 1000, 300);
     how.budgets          = { 0.5, 0.2, 0.3 };
     how.ram              = 0.3;
-    how.batch            = 128;
     how.storm            = true;
     const outcome result = model.run(how, 1000, 300, stock.tokens);
     same(stock, result);

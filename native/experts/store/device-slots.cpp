@@ -16,7 +16,6 @@ uint64_t device_bytes_of(const expert_layer & layer) {
 // One slot of a slots tensor.
 ggml_tensor * slot_view(ggml_context * context, ggml_tensor * slots, uint32_t slot) {
     ggml_tensor * view = ggml_view_2d(context, slots, slots->ne[0], slots->ne[1], slots->nb[1], slot * slots->nb[2]);
-    view->buffer       = slots->buffer;
     ggml_backend_view_init(view);
     return view;
 }
