@@ -78,6 +78,15 @@ export const engineStep = nativeStep({
   targets: ['moebius-engine', 'moebius-rpc-server'],
 });
 
+/** The experts' device for stock llama.cpp programs, which nothing but its test needs. */
+export const pluginStep = nativeStep({
+  name: 'plug-in',
+  what: 'building the plug-in for llama.cpp programs',
+  folder: nativeBuild,
+  definitions: [],
+  targets: ['ggml-moebius-experts'],
+});
+
 /** The engine and its tests. */
 export const nativeTestStep = nativeStep({
   name: 'native tests',

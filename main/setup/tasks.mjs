@@ -1,7 +1,7 @@
 // Every npm script that is more than `start` and `test`: what it needs to be set up, and what it runs.
 import { join } from 'node:path';
 import { rendererStep, shellStep } from './bundles.mjs';
-import { engineStep, nativeSanitizeStep, nativeTestStep } from './native.mjs';
+import { engineStep, nativeSanitizeStep, nativeTestStep, pluginStep } from './native.mjs';
 import { nodeStep, packagesStep } from './packages.mjs';
 import { nativeBuild, nativeSanitizeBuild, packageBin, resultsFolder, root } from './paths.mjs';
 import { buildRequirements, systemStep, testRequirements } from './system.mjs';
@@ -85,7 +85,7 @@ export const tasks = {
     commands: [ctest(nativeBuild, 'native'), ctest(nativeSanitizeBuild, 'native-sanitized')],
     limitSeconds: minutes(10),
   },
-  'test:integration': { needs: [...engine, testSystemStep], commands: [vitest('integration')], limitSeconds: minutes(12) },
+  'test:integration': { needs: [...engine, pluginStep, testSystemStep], commands: [vitest('integration')], limitSeconds: minutes(12) },
   'test:e2e': { needs: [...app, testSystemStep], commands: [playwright('e2e')], limitSeconds: minutes(12) },
   'test:e2e-electron': { needs: [...app, shellStep], commands: [playwright('e2e-electron')], limitSeconds: minutes(5) },
   'test:long': { needs: [...app, testSystemStep], commands: [vitest('long')] },

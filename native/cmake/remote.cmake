@@ -5,6 +5,10 @@ set_source_files_properties("${remote_folder}/rpc-client.cpp" "${remote_folder}/
     PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 # ggml's declarations of it are of this program
 set_source_files_properties("${remote_folder}/rpc-client.cpp" PROPERTIES COMPILE_DEFINITIONS GGML_BACKEND_BUILD SKIP_PRECOMPILE_HEADERS ON)
+if(MOEBIUS_SANITIZE)
+    # llama.cpp binds references into packed messages
+    set_property(SOURCE "${remote_folder}/rpc-client.cpp" APPEND PROPERTY COMPILE_OPTIONS -fno-sanitize=alignment)
+endif()
 if(WIN32)
     target_link_libraries(moebius-core PUBLIC ws2_32)
 endif()

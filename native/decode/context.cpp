@@ -1,7 +1,7 @@
 #include "context.h"
 
 #include "experts/backend/loaded-experts.h"
-#include "remote/machines.h"
+#include "remote/link.h"
 #include "rpc/errors.h"
 
 #include <ggml-backend.h>
@@ -70,7 +70,7 @@ decode_context::decode_context(llama_model * model, const load_options & options
     by_sequence  = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
     observing    = hook && hook->sees_router();
     for (int32_t i = 0; i < llama_model_n_devices(model); i++) {
-        if (is_remote(llama_model_get_device(model, i))) {
+        if (remote_link_of(llama_model_get_device(model, i))) {
             remotes.push_back(llama_model_get_device(model, i));
         }
     }

@@ -88,7 +88,7 @@ std::vector<std::string> default_gpu_ids() {
     for (ggml_backend_dev_t device : all_devices()) {
         const auto type = ggml_backend_dev_type(device);
         const auto seen = [device](ggml_backend_dev_t other) { return same_card(device, other); };
-        if (is_remote(device)) {
+        if (remote_link_of(device)) {
             continue;
         }
         if (type == GGML_BACKEND_DEVICE_TYPE_GPU && std::none_of(discrete.begin(), discrete.end(), seen)) {

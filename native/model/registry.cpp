@@ -3,7 +3,7 @@
 #include "devices.h"
 #include "inspect.h"
 #include "load-progress.h"
-#include "remote/machines.h"
+#include "remote/link.h"
 
 #include <chrono>
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace moebius {
 
@@ -32,11 +33,17 @@ class remote_link {
 // Made at the first call.
 remote_link & remote_link_to(const std::string & endpoint);
 
-// Null: the device is of this machine. The link is the same for all devices of a machine.
+// The link that a device depends on, for the life of the process.
+void remote_link_attach(ggml_backend_dev_t device, const remote_link & link);
+
+// Null: the device is of this machine.
 const remote_link * remote_link_of(ggml_backend_dev_t device);
 
 inline bool is_lost(const remote_link * link) {
     return link && link->lost();
 }
+
+// Throws device.lost if one of these devices is of a machine that is lost.
+void remote_check(const std::vector<ggml_backend_dev_t> & devices);
 
 }  // namespace moebius

@@ -73,6 +73,9 @@ void remote_add(const std::string & endpoint) {
     if (added.devices.size() != count) {
         unreachable(endpoint, "it offers " + std::to_string(count) + " devices and had " + std::to_string(added.devices.size()) + " before; restart this program to use it as it is now");
     }
+    for (ggml_backend_dev_t device : added.devices) {
+        remote_link_attach(device, link);
+    }
     const std::lock_guard<std::mutex> lock(list.mutex);
     if (find_machine(list.known, endpoint) == list.known.end()) {
         list.known.push_back(added);
@@ -111,14 +114,6 @@ std::vector<ggml_backend_dev_t> remote_devices() {
     return devices;
 }
 
-bool is_remote(ggml_backend_dev_t device) {
-    machine_list &                    list = all();
-    const std::lock_guard<std::mutex> lock(list.mutex);
-    return std::any_of(list.known.begin(), list.known.end(), [&](const machine & each) {
-        return std::find(each.devices.begin(), each.devices.end(), device) != each.devices.end();
-    });
-}
-
 json remote_list() {
     machine_list &                    list = all();
     const std::lock_guard<std::mutex> lock(list.mutex);
@@ -132,18 +127,6 @@ json remote_list() {
         machines.push_back({ { "endpoint", each.endpoint }, { "devices", std::move(ids) }, { "lost", link.lost() ? json(link.reason()) : json(nullptr) } });
     }
     return { { "machines", std::move(machines) } };
-}
-
-void remote_check(const std::vector<ggml_backend_dev_t> & devices) {
-    for (ggml_backend_dev_t device : devices) {
-        const remote_link * link = remote_link_of(device);
-        if (is_lost(link)) {
-            throw user_error("device.lost",
-                             "Machine " + link->endpoint + " (" + ggml_backend_dev_name(device) + ") is lost: " + link->reason() +
-                                 ". Start `moebius rpc-server` there again and load the model anew, or load it without that machine.",
-                             { { "endpoint", link->endpoint }, { "device", ggml_backend_dev_name(device) }, { "reason", link->reason() } });
-        }
-    }
 }
 
 }  // namespace moebius

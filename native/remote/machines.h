@@ -25,12 +25,7 @@ void remote_remove(const std::string & endpoint);
 // All of them are kept for the life of the process: a device that was removed is still valid.
 std::vector<ggml_backend_dev_t> remote_devices();
 
-bool is_remote(ggml_backend_dev_t device);
-
 // Result of `devices.listRemote`: { machines: [{ endpoint, devices: [id], lost: null or why }] }
 json remote_list();
-
-// Throws device.lost if one of these devices is of a machine that is lost.
-void remote_check(const std::vector<ggml_backend_dev_t> & devices);
 
 }  // namespace moebius

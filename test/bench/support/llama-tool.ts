@@ -14,6 +14,7 @@ const execute = promisify(execFile);
 const sources = join(nativeBuild, 'llama-src');
 const programSources = {
   'llama-bench': ['tools/llama-bench/llama-bench.cpp', 'tools/llama-bench/main.cpp'],
+  'llama-completion': ['tools/completion/completion.cpp', 'tools/completion/main.cpp'],
   'llama-quantize': ['tools/quantize/quantize.cpp', 'tools/quantize/main.cpp'],
 };
 export type LlamaTool = keyof typeof programSources;
