@@ -8,6 +8,7 @@ import { addDevicesCommand } from './devices.ts';
 import { addGenerateCommand } from './generate.ts';
 import { addInspectCommand } from './inspect.ts';
 import { UsageError } from './options.ts';
+import { addPlanCommand } from './plan.ts';
 import { addRpcServerCommand } from './rpc-server.ts';
 import { addServeCommand } from './serve.ts';
 import { addSimulateCommand } from './simulate.ts';
@@ -21,6 +22,7 @@ function createProgram(): Command {
     .configureOutput({ writeErr: () => {} }); // commander's own messages become the JSON object below
   const commands = [
     addInspectCommand,
+    addPlanCommand,
     addDevicesCommand,
     addGenerateCommand,
     addChatCommand,
