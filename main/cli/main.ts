@@ -9,6 +9,7 @@ import { addGenerateCommand } from './generate.ts';
 import { addInspectCommand } from './inspect.ts';
 import { addLayoutCommand } from './layout.ts';
 import { UsageError } from './options.ts';
+import { addPlanCommand } from './plan.ts';
 import { addRpcServerCommand } from './rpc-server.ts';
 import { addServeCommand } from './serve.ts';
 import { addSimulateCommand } from './simulate.ts';
@@ -22,6 +23,7 @@ function createProgram(): Command {
     .configureOutput({ writeErr: () => {} }); // commander's own messages become the JSON object below
   const commands = [
     addInspectCommand,
+    addPlanCommand,
     addDevicesCommand,
     addGenerateCommand,
     addChatCommand,

@@ -2,10 +2,12 @@
 import { z } from 'zod';
 import { DeviceReplayParameters, DeviceReplayResult } from './device-replay-protocol.ts';
 import { ExpertDeviceBudget, ExpertDevices } from './expert-devices-protocol.ts';
+import { planParameters, planResult } from './plan-protocol.ts';
 import { ReplayParameters, ReplayResult } from './replay-protocol.ts';
 
 export * from './device-replay-protocol.ts';
 export * from './expert-devices-protocol.ts';
+export { Rig, SpeedForecast } from './plan-protocol.ts';
 export * from './replay-protocol.ts';
 
 export const PROTOCOL_VERSION = 1;
@@ -164,6 +166,11 @@ export const LoadOptions = z.strictObject({
   telemetry: z.boolean().optional(),
 });
 export type LoadOptions = z.infer<typeof LoadOptions>;
+
+export const PlanParameters = planParameters(LoadOptions);
+export type PlanParameters = z.infer<typeof PlanParameters>;
+export const PlanResult = planResult(LoadOptions);
+export type PlanResult = z.infer<typeof PlanResult>;
 
 export const MemorySplit = z.object({ weights: z.number(), experts: z.number(), kvCache: z.number(), compute: z.number() });
 export const Estimate = z.object({
@@ -368,6 +375,7 @@ export const engineMethods = {
   'model.validate': { parameters: Path, result: z.object({ files: z.array(z.string()), tensorCount: z.number().int() }) },
   'model.inspect': { parameters: Path, result: Inspection },
   'model.estimate': { parameters: Path.extend({ options: LoadOptions.optional() }), result: Estimate },
+  'plan.make': { parameters: PlanParameters, result: PlanResult },
   'model.load': { parameters: Path.extend({ options: LoadOptions.optional(), progressToken: z.string().optional() }), result: LoadedModel },
   'model.unload': { parameters: z.strictObject({ model: z.number().int() }), result: Nothing },
   'model.list': { parameters: Nothing, result: z.object({ models: z.array(LoadedModel) }) },

@@ -226,4 +226,15 @@ int32_t host_physical_cores() {
 
 #endif
 
+uint64_t host_process_bytes() {
+#if defined(__linux__)
+    std::ifstream file("/proc/self/statm");
+    uint64_t      all = 0, resident = 0;
+    file >> all >> resident;
+    return resident * uint64_t(sysconf(_SC_PAGESIZE));
+#else
+    return 0;
+#endif
+}
+
 }  // namespace moebius

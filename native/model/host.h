@@ -12,6 +12,9 @@ struct host_memory {
 
 host_memory host_memory_now();
 
+// RAM that this process has now (its resident set); 0: the system does not tell.
+uint64_t host_process_bytes();
+
 // Cores that this process may run on, two threads of one core counted once, and no more than the cgroup's CPU quota
 // rounded up. At least 1.
 int32_t host_physical_cores();

@@ -4,6 +4,7 @@
 #include "estimate.h"
 #include "expert-methods.h"
 #include "inspect.h"
+#include "plan.h"
 #include "remote/machines.h"
 #include "rpc/parameters.h"
 #include "tokenise.h"
@@ -178,6 +179,10 @@ void add_methods(dispatcher & methods, model_registry & registry, const backend_
     methods.add("model.validate", lane::job, [](call &, const json & params) { return validate(params); });
     methods.add("model.inspect", lane::job, [](call &, const json & params) { return inspect_model(open_only_path(params)); });
     methods.add("model.estimate", lane::job, [](call &, const json & params) { return estimate(params); });
+    const auto plans = std::make_shared<planner>();
+    methods.add("plan.make", lane::job, [plans](call & request, const json & params) {
+        return plans->make(params, [&] { request.throw_if_cancelled(); });
+    });
     methods.add("model.load", lane::job, [&](call & request, const json & params) { return load(request, params, registry); });
     methods.add("model.unload", lane::job, [&](call &, const json & params) { return unload(params, registry); });
     methods.add("model.list", lane::job, [&](call &, const json & params) {

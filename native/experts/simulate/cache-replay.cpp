@@ -23,6 +23,7 @@ class replayer {
     replayer(const replay_batches & batches, const replay_settings & settings)
         : batches(batches), settings(settings), cache(make_cache(shape_of(batches, settings))) {
         result.layers.resize(batches.layers());
+        result.replies.resize(batches.layers());
         result.tokens = batches.tokens();
         ahead.assign(batches.experts(), false);
         for (uint32_t layer = 0; layer < batches.layers(); layer++) {
@@ -41,7 +42,11 @@ class replayer {
                 uses.assign(batches.begin(batch, layer), batches.end(batch, layer));
                 if (!uses.empty()) {
                     read_before(layer);
+                    const replay_figures before = result.layers[layer];
                     run_layer(layer);
+                    if (batches.tokens(batch) == 1 && !batches.begins_prompt(batch)) {
+                        count_reply(layer, before);
+                    }
                 }
             }
         }
@@ -80,6 +85,13 @@ class replayer {
         for (const uint32_t expert : taken) {
             ahead[expert] = false;
         }
+    }
+
+    void count_reply(uint32_t layer, const replay_figures & before) {
+        const replay_figures & after = result.layers[layer];
+        result.replies[layer].uses += after.uses - before.uses;
+        result.replies[layer].hits += after.hits - before.hits;
+        result.replies[layer].misses += after.misses - before.misses;
     }
 
     void run_layer(uint32_t layer) {

@@ -31,6 +31,7 @@ struct replay_figures {
 struct replay_result {
     replay_figures              all;
     std::vector<replay_figures> layers;
+    std::vector<replay_figures> replies;  // [layer] of them, in batches of one token behind a prompt
     uint64_t                    tokens = 0;
 
     // Read from disk, or moved to the device, per token.

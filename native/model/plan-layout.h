@@ -1,0 +1,24 @@
+// Where a plan puts a model: as llama.cpp and the expert store would on this machine, or as plan_tiers does on a described one.
+#pragma once
+
+#include "estimate.h"
+#include "experts/plan/tier-plan.h"
+#include "plan-hits.h"
+#include "plan-request.h"
+#include "plan-speed.h"
+
+namespace moebius {
+
+// What load options make of it here: `memory` is their estimate.
+tier_plan plan_as_loaded(const gguf_model & file, const json & inspection, const load_options & options, const memory_estimate & memory, const expert_layout & layout);
+
+// On the rig. `memory`: the estimate for this machine's CPU alone. Throws model.does-not-fit.
+tier_plan plan_for_rig(const gguf_model & file, const described_rig & rig, const memory_estimate & memory, const expert_layout & layout);
+
+// How often which device computes, from the slots that it has. A device finds its share of the experts that GPUs hold; the CPU has the rest.
+plan_placement placement_of(const tier_plan & plan, const expert_layout & layout, const hit_rates & hits);
+
+// placement of PlanResult.
+json tier_plan_to_json(const tier_plan & plan, const std::vector<std::string> & devices, const expert_layout & layout);
+
+}  // namespace moebius

@@ -1,0 +1,33 @@
+// Seconds of one evaluation of a planned model: every node of its graph, priced where the plan puts it.
+#pragma once
+
+#include "experts/plan/step-forecast.h"
+#include "plan-graph.h"
+#include "plan-timer.h"
+
+namespace moebius {
+
+// The machine that a plan is for. Devices are numbered as in `rig`, the CPU first.
+struct plan_machine {
+    std::vector<device_rates>                rig;
+    std::vector<std::shared_ptr<node_timer>> timers;  // [devices] that measure; null: its rates tell
+    batch_cost                               read;    // of experts from disk
+};
+
+// Where a model is.
+struct plan_placement {
+    std::vector<uint32_t>            block_device;   // [blocks] of attention, norms and all else that is no routed expert
+    uint32_t                         head_device = 0;  // of the output layer
+    std::vector<std::vector<double>> share;          // [layers of the layout][devices] of the experts that one token uses, see expert_step
+    std::vector<std::vector<double>> spread;         // the same for many tokens, which use nearly all experts
+    std::vector<double>              missing;        // [layers] share of them that has to be read when one token is evaluated
+    std::vector<double>              absent;         // [layers] share of a layer's experts that has no room in RAM
+};
+
+// One llama_decode of `tokens` tokens when `context` tokens, they among them, are in the KV cache.
+step_work price_step(planned_model & model, uint32_t tokens, uint32_t context, const plan_machine & machine, const plan_placement & placement);
+
+// What nodes on the CPU of this machine show of it: the types of the model's experts, or of its other weights where it has none.
+device_rates measure_rates(node_timer & timer, const std::string & id, ggml_type type);
+
+}  // namespace moebius

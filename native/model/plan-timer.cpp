@@ -1,0 +1,152 @@
+#include "plan-timer.h"
+
+#include "plan-node-copy.h"
+
+#include <ggml-cpu.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace moebius {
+
+namespace {
+
+constexpr int    timer_runs_most        = 7;
+constexpr double timer_seconds_most     = 0.08;  // for repeating a measurement
+constexpr int    trivial_nodes    = 64;
+constexpr double timer_bytes   = 192e6;  // of weights, more than caches hold
+constexpr int64_t matmul_in       = 2048;
+constexpr int64_t matmul_out      = 1024;
+constexpr int64_t matmul_columns  = 256;
+constexpr size_t  link_bytes      = 64u << 20;
+
+double time_now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+template <typename F> F cpu_function(const char * name) {
+    ggml_backend_reg_t cpu = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
+    return reinterpret_cast<F>(ggml_backend_reg_get_proc_address(cpu, name));
+}
+
+}  // namespace
+
+node_timer::node_timer(ggml_backend_dev_t device, int32_t count) : backend(ggml_backend_dev_init(device, nullptr)), threads(std::max(1, count)) {
+    if (!backend) {
+        throw user_error("device.not-found", std::string(ggml_backend_dev_name(device)) + " does not start.", { { "device", ggml_backend_dev_name(device) } });
+    }
+    on_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+    if (!on_cpu) {
+        return;
+    }
+    const auto create         = cpu_function<decltype(ggml_threadpool_new) *>("ggml_threadpool_new");
+    const auto destroy        = cpu_function<decltype(ggml_threadpool_free) *>("ggml_threadpool_free");
+    const auto set_threads    = cpu_function<decltype(ggml_backend_cpu_set_n_threads) *>("ggml_backend_set_n_threads");
+    const auto set_threadpool = cpu_function<decltype(ggml_backend_cpu_set_threadpool) *>("ggml_backend_cpu_set_threadpool");
+    if (create && destroy && set_threads && set_threadpool) {
+        ggml_threadpool_params parameters = ggml_threadpool_params_default(threads);
+        pool = { create(&parameters), destroy };
+        set_threads(backend.get(), threads);
+        set_threadpool(backend.get(), pool.get());
+    }
+}
+
+node_timer::~node_timer() {
+    backend.reset();
+}
+
+double node_timer::once(const std::string & key, const std::function<double()> & measure) {
+    const auto found = known.find(key);
+    if (found != known.end()) {
+        return found->second;
+    }
+    const double value = measure();
+    known[key]         = value;
+    return value;
+}
+
+// The median of several runs.
+double node_timer::run(ggml_cgraph * graph) {
+    std::vector<double> times;
+    ggml_backend_graph_compute(backend.get(), graph);
+    const double begin = time_now();
+    while (times.size() < 3 || (times.size() < timer_runs_most && time_now() - begin < timer_seconds_most)) {
+        const double start = time_now();
+        ggml_backend_graph_compute(backend.get(), graph);
+        times.push_back(time_now() - start);
+    }
+    std::sort(times.begin(), times.end());
+    return times[times.size() / 2];
+}
+
+double node_timer::measure_trivial(int nodes) {
+    const ggml_context_ptr context(ggml_init({ size_t(nodes + 1) * ggml_tensor_overhead() + ggml_graph_overhead_custom(size_t(nodes), false), nullptr, true }));
+    ggml_tensor *          value = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, 32);
+    ggml_cgraph *          graph = ggml_new_graph_custom(context.get(), size_t(nodes), false);
+    for (int i = 0; i < nodes; i++) {
+        ggml_tensor * node = ggml_scale(context.get(), value, 0.5f);
+        node->flags |= GGML_TENSOR_FLAG_COMPUTE;
+        ggml_graph_add_node(graph, node);
+    }
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+    ggml_backend_buffer_clear(buffer.get(), 0);
+    return run(graph);
+}
+
+double node_timer::node_seconds() {
+    return once("node", [&] { return std::max(0.0, measure_trivial(trivial_nodes + 1) - measure_trivial(1)) / trivial_nodes; });
+}
+
+double node_timer::graph_seconds() {
+    return once("graph", [&] { return std::max(0.0, measure_trivial(1) - node_seconds()); });
+}
+
+double node_timer::seconds(const ggml_tensor * node, double working_set, uint32_t context) {
+    const node_copy copy(node, on_cpu ? nullptr : ggml_backend_get_default_buffer_type(backend.get()), std::min(working_set, timer_bytes), context);
+    return once(copy.key(), [&] {
+        const node_graph graph = copy.build(backend.get());
+        return std::max(0.0, run(graph.graph) - graph_seconds()) / graph.count * copy.scale();
+    });
+}
+
+// Seconds for each of `copies` products of different matrices with `columns` columns.
+double node_timer::measure_matmul(ggml_type type, int64_t columns, int64_t copies) {
+    const ggml_context_ptr context(ggml_init({ size_t(2 * copies + 2) * ggml_tensor_overhead() + ggml_graph_overhead_custom(size_t(copies), false), nullptr, true }));
+    ggml_tensor *          input = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, matmul_in, columns);
+    ggml_cgraph *          graph = ggml_new_graph_custom(context.get(), size_t(copies), false);
+    for (int64_t i = 0; i < copies; i++) {
+        ggml_tensor * node = ggml_mul_mat(context.get(), ggml_new_tensor_2d(context.get(), type, matmul_in, matmul_out), input);
+        node->flags |= GGML_TENSOR_FLAG_COMPUTE;
+        ggml_graph_add_node(graph, node);
+    }
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+    ggml_backend_buffer_clear(buffer.get(), 0);
+    return std::max(1e-9, run(graph) - graph_seconds()) / double(copies);
+}
+
+double node_timer::bandwidth(ggml_type type) {
+    return once(std::string("bandwidth ") + ggml_type_name(type), [&] {
+        const double  bytes  = double(ggml_row_size(type, matmul_in)) * double(matmul_out);
+        return bytes / measure_matmul(type, 1, int64_t(std::max(1.0, timer_bytes / bytes)));
+    });
+}
+
+double node_timer::flops(ggml_type type) {
+    return once(std::string("flops ") + ggml_type_name(type),
+                [&] { return 2.0 * double(matmul_in * matmul_out * matmul_columns) / measure_matmul(type, matmul_columns, 1); });
+}
+
+double node_timer::link_bandwidth() {
+    return on_cpu ? 0.0 : once("link", [&] {
+        const ggml_context_ptr        context(ggml_init({ ggml_tensor_overhead(), nullptr, true }));
+        ggml_tensor *                 tensor = ggml_new_tensor_1d(context.get(), GGML_TYPE_I8, int64_t(link_bytes));
+        const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+        const std::vector<uint8_t>    data(link_bytes, 1);
+        ggml_backend_tensor_set(tensor, data.data(), 0, link_bytes);
+        const double start = time_now();
+        ggml_backend_tensor_set(tensor, data.data(), 0, link_bytes);
+        return double(link_bytes) / std::max(1e-9, time_now() - start);
+    });
+}
+
+}  // namespace moebius

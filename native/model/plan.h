@@ -1,0 +1,32 @@
+// The method plan.make: where a model would go on this machine or on a described one, the memory it would take, and how fast it would be.
+#pragma once
+
+#include "estimate.h"
+#include "plan-request.h"
+#include "plan-speed.h"
+
+#include <mutex>
+
+namespace moebius {
+
+// Keeps what it has measured of this machine.
+class planner {
+  public:
+    // PlanParameters -> PlanResult of main/engine/plan-protocol.ts. `check` is called between measurements and may throw.
+    // Any thread; plans are made one after the other, or they would measure each other. Throws model.does-not-fit with need and have.
+    json make(const json & params, const std::function<void()> & check);
+
+  private:
+    struct plan_model;
+
+    memory_estimate             remember(const plan_request & request, plan_model & model);
+    std::shared_ptr<node_timer> timer_of(ggml_backend_dev_t device, int32_t threads);
+    batch_cost                  reads_of(const expert_layout & layout);
+    plan_machine                machine_for(const plan_request & request, const plan_model & model, bool from_disk);
+
+    std::mutex                                         mutex;
+    std::map<std::string, std::shared_ptr<node_timer>> timers;
+    std::map<std::string, batch_cost>                  reads;  // by file
+};
+
+}  // namespace moebius

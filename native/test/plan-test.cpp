@@ -1,0 +1,153 @@
+// The planner's pure parts: steps are as long as their parts, the limit is named, memory is filled in order and never beyond.
+#include "check.h"
+#include "experts/plan/step-forecast.h"
+#include "experts/plan/tier-plan.h"
+
+#include <numeric>
+
+using namespace moebius;
+
+namespace {
+
+const std::vector<device_rates> cpu_alone = { { "CPU", 10e9, 100e9, 0, 0 } };
+
+expert_step step_of(double experts, double missing) {
+    expert_step step;
+    step.experts = experts;
+    step.tokens  = experts;
+    step.bytes   = 1e6;
+    step.share   = { 1 };
+    step.missing = missing;
+    step.costs   = { { 0, 1e-3, 0 } };
+    step.read    = { 2e-3, 3e-3, 0 };
+    return step;
+}
+
+void nodes_add_up_and_the_largest_resource_is_the_bottleneck() {
+    step_work work;
+    work.parts    = { { 0, 10, 1e6, 1e6, 2e-4 }, { 0, 2, 0, 5e8, 6e-3 } };
+    work.overhead = 1e-3;
+    const step_forecast forecast = forecast_step(work, cpu_alone);
+    CHECK_NEAR(forecast.seconds, 10 * 2e-4 + 2 * 6e-3 + 1e-3, 1e-12);
+    CHECK_EQUAL(forecast.limits[0].resource, "CPU compute");
+    CHECK_NEAR(forecast.limits[0].seconds, (10 * 1e6 + 2 * 5e8) / 100e9, 1e-12);
+    const auto ram = std::find_if(forecast.limits.begin(), forecast.limits.end(), [](const step_limit & limit) { return limit.resource == "RAM bandwidth"; });
+    CHECK(ram != forecast.limits.end());
+    CHECK_NEAR(ram->seconds, 10 * 1e6 / 10e9, 1e-12);
+}
+
+void experts_that_are_there_cost_what_the_cpu_needs() {
+    CHECK_NEAR(expert_seconds(step_of(4, 0)), 4e-3, 1e-12);
+}
+
+void experts_that_all_have_to_be_read_wait_for_the_disk() {
+    // read 2 + 4 * 3 ms, then the last is computed
+    CHECK_NEAR(expert_seconds(step_of(4, 1)), 14e-3 + 1e-3, 1e-9);
+}
+
+// Exhaustive over which of the experts are missing.
+void misses_are_binomial() {
+    const double p        = 0.3;
+    double       expected = 0;
+    for (int set = 0; set < 16; set++) {
+        int misses = 0;
+        for (int e = 0; e < 4; e++) {
+            misses += (set >> e) & 1;
+        }
+        const double chance = std::pow(p, misses) * std::pow(1 - p, 4 - misses);
+        expected += chance * (misses == 0 ? 4e-3 : std::max(4e-3, 2e-3 + misses * 3e-3 + 1e-3));
+    }
+    CHECK_NEAR(expert_seconds(step_of(4, p)), expected, 1e-9);
+}
+
+void a_gpu_works_beside_the_cpu() {
+    expert_step step = step_of(4, 0);
+    step.share       = { 0.25, 0.75 };
+    step.costs.push_back({ 0, 5e-3, 0 });
+    CHECK_NEAR(expert_seconds(step), 3 * 5e-3, 1e-12);
+}
+
+void distinct_experts_grow_to_all() {
+    CHECK_NEAR(distinct_experts(32, 2, 1), 2, 1e-9);
+    CHECK_NEAR(distinct_experts(32, 2, 1e6), 32, 1e-9);
+    CHECK(distinct_experts(32, 2, 8) < 16 && distinct_experts(32, 2, 8) > 8);
+}
+
+// --- tiers
+
+constexpr uint64_t expert_size = 4096 * 3;
+
+expert_layout layout_of(size_t layers, uint32_t experts) {
+    expert_layout layout;
+    layout.experts = experts;
+    layout.used    = 2;
+    for (size_t i = 0; i < layers; i++) {
+        expert_layer layer;
+        layer.block = int32_t(i);
+        for (const expert_matrix matrix : { expert_matrix::gate, expert_matrix::up, expert_matrix::down }) {
+            layer.parts.push_back({ matrix, GGML_TYPE_F32, 32, 32, 0, 0, 4096 });
+        }
+        layout.layers.push_back(layer);
+    }
+    return layout;
+}
+
+plan_sizes sizes_of_four() {
+    plan_sizes sizes;
+    sizes.blocks    = { 1000, 1000, 1000, 1000 };
+    sizes.kv        = { 100, 100, 100, 100 };
+    sizes.embedding = 500;
+    sizes.head      = 300;
+    sizes.compute   = 200;
+    return sizes;
+}
+
+void check_within(const tier_plan & plan, const plan_rooms & rooms) {
+    CHECK(plan.needs[0].sum() <= rooms.ram);
+    for (size_t g = 0; g < rooms.gpus.size(); g++) {
+        CHECK(plan.needs[g + 1].sum() <= rooms.gpus[g]);
+    }
+}
+
+void gpus_take_layers_in_proportion_then_experts() {
+    const plan_rooms rooms{ { 3000 + 8 * expert_size, 3000 + 8 * expert_size }, 100000000 };
+    const tier_plan  plan = plan_tiers(sizes_of_four(), layout_of(4, 8), rooms);
+    CHECK(plan.block_device == (std::vector<uint32_t>{ 1, 1, 2, 2 }));
+    CHECK_EQUAL(plan.head_device, 2u);
+    CHECK(plan.slots[1] == (std::vector<uint32_t>{ 2, 2, 2, 2 }));
+    CHECK(plan.slots[0] == (std::vector<uint32_t>(4, 8)));
+    CHECK(all_slots(plan, 1, 3) == (std::vector<uint32_t>(4, 3)));
+    check_within(plan, rooms);
+}
+
+void the_first_layers_stay_in_ram_where_gpus_are_small() {
+    const plan_rooms rooms{ { 2 * 1100 + 300 + 200 }, 100000000 };
+    const tier_plan  plan = plan_tiers(sizes_of_four(), layout_of(4, 8), rooms);
+    CHECK(plan.block_device == (std::vector<uint32_t>{ 0, 0, 1, 1 }));
+    CHECK_EQUAL(plan.needs[0].weights, 500u + 2 * 1000u);
+    check_within(plan, rooms);
+}
+
+void what_ram_cannot_hold_is_refused_with_the_bytes() {
+    const auto small = [] { plan_tiers(sizes_of_four(), layout_of(4, 8), { {}, 5000 }); };
+    CHECK_THROWS(small(), user_error, error.code == "model.does-not-fit" && error.details["have"] == 5000 && error.details["need"] > 5000 + 8 * expert_size);
+    const plan_rooms rooms{ {}, 6000 + 2 * 4 * 3 * 12288 };
+    const tier_plan  plan = plan_tiers(sizes_of_four(), layout_of(4, 8), rooms);  // slots are rounded up to pages
+    CHECK(plan.slots[0].front() >= 2 && plan.slots[0].front() < 8);
+    check_within(plan, rooms);
+}
+
+}  // namespace
+
+int main() {
+    nodes_add_up_and_the_largest_resource_is_the_bottleneck();
+    experts_that_are_there_cost_what_the_cpu_needs();
+    experts_that_all_have_to_be_read_wait_for_the_disk();
+    misses_are_binomial();
+    a_gpu_works_beside_the_cpu();
+    distinct_experts_grow_to_all();
+    gpus_take_layers_in_proportion_then_experts();
+    the_first_layers_stay_in_ram_where_gpus_are_small();
+    what_ram_cannot_hold_is_refused_with_the_bytes();
+    return moebius_test::check_result();
+}
