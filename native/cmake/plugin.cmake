@@ -6,7 +6,6 @@ file(GLOB plugin_sources CONFIGURE_DEPENDS
     "${CMAKE_CURRENT_SOURCE_DIR}/plugin/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/experts/backend/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/experts/dispatch/*.cpp"
-    "${CMAKE_CURRENT_SOURCE_DIR}/experts/layout/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/experts/policy/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/experts/store/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/model/gguf-*.cpp")
