@@ -141,10 +141,11 @@ batch_cost measure_expert_reads(const expert_layout & layout) {
         for (uint32_t i = 0; i < count; i++, next += 7) {
             for (size_t p = 0; p < layer.parts.size(); p++) {
                 const expert_layer & from = layout.layers[next % layout.layers.size()];
-                const expert_part &  part = from.parts[std::min(p, from.parts.size() - 1)];
-                std::promise<void> & end  = ends[i * layer.parts.size() + p];
-                reader.read(part.file, part.offset + (next % layout.experts) * part.bytes, std::min(part.bytes, layer.parts[p].bytes), into, file_reader::priority::demand,
-                            [&end](const char *) { end.set_value(); });
+                const uint32_t       part  = uint32_t(std::min(p, from.parts.size() - 1));
+                const expert_place   place = expert_place_of(from, next % layout.experts, part);
+                std::promise<void> & end   = ends[i * layer.parts.size() + p];
+                reader.read(place.file, place.offset, { std::min(from.parts[part].bytes, layer.parts[p].bytes) }, into, file_reader::priority::demand,
+                            [&end](uint32_t, const char *) { end.set_value(); });
                 into += file_reader::room_for(layer.parts[p].bytes);
             }
         }
