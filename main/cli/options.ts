@@ -38,6 +38,7 @@ export interface ModelFlags {
   expertRam?: number;
   expertPolicy?: string;
   expertReadAhead?: number;
+  expertStorage?: string;
   expertLayout?: string;
   kvType?: string;
   flashAttention?: string;
@@ -59,6 +60,7 @@ export function addModelOptions(command: Command): Command {
     .option('--expert-ram <bytes>', 'RAM for experts, others stay on disk (default: all, or what is free); 0: no expert cache', wholeNumber)
     .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu or foresight')
     .option('--expert-read-ahead <n>', 'experts per layer that foresight reads before they are asked for (default: 0)', wholeNumber)
+    .option('--expert-storage <mode>', 'auto, slots (of each layer) or ring (shared by all layers, for models far beyond the RAM)')
     .option('--expert-layout <mode>', 'auto: read experts from the file that "moebius layout" wrote, if there is one; off')
     .option('--kv-type <type>', 'type of the KV cache: f16, q8_0, ...')
     .option('--flash-attention <mode>', 'auto, on or off')
@@ -78,6 +80,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     expertRamBytes: flags.expertRam,
     expertPolicy: flags.expertPolicy,
     expertReadAhead: flags.expertReadAhead,
+    expertStorage: flags.expertStorage,
     expertLayout: flags.expertLayout,
     kvTypeK: flags.kvType,
     kvTypeV: flags.kvType,

@@ -158,7 +158,7 @@ memory_estimate fit_experts(const gguf_model & file, const json & inspection, lo
     if (!whole.short_device() || layout.empty()) {
         return whole;
     }
-    options.expert_ram_bytes     = expert_slots_least_bytes(layout);
+    options.expert_ram_bytes     = experts_least_bytes(layout, options);
     const memory_estimate  least = estimate_memory(file, inspection, options);
     const device_estimate & ram  = least.devices.front();
     const uint64_t          most = uint64_t(double(ram.free) * ram_share);
@@ -175,7 +175,7 @@ void refuse_hopeless(const gguf_model & file, const json & inspection, const loa
     uint64_t            need   = std::accumulate(file.tensors.begin(), file.tensors.end(), uint64_t(0),
                                                  [](uint64_t sum, const gguf_tensor & tensor) { return saturating_add(sum, tensor.bytes); });
     if (!layout.empty()) {
-        need = need - layout.bytes() + std::max(options.expert_ram_bytes.value_or(0), expert_slots_least_bytes(layout));
+        need = need - layout.bytes() + std::max(options.expert_ram_bytes.value_or(0), experts_least_bytes(layout, options));
     }
     uint64_t have = device_memory_now(device_by_id(cpu_device_id)).free;
     for (const std::string & id : options.devices) {

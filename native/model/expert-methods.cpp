@@ -33,9 +33,9 @@ json counters_to_json(const expert_layer_counters & counters) {
     };
 }
 
-json store_to_json(const expert_store & store) {
+json store_to_json(const expert_storage & store) {
     const expert_store_counters counters = store.counters();
-    const std::vector<uint32_t> slots    = store.shape().slots;
+    const std::vector<uint32_t> slots    = store.layer_slots();
     const auto                  tiers    = store.tiers();
     json                        layers   = json::array();
     for (size_t i = 0; i < slots.size(); i++) {
@@ -46,13 +46,15 @@ json store_to_json(const expert_store & store) {
         layers.push_back(std::move(layer));
     }
     json result             = counters_to_json(counters.total());
+    result["storage"]       = store.kind();
     result["policy"]        = store.settings().policy;
     result["ramBytes"]      = store.slot_bytes();
-    result["ramBytesLeast"] = expert_slots_least_bytes(store.layout());
-    result["ramBytesMost"]  = expert_slots_most_bytes(store.layout());
+    result["ramBytesLeast"] = store.least_bytes();
+    result["ramBytesMost"]  = store.most_bytes();
     result["diskBytes"]     = store.layout().bytes();
     result["prefetched"]    = counters.prefetched;
     result["bytesRead"]     = counters.bytes_read;
+    result["bytesHidden"]   = counters.bytes_hidden;
     result["layoutFile"]    = store.layout().layers.front().is_packed() ? json(store.layout().files[store.layout().layers.front().packed.file]) : json(nullptr);
     result["layers"]        = std::move(layers);
     return result;
@@ -70,7 +72,7 @@ json status(const json & params, const model_registry & registry) {
     return { { "store", lease->experts ? store_to_json(lease->experts->store) : json(nullptr) } };
 }
 
-void refuse_more_than_free(const expert_store & store, uint64_t wanted) {
+void refuse_more_than_free(const expert_storage & store, uint64_t wanted) {
     const uint64_t now  = store.slot_bytes();
     const uint64_t free = host_memory_now().available;
     if (wanted > now && wanted - now > free) {
@@ -92,9 +94,9 @@ json configure(const json & params, const model_registry & registry) {
         throw user_error("request.invalid", "The model has no expert cache: all its experts are loaded. Load it with expertRamBytes to have one.",
                          { { "parameter", "model" } });
     }
-    expert_store & store = lease->experts->store;
+    expert_storage & store = lease->experts->store;
     if (bytes) {
-        const uint64_t wanted = std::min(uint64_t(*bytes), expert_slots_most_bytes(store.layout()));
+        const uint64_t wanted = std::min(uint64_t(*bytes), store.most_bytes());
         refuse_more_than_free(store, wanted);
         store.resize(wanted);
     }

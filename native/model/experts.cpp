@@ -32,6 +32,10 @@ expert_layout expert_layout_for(const gguf_model & file, const json & inspection
     return layout.empty() || options.layout_fingerprint.empty() ? layout : layout_apply(layout, layout_path_of(file), options.layout_fingerprint);
 }
 
+uint64_t experts_least_bytes(const expert_layout & layout, const load_options & options) {
+    return options.expert_storage == "slots" ? expert_slots_least_bytes(layout) : expert_ring_least_bytes(layout);
+}
+
 std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options) {
     if (options.expert_ram_bytes.value_or(0) == 0) {
         return nullptr;
@@ -47,7 +51,11 @@ std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json
     settings.ram_bytes = *options.expert_ram_bytes;
     settings.policy    = options.expert_policy;
     settings.ahead.most = options.expert_read_ahead;
-    return std::make_unique<loaded_experts>(layout, settings);
+    const bool no_room = options.expert_storage == "auto" && settings.ram_bytes < expert_slots_least_bytes(layout);
+    if (options.expert_storage == "ring" || no_room) {
+        return std::make_unique<loaded_experts>(std::make_unique<expert_ring>(layout, settings));
+    }
+    return std::make_unique<loaded_experts>(std::make_unique<expert_store>(layout, settings));
 }
 
 std::unique_ptr<whole_experts> make_whole_experts(const llama_model * model, const gguf_model & file, const json & inspection, const load_options & options) {

@@ -14,7 +14,10 @@ void find_layout(const gguf_model & file, const json & inspection, load_options 
 // Of experts in a store, with these options; empty if it cannot take them.
 expert_layout expert_layout_for(const gguf_model & file, const json & inspection, const load_options & options);
 
-// Null when options.expert_ram_bytes is 0 or open. Throws request.invalid if the store cannot take the model's experts,
+// The least RAM for experts (with the layout that these options give) that the storage of these options takes.
+uint64_t experts_least_bytes(const expert_layout & layout, const load_options & options);
+
+// A store of slots for each layer, or a ring if options ask for one or there is no RAM for a store. Null when options.expert_ram_bytes is 0 or open. Throws request.invalid if the store cannot take the model's experts,
 // file.unreadable, model.does-not-fit.
 std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options);
 

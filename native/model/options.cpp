@@ -142,6 +142,7 @@ load_options options_parse(const json * json_options, const json & inspection) {
     }
     options.expert_policy = source.optional_choice("expertPolicy", cache_policy_names()).value_or(options.expert_policy);
     options.expert_read_ahead = uint32_t(source.optional_integer("expertReadAhead", 0, 1024).value_or(options.expert_read_ahead));
+    options.expert_storage = source.optional_choice("expertStorage", { "auto", "slots", "ring" }).value_or(options.expert_storage);
     options.expert_layout = source.optional_choice("expertLayout", { "auto", "off" }).value_or("auto") == "auto";
 
     read_choice(source, "kvTypeK", kv_types, options.kv_type_k);
@@ -168,6 +169,7 @@ json options_to_json(const load_options & options) {
         { "cpuExpertLayers", options.cpu_expert_layers },
         { "expertPolicy", options.expert_policy },
         { "expertReadAhead", options.expert_read_ahead },
+        { "expertStorage", options.expert_storage },
         { "expertLayout", options.expert_layout ? "auto" : "off" },
         { "kvTypeK", name_in(kv_types, options.kv_type_k) },
         { "kvTypeV", name_in(kv_types, options.kv_type_v) },

@@ -28,6 +28,7 @@ struct load_options {
     std::optional<uint64_t>  expert_ram_bytes;        // 0: experts are loaded like other weights; open: see fit_experts
     std::string              expert_policy     = default_expert_policy;
     uint32_t                 expert_read_ahead = 0;  // experts per layer
+    std::string              expert_storage    = "auto";  // "slots", "ring"
     bool                     expert_layout     = true;  // use the model's layout file if there is one
     std::string              layout_fingerprint;        // of the model, if its layout file is to be used: see find_layout
     ggml_type                kv_type_k         = GGML_TYPE_F16;

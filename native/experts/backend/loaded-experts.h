@@ -2,18 +2,20 @@
 #pragma once
 
 #include "expert-buffer.h"
+#include "experts/store/expert-ring.h"
+#include "experts/store/expert-store.h"
 
 namespace moebius {
 
 // Outlives the llama_model that was opened with it.
 struct loaded_experts {
-    expert_store       store;
-    expert_buffer_type type;
-    std::string        pattern;  // of the tensors that get `type`
+    std::unique_ptr<expert_storage> owned;
+    expert_storage &                store;
+    expert_buffer_type              type;
+    std::string                     pattern;  // of the tensors that get `type`
 
-    // Throws file.unreadable, model.does-not-fit.
-    loaded_experts(const expert_layout & layout, const expert_store_settings & settings)
-        : store(layout, settings), type(store), pattern(expert_layout_pattern(layout)) {}
+    explicit loaded_experts(std::unique_ptr<expert_storage> storage)
+        : owned(std::move(storage)), store(*owned), type(store), pattern(expert_layout_pattern(store.layout())) {}
 };
 
 // The layout if a store can take it and the CPU backend has kernels for its types, else an empty one.

@@ -50,11 +50,13 @@ export function PlacementControls({ store, configure }: { store: ExpertStore; co
           />
         )}
       </Field>
-      <Field label="What stays" hint="Lossless: it decides how often the disk is needed, not what the model says.">
-        {(control) => (
-          <Select {...control} value={ExpertPolicy.parse(store.policy)} options={policies} onChange={(policy) => void configure({ policy }, policy)} />
-        )}
-      </Field>
+      {store.storage === 'slots' && (
+        <Field label="What stays" hint="Lossless: it decides how often the disk is needed, not what the model says.">
+          {(control) => (
+            <Select {...control} value={ExpertPolicy.parse(store.policy)} options={policies} onChange={(policy) => void configure({ policy }, policy)} />
+          )}
+        </Field>
+      )}
     </div>
   );
 }
