@@ -37,7 +37,7 @@ export interface ModelFlags {
   cpuExpertLayers?: number;
   expertRam?: number;
   expertPolicy?: string;
-  expertReadAhead?: number;
+  expertPrefetch?: string;
   expertLayout?: string;
   kvType?: string;
   flashAttention?: string;
@@ -58,7 +58,7 @@ export function addModelOptions(command: Command): Command {
     .option('--cpu-expert-layers <n>', 'keep the experts of the first n MoE layers in RAM', wholeNumber)
     .option('--expert-ram <bytes>', 'RAM for experts, others stay on disk (default: all, or what is free); 0: no expert cache', wholeNumber)
     .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu or foresight')
-    .option('--expert-read-ahead <n>', 'experts per layer that foresight reads before they are asked for (default: 0)', wholeNumber)
+    .option('--expert-prefetch <mode>', 'read experts before they are asked for: auto (as far as it pays) or off (default: auto)')
     .option('--expert-layout <mode>', 'auto: read experts from the file that "moebius layout" wrote, if there is one; off')
     .option('--kv-type <type>', 'type of the KV cache: f16, q8_0, ...')
     .option('--flash-attention <mode>', 'auto, on or off')
@@ -77,7 +77,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     cpuExpertLayers: flags.cpuExpertLayers,
     expertRamBytes: flags.expertRam,
     expertPolicy: flags.expertPolicy,
-    expertReadAhead: flags.expertReadAhead,
+    expertPrefetch: flags.expertPrefetch,
     expertLayout: flags.expertLayout,
     kvTypeK: flags.kvType,
     kvTypeV: flags.kvType,

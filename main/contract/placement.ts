@@ -1,15 +1,15 @@
 // Where the experts of a loaded model are, and what decides it.
 import { z } from 'zod';
-import { ExpertPolicy, ExpertStore } from '../engine/protocol.ts';
+import { ExpertPolicy, ExpertPrefetch, ExpertStore } from '../engine/protocol.ts';
 
 const ModelId = z.strictObject({ modelId: z.string() });
 
 export const placementMethods = {
   /** null: the model is not loaded, or all its experts are in memory like other weights */
   'placement.status': { parameters: ModelId, result: ExpertStore.nullable() },
-  /** RAM for experts and what leaves it first, while the model is used. Rejects with model.not-loaded, model.does-not-fit. */
+  /** RAM for experts, what leaves it first, whether it is filled ahead, while the model is used. Rejects with model.not-loaded, model.does-not-fit. */
   'placement.configure': {
-    parameters: ModelId.extend({ ramBytes: z.number().int().min(1).optional(), policy: ExpertPolicy.optional() }),
+    parameters: ModelId.extend({ ramBytes: z.number().int().min(1).optional(), policy: ExpertPolicy.optional(), prefetch: ExpertPrefetch.optional() }),
     result: ExpertStore,
   },
 } as const;

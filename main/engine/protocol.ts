@@ -115,6 +115,10 @@ export const KvType = z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_
 export const ExpertPolicy = z.enum(['lru', 'lfu', 'lfru', 'score', 'least-stale', 'lrfu', 'foresight']);
 export type ExpertPolicy = z.infer<typeof ExpertPolicy>;
 
+/** Whether experts on disk are read before they are asked for: `auto` as far as it pays, by what it saved so far. */
+export const ExpertPrefetch = z.enum(['auto', 'off']);
+export type ExpertPrefetch = z.infer<typeof ExpertPrefetch>;
+
 export const LoadOptions = z.strictObject({
   /** tokens per sequence; default: the model's, at most 8192 */
   contextLength: z.number().int().min(8).max(16_777_216).optional(),
@@ -142,8 +146,8 @@ export const LoadOptions = z.strictObject({
   expertRamBytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   /** which expert leaves the RAM when another needs its room */
   expertPolicy: ExpertPolicy.optional(),
-  /** experts per layer that are read before they are asked for, where the policy foresees them (`foresight`); default 0. Hits more often and reads more. */
-  expertReadAhead: z.number().int().min(0).max(1024).optional(),
+  /** default `auto`; lossless */
+  expertPrefetch: ExpertPrefetch.optional(),
   /** read experts from the model's layout file (`experts.writeLayout`) if there is one that is of this very file; default auto */
   expertLayout: z.enum(['auto', 'off']).optional(),
   kvTypeK: KvType.optional(),
@@ -294,6 +298,31 @@ const ExpertCounters = z.object({
   /** threads did nothing but wait for the disk, summed over them */
   stalledMilliseconds: z.number(),
 });
+const PrefetchCounters = z.object({
+  /** experts that batches used for which the predictor had named some */
+  uses: z.number(),
+  /** of them, among as many as were used that it held most probable: right / uses is its recall */
+  right: z.number(),
+  /** experts read ahead, and what came of it: used in time, used while still on their way, not used by the batch that they were read for */
+  read: z.number(),
+  used: z.number(),
+  late: z.number(),
+  wasted: z.number(),
+});
+export const ExpertPredictor = PrefetchCounters.extend({
+  /** `router`: the next layer's router on this layer's hidden state; `tokens`: where the batch's tokens went before; `history`: what followed the last experts */
+  name: z.enum(['router', 'tokens', 'history']),
+  /** layers ahead that it is asked for now; 0: switched off, because it did not pay */
+  depth: z.number().int(),
+  /** probability from which an expert is read */
+  leastProbability: z.number(),
+  /** estimated: by how much waits for the disk became shorter, and longer */
+  savedMilliseconds: z.number(),
+  lostMilliseconds: z.number(),
+  layers: z.array(PrefetchCounters.extend({ layer: z.number().int() })),
+});
+export type ExpertPredictor = z.infer<typeof ExpertPredictor>;
+
 /** Routed experts that are read from disk when they are needed; counters since the model was loaded. */
 export const ExpertStore = ExpertCounters.extend({
   policy: z.string(),
@@ -303,8 +332,12 @@ export const ExpertStore = ExpertCounters.extend({
   ramBytesMost: z.number(),
   /** of all experts */
   diskBytes: z.number(),
-  /** experts read ahead */
-  prefetched: z.number(),
+  prefetch: z.object({
+    mode: ExpertPrefetch,
+    /** one thread's time for predictions, beside the computation of layers */
+    computeMilliseconds: z.number(),
+    predictors: z.array(ExpertPredictor),
+  }),
   bytesRead: z.number(),
   /** the layout file that they are read from; null: the model itself */
   layoutFile: z.string().nullable(),
@@ -349,7 +382,12 @@ export const engineMethods = {
   'model.list': { parameters: Nothing, result: z.object({ models: z.array(LoadedModel) }) },
   'experts.status': { parameters: z.strictObject({ model: z.number().int() }), result: z.object({ store: ExpertStore.nullable() }) },
   'experts.configure': {
-    parameters: z.strictObject({ model: z.number().int(), ramBytes: z.number().int().min(1).optional(), policy: ExpertPolicy.optional() }),
+    parameters: z.strictObject({
+      model: z.number().int(),
+      ramBytes: z.number().int().min(1).optional(),
+      policy: ExpertPolicy.optional(),
+      prefetch: ExpertPrefetch.optional(),
+    }),
     result: z.object({ store: ExpertStore }),
   },
   'experts.writeLayout': {

@@ -33,7 +33,40 @@ json counters_to_json(const expert_layer_counters & counters) {
     };
 }
 
-json store_to_json(const expert_store & store) {
+json prefetch_counters_to_json(const prefetch_counters & counters) {
+    return {
+        { "uses", counters.uses }, { "right", counters.right }, { "read", counters.read },
+        { "used", counters.used }, { "late", counters.late },   { "wasted", counters.wasted },
+    };
+}
+
+json prefetch_to_json(const loaded_experts & experts) {
+    const std::vector<prefetch_report> reports    = experts.store.prefetch_reports();
+    json                               predictors = json::array();
+    for (uint32_t p = 0; p < expert_predictors; p++) {
+        json layers = json::array();
+        for (size_t i = 0; i < reports[p].layers.size(); i++) {
+            layers.push_back(prefetch_counters_to_json(reports[p].layers[i]));
+            layers.back()["layer"] = experts.store.layout().layers[i].block;
+        }
+        json predictor                 = prefetch_counters_to_json(reports[p].total());
+        predictor["name"]              = expert_predictor_name(expert_predictor(p));
+        predictor["depth"]             = reports[p].control.depth;
+        predictor["leastProbability"]  = reports[p].control.least;
+        predictor["savedMilliseconds"] = reports[p].saved * 1000;
+        predictor["lostMilliseconds"]  = reports[p].lost * 1000;
+        predictor["layers"]            = std::move(layers);
+        predictors.push_back(std::move(predictor));
+    }
+    return {
+        { "mode", prefetch_mode(experts.store.settings().prefetch) },
+        { "computeMilliseconds", experts.ahead ? experts.ahead->seconds() * 1000 : 0.0 },
+        { "predictors", std::move(predictors) },
+    };
+}
+
+json store_to_json(const loaded_experts & experts) {
+    const expert_store &        store    = experts.store;
     const expert_store_counters counters = store.counters();
     const std::vector<uint32_t> slots    = store.shape().slots;
     const auto                  tiers    = store.tiers();
@@ -51,7 +84,7 @@ json store_to_json(const expert_store & store) {
     result["ramBytesLeast"] = expert_slots_least_bytes(store.layout());
     result["ramBytesMost"]  = expert_slots_most_bytes(store.layout());
     result["diskBytes"]     = store.layout().bytes();
-    result["prefetched"]    = counters.prefetched;
+    result["prefetch"]      = prefetch_to_json(experts);
     result["bytesRead"]     = counters.bytes_read;
     result["layoutFile"]    = store.layout().layers.front().is_packed() ? json(store.layout().files[store.layout().layers.front().packed.file]) : json(nullptr);
     result["layers"]        = std::move(layers);
@@ -67,7 +100,7 @@ json status(const json & params, const model_registry & registry) {
     const int32_t model = take_model(source);
     source.finish();
     const model_lease lease = registry.lease(model);
-    return { { "store", lease->experts ? store_to_json(lease->experts->store) : json(nullptr) } };
+    return { { "store", lease->experts ? store_to_json(*lease->experts) : json(nullptr) } };
 }
 
 void refuse_more_than_free(const expert_store & store, uint64_t wanted) {
@@ -86,6 +119,7 @@ json configure(const json & params, const model_registry & registry) {
     const int32_t model  = take_model(source);
     const auto    bytes  = source.optional_integer("ramBytes", 1, int64_t(1) << 53);
     const auto    policy = source.optional_choice("policy", cache_policy_names());
+    const auto    mode   = source.optional_choice("prefetch", prefetch_modes());
     source.finish();
     const model_lease lease = registry.lease(model);
     if (!lease->experts) {
@@ -101,7 +135,10 @@ json configure(const json & params, const model_registry & registry) {
     if (policy) {
         store.set_policy(*policy);
     }
-    return { { "store", store_to_json(store) } };
+    if (mode && prefetch_mode(store.settings().prefetch) != *mode) {
+        store.set_prefetch(*mode == "auto");
+    }
+    return { { "store", store_to_json(*lease->experts) } };
 }
 
 json gain_to_json(const layout_gain & gain) {

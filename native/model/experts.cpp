@@ -46,7 +46,7 @@ std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json
     expert_store_settings settings;
     settings.ram_bytes = *options.expert_ram_bytes;
     settings.policy    = options.expert_policy;
-    settings.ahead.most = options.expert_read_ahead;
+    settings.prefetch  = options.expert_prefetch;
     return std::make_unique<loaded_experts>(layout, settings);
 }
 

@@ -110,6 +110,7 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
             return progress.report("weights", opened + (read - opened) * double(bytes) / double(total));
         });
         progress.throw_if_cancelled();
+        plan.experts->look_ahead(plan.model.get());
     } else {
         plan.whole = make_whole_experts(plan.model.get(), file, plan.inspection, plan.options);
     }

@@ -141,7 +141,7 @@ load_options options_parse(const json * json_options, const json & inspection) {
         options.expert_ram_bytes = 0;
     }
     options.expert_policy = source.optional_choice("expertPolicy", cache_policy_names()).value_or(options.expert_policy);
-    options.expert_read_ahead = uint32_t(source.optional_integer("expertReadAhead", 0, 1024).value_or(options.expert_read_ahead));
+    options.expert_prefetch = source.optional_choice("expertPrefetch", prefetch_modes()).value_or("auto") == "auto";
     options.expert_layout = source.optional_choice("expertLayout", { "auto", "off" }).value_or("auto") == "auto";
 
     read_choice(source, "kvTypeK", kv_types, options.kv_type_k);
@@ -156,6 +156,15 @@ load_options options_parse(const json * json_options, const json & inspection) {
     return options;
 }
 
+const std::vector<std::string> & prefetch_modes() {
+    static const std::vector<std::string> modes = { "off", "auto" };
+    return modes;
+}
+
+const char * prefetch_mode(bool on) {
+    return on ? "auto" : "off";
+}
+
 json options_to_json(const load_options & options) {
     json result = {
         { "contextLength", options.context_length },
@@ -167,7 +176,7 @@ json options_to_json(const load_options & options) {
         { "devices", options.devices },
         { "cpuExpertLayers", options.cpu_expert_layers },
         { "expertPolicy", options.expert_policy },
-        { "expertReadAhead", options.expert_read_ahead },
+        { "expertPrefetch", prefetch_mode(options.expert_prefetch) },
         { "expertLayout", options.expert_layout ? "auto" : "off" },
         { "kvTypeK", name_in(kv_types, options.kv_type_k) },
         { "kvTypeV", name_in(kv_types, options.kv_type_v) },

@@ -27,7 +27,7 @@ struct load_options {
     int32_t                  cpu_expert_layers = 0;
     std::optional<uint64_t>  expert_ram_bytes;        // 0: experts are loaded like other weights; open: see fit_experts
     std::string              expert_policy     = default_expert_policy;
-    uint32_t                 expert_read_ahead = 0;  // experts per layer
+    bool                     expert_prefetch   = true;
     bool                     expert_layout     = true;  // use the model's layout file if there is one
     std::string              layout_fingerprint;        // of the model, if its layout file is to be used: see find_layout
     ggml_type                kv_type_k         = GGML_TYPE_F16;
@@ -40,6 +40,10 @@ struct load_options {
 // Fills in the defaults for the model that `inspection` describes (an Inspection object) and this machine's devices.
 // `options` may be null. Throws request.invalid or device.not-found.
 load_options options_parse(const json * options, const json & inspection);
+
+// "off", "auto": whether experts are read before they are asked for, as far as it pays.
+const std::vector<std::string> & prefetch_modes();
+const char *                     prefetch_mode(bool on);
 
 // The LoadOptions object; all fields but tensorSplit are always present (expertRamBytes once it is decided).
 json options_to_json(const load_options & options);

@@ -1,5 +1,6 @@
 #include "expert-executor.h"
 
+#include "expert-ahead.h"
 #include "experts/dispatch/device-dispatch.h"
 
 #include <ggml-cpu.h>
@@ -103,6 +104,9 @@ ggml_status expert_executor::compute_ffn(const moe_ffn_nodes & nodes) {
     }
     const row_view    input{ static_cast<char *>(nodes.input->data), nodes.input->nb[2] };
     const row_view    output{ static_cast<char *>(nodes.output->data), nodes.output->nb[1] };
+    if (source.ahead) {
+        source.ahead->start(batch, input);
+    }
     const bool        started = !source.devices || source.devices->start(batch, input);
     const auto        begin   = std::chrono::steady_clock::now();
     const ggml_status status  = compute_ffn_on_cpu(source, input, output);
@@ -117,9 +121,23 @@ ggml_status expert_executor::compute_ffn_on_cpu(expert_source & source, row_view
         for (int64_t t = 0; t < batch.tokens; t++) {
             std::fill_n(output.row(t), source.layout().layers[batch.layer].parts.back().n_out, 0.0f);
         }
+        if (source.ahead) {
+            source.ahead->run();
+        }
         return GGML_STATUS_SUCCESS;
     }
-    const ggml_status status = on_all_threads(source, batch.tokens, [](void * self) { static_cast<expert_ffn *>(self)->run(); }, ffn.get());
+    struct {
+        expert_ahead * ahead;
+        expert_ffn *   ffn;
+    } work{ source.ahead, ffn.get() };
+    const auto run = [](void * self) {
+        const auto & both = *static_cast<decltype(work) *>(self);
+        if (both.ahead) {
+            both.ahead->run();
+        }
+        both.ffn->run();
+    };
+    const ggml_status status = on_all_threads(source, batch.tokens, run, &work);
     return ffn->finish() ? status : GGML_STATUS_FAILED;
 }
 

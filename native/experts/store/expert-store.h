@@ -1,7 +1,7 @@
 // The routed experts of one model: on disk all of them, in RAM as many as its slots hold.
 #pragma once
 
-#include "experts/policy/slot-cache.h"
+#include "experts/policy/prefetcher.h"
 #include "expert-source.h"
 #include "file-reader.h"
 #include "slot-memory.h"
@@ -17,7 +17,7 @@ struct expert_store_settings {
     uint64_t    ram_bytes = 0;       // for slots; at least two slots a layer
     std::string policy    = "lru";   // a name of cache_policy_names()
     uint32_t    readers   = 4;       // reads under way at a time
-    read_ahead  ahead;               // for the layer that comes next, if the policy foresees anything
+    bool        prefetch  = true;    // reads what is proposed, as far as it pays
 };
 
 // Of one layer, since the last restart_counters. Uses are counted once per batch and expert.
@@ -31,7 +31,6 @@ struct expert_layer_counters {
 struct expert_store_counters {
     std::vector<expert_layer_counters> layers;
     uint64_t                           bytes_read = 0;
-    uint64_t                           prefetched = 0;  // experts read ahead
 
     expert_layer_counters total() const;
 };
@@ -73,6 +72,12 @@ class expert_store : public expert_source {
     // Another name of cache_policy_names(); what is in RAM stays, what the old one has learnt is lost.
     void set_policy(const std::string & name);
 
+    // From now on: whether experts are read before they are asked for.
+    void set_prefetch(bool on);
+
+    // [predictors] What they proposed, and what came of it.
+    std::vector<prefetch_report> prefetch_reports() const;
+
     // Reads an expert into every slot, before the first batch: the memory is there then, and the first prompt finds something in it.
     // `go_on` hears bytes of bytes; false stops, and false is returned. Throws file.unreadable.
     bool fill(const std::function<bool(uint64_t, uint64_t)> & go_on);
@@ -87,6 +92,13 @@ class expert_store : public expert_source {
     // The slot may be used again.
     void            finish(uint32_t layer, uint32_t expert) override;
 
+    // Layers ahead for which proposals of the predictor are wanted; 0: none.
+    uint32_t prefetch_depth(expert_predictor by) const;
+
+    // What the next batch that comes to the layer will probably use, the most probable first: read in the background as far as it pays. Any
+    // thread, at any time.
+    void propose(expert_predictor by, uint32_t layer, std::vector<foreseen_use> foreseen);
+
     std::vector<bool> here(uint32_t layer) const override;
     // From RAM if it is there, else from the file.
     void              read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) override;
@@ -99,6 +111,8 @@ class expert_store : public expert_source {
         bool                  reading    = false;
         bool                  failed     = false;
         bool                  filling    = false;
+        bool                  ahead      = false;  // its read was proposed
+        double                wanted     = 0.0;    // seconds, when its read was demanded; 0: it was not
         uint32_t              unpins_due = 0;  // when all of it has been read: by a prefetch, by users that did not need all of it
     };
 
@@ -115,11 +129,13 @@ class expert_store : public expert_source {
     void      read_file(expert_place place, uint64_t size, file_reader::priority urgency, void * into);
     void      read_pending();
     void      read_early(uint32_t layer, uint32_t expert, uint32_t slot);
+    void      read_proposed();
     void      drop_if_failed(uint32_t layer, uint32_t expert);
 
     expert_store_settings                   current;
     bool                                    resident = false;  // every expert is there; changes under `session` only
     uint32_t                                reading  = 0;      // experts
+    uint32_t                                reading_ahead = 0;  // of them, that were proposed
     uint32_t                                copying  = 0;      // matrices, by read_part
     bool                                    closing  = false;  // nothing more is read
     uint32_t                                filling  = 0;      // of them, into free slots; see fill_free_slots
@@ -129,6 +145,7 @@ class expert_store : public expert_source {
     mutable std::mutex                      mutex;
     std::condition_variable                 arrived;
     slot_cache                              cache;
+    prefetcher                              ahead_of;  // batches
     uint32_t                                pending_layer = 0;
     std::deque<uint32_t>                    pending;  // experts of that layer without a slot yet
     expert_store_counters                   counted;

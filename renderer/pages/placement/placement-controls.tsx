@@ -1,6 +1,6 @@
 // RAM for experts and what leaves it first; both change while the model works.
 import { useState } from 'react';
-import { ExpertPolicy, type ExpertStore } from '../../../main/contract/index.ts';
+import { ExpertPolicy, ExpertPrefetch, type ExpertStore } from '../../../main/contract/index.ts';
 import { Field, format, Select, Slider } from '../../components/index.ts';
 import style from './placement.module.css';
 import type { Placement } from './use-placement.ts';
@@ -17,6 +17,10 @@ const descriptions: Record<ExpertPolicy, string> = {
   lrfu: 'frequency that fades',
   foresight: 'by what past routing foretells',
 };
+const prefetchModes = [
+  { value: 'auto' as const, label: 'auto', hint: 'as far as it pays' },
+  { value: 'off' as const, label: 'off', hint: 'only when they are asked for' },
+];
 const policies = ExpertPolicy.options.map((value) => ({ value, label: value, hint: descriptions[value] }));
 
 export function PlacementControls({ store, configure }: { store: ExpertStore; configure: Placement['configure'] }) {
@@ -53,6 +57,16 @@ export function PlacementControls({ store, configure }: { store: ExpertStore; co
       <Field label="What stays" hint="Lossless: it decides how often the disk is needed, not what the model says.">
         {(control) => (
           <Select {...control} value={ExpertPolicy.parse(store.policy)} options={policies} onChange={(policy) => void configure({ policy }, policy)} />
+        )}
+      </Field>
+      <Field label="Read ahead" hint="Lossless: experts that the next layers will probably use are read while this one is computed.">
+        {(control) => (
+          <Select
+            {...control}
+            value={ExpertPrefetch.parse(store.prefetch.mode)}
+            options={prefetchModes}
+            onChange={(prefetch) => void configure({ prefetch }, `read ahead: ${prefetch}`)}
+          />
         )}
       </Field>
     </div>

@@ -12,6 +12,7 @@ import { PlacementChart } from './placement-chart.tsx';
 import { PlacementControls } from './placement-controls.tsx';
 import { hitRateOf, type PlacementHistory } from './placement-history.ts';
 import { HIGHEST_TIER, TierGrid, tierText } from './tier-grid.ts';
+import { prefetchFigures } from './prefetch-figures.ts';
 import { usePlacement } from './use-placement.ts';
 
 /** `#/placement?of=MODEL` */
@@ -104,7 +105,7 @@ function Summary({ store, history }: { store: ExpertStore; history: PlacementHis
         { label: 'hits, since the load', value: percent(rate), title: `${store.hits} of ${uses} uses; ${store.late} more were on their way` },
         { label: 'read from disk', value: `${format.bytes(latest?.readRate ?? 0)}/s`, title: `${store.bytesRead} bytes in all` },
         { label: 'threads waiting', value: (latest?.waiting ?? 0).toFixed(2), title: `for the disk; ${Math.round(store.stalledMilliseconds)} ms in all` },
-        { label: 'read ahead', value: format.count(store.prefetched), title: `${store.prefetched} experts` },
+        ...prefetchFigures(store.prefetch),
       ]}
     />
   );
