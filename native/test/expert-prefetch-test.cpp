@@ -5,11 +5,7 @@ using namespace moebius_test;
 
 namespace {
 
-uint64_t found(const outcome & run) {
-    return run.counters.total().hits + run.counters.total().late;
-}
-
-void same_bits_and_more_found_with_prefetch() {
+void same_bits_with_prefetch() {
     const tiny model;
     for (const int threads : { 1, 2 }) {
         settings      how{ 0, "score", threads, 64 };
@@ -20,7 +16,6 @@ void same_bits_and_more_found_with_prefetch() {
         const outcome on    = model.run(how, 200, 100);
         CHECK(same_bits(off, stock));
         CHECK(same_bits(on, stock));
-        CHECK_EQUAL(found(on) + on.counters.total().misses, found(off) + off.counters.total().misses);
         for (uint32_t p = 0; p < expert_predictors; p++) {
             const prefetch_counters sum = on.prefetched[p].total();
             CHECK_EQUAL(off.prefetched[p].total().uses, 0u);
@@ -142,6 +137,6 @@ int main(int count, char **) {
         return check_result();
     }
     start_llama();
-    same_bits_and_more_found_with_prefetch();
+    same_bits_with_prefetch();
     return check_result();
 }

@@ -11,8 +11,8 @@ import style from './placement.module.css';
 import { PlacementChart } from './placement-chart.tsx';
 import { PlacementControls } from './placement-controls.tsx';
 import { hitRateOf, type PlacementHistory } from './placement-history.ts';
-import { HIGHEST_TIER, TierGrid, tierText } from './tier-grid.ts';
 import { prefetchFigures } from './prefetch-figures.ts';
+import { HIGHEST_TIER, TierGrid, tierText } from './tier-grid.ts';
 import { usePlacement } from './use-placement.ts';
 
 /** `#/placement?of=MODEL` */

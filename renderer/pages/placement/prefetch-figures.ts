@@ -23,6 +23,10 @@ export function prefetchFigures({ predictors }: ExpertStore['prefetch']): { labe
   return [
     { label: 'read ahead', value: format.count(sum('read')), title: `${sum('read')} experts: ${used} used in time, ${late} late, ${wasted} wasted` },
     { label: 'prefetch accuracy', value: share(used + late, used + late + wasted), title: predictors.map(describe).join('\n') },
-    { label: 'prefetch recall', value: best ? share(best.right, best.uses) : '–', title: best ? `of the experts used, named by: ${names[best.name]}` : 'nothing was predicted' },
+    {
+      label: 'prefetch recall',
+      value: best ? share(best.right, best.uses) : '–',
+      title: best ? `of the experts used, named by: ${names[best.name]}` : 'nothing was predicted',
+    },
   ];
 }
