@@ -41,7 +41,7 @@ it('keeps to the RAM that was asked for and counts every use of an expert', asyn
 it('has no store where every expert is loaded', async () => {
   const { model, options } = await engine.call('model.load', { path: tinyModel, options: { devices: [], contextLength: 256 } });
   expect(options.expertRamBytes).toBe(0);
-  expect(await engine.call('experts.status', { model })).toEqual({ store: null });
+  expect(await engine.call('experts.status', { model })).toEqual({ store: null, devices: null });
   await engine.call('model.unload', { model });
 });
 
