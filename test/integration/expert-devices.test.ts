@@ -72,6 +72,23 @@ describe('experts on devices', () => {
     await engine.call('model.unload', { model });
   }, 60_000);
 
+  it('get what a model that is too large for its devices leaves free there, unasked', async () => {
+    const lent = 16_000_000;
+    await using rig = await startRpcServers(1, { memory: lent });
+    const [machine] = rig.servers as [RpcServer]; // one was asked for
+    const options = { sequences: 1, contextLength: 256, batch: 64, threads: 1, devices: [machine.device] };
+    const loaded = await engine.call('model.load', { path: tinyModel, options });
+    expect(loaded.options.expertRamBytes).toBeGreaterThan(0);
+    expect(loaded.options.expertDevices).toMatchObject([{ id: machine.device }]);
+    const memory = loaded.memory.find(({ id }) => id === machine.device);
+    const taken = (memory?.weights ?? 0) + (memory?.experts ?? 0) + (memory?.kvCache ?? 0) + (memory?.compute ?? 0);
+    expect(memory?.experts).toBeGreaterThan(0);
+    expect(taken).toBeLessThanOrEqual(lent);
+    await reply(loaded.model, 32);
+    expect((await statusOf(loaded.model)).devices[0]?.tokens).toBeGreaterThan(0);
+    await engine.call('model.unload', { model: loaded.model });
+  }, 60_000);
+
   it('are refused where they cannot be', async () => {
     const missing = engine.call('model.load', { path: tinyModel, options: { ...basic, expertDevices: [{ id: 'Vulkan77', bytes: 1 }] } });
     await expect(missing).rejects.toMatchObject({ code: 'device.not-found' });
