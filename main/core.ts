@@ -7,6 +7,7 @@ import { engineEnvironment, type LocateOptions, locateEngine } from './engine/lo
 import type { Logger } from './engine/log.ts';
 import { RemoteMachines } from './engine/remote-machines.ts';
 import { EngineSupervisor } from './engine/supervisor.ts';
+import { CacheTuner } from './experts/cache-tuner.ts';
 import { ExpertService } from './experts/expert-service.ts';
 import { PlacementService } from './experts/placement-service.ts';
 import { GenerationService } from './generation/generation-service.ts';
@@ -57,9 +58,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const settings = new SettingsService(database, defaultSettings(dataFolder), publish);
   const machines = new RemoteMachines({ engine, publish, logger });
   const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel, logger });
-  const experts = new ExpertService({ database, engine, logger });
+  const tuner = new CacheTuner({ engine, folder: join(dataFolder, 'routing'), logger });
+  const experts = new ExpertService({ database, engine, tuner, logger });
   const generations = new GenerationService({ engine, models: library, usage: experts, publish });
-  const placement = new PlacementService({ engine, models: library });
+  const placement = new PlacementService({ engine, models: library, tuner });
   const chats = new ChatService({ database, generations, models: library, publish, recordRoutes: () => settings.current.recordRoutes, logger });
   const api = new ApiService(database, publish, { generations, models: library, cards: () => library.list(), engineStatus: () => engine.status, logger });
 
@@ -81,7 +83,17 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 
   engine.onStatus((status) => publish('engine.changed', status));
   hub.subscribe((event, payload) => {
-    if (event === 'models.changed' && 'state' in payload && isUnloaded(payload)) experts.resetModel(payload.id);
+    if (event !== 'models.changed' || !('state' in payload)) return;
+    if (isIn(payload, 'unloaded')) {
+      experts.resetModel(payload.id);
+      tuner.unloaded(payload.id);
+    } else if (isIn(payload, 'loaded')) {
+      const { id } = payload;
+      void library.acquire(id).then(
+        ({ loaded }) => tuner.loaded(id, loaded),
+        () => {},
+      ); // gone again already
+    }
   });
 
   let disposed: Promise<void> | null = null;
@@ -107,6 +119,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       disposed ??= (async () => {
         await api.dispose();
         await chats.dispose();
+        await tuner.dispose();
         await library.dispose();
         machines.dispose();
         await engine.dispose();
@@ -117,6 +130,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   };
 }
 
-function isUnloaded(payload: object): payload is { id: string } {
-  return 'id' in payload && 'state' in payload && (payload.state as { state?: unknown }).state === 'unloaded'; // a model card's state is an object with `state`
+function isIn(payload: object, state: 'loaded' | 'unloaded'): payload is { id: string } {
+  return 'id' in payload && 'state' in payload && (payload.state as { state?: unknown }).state === state; // a model card's state is an object with `state`
 }

@@ -46,6 +46,7 @@ export interface ModelFlags {
   cpuExpertLayers?: number;
   expertRam?: number;
   expertPolicy?: string;
+  slotAllocation?: string;
   expertReadAhead?: number;
   expertLayout?: string;
   expertDevices?: ExpertDeviceBudget[];
@@ -68,7 +69,8 @@ export function addModelOptions(command: Command): Command {
     .option('--remote <host:port>', 'also the devices of a machine that runs "moebius rpc-server" (may be given several times)', collect)
     .option('--cpu-expert-layers <n>', 'keep the experts of the first n MoE layers in RAM', wholeNumber)
     .option('--expert-ram <bytes>', 'RAM for experts, others stay on disk (default: all, or what is free); 0: no expert cache', wholeNumber)
-    .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu or foresight')
+    .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu, foresight or auto')
+    .option('--slot-allocation <way>', 'which layers get how much of the RAM for experts: uniform, shallow, marginal or auto')
     .option('--expert-read-ahead <n>', 'experts per layer that foresight reads before they are asked for (default: 0)', wholeNumber)
     .option('--expert-layout <mode>', 'auto: read experts from the file that "moebius layout" wrote, if there is one; off')
     .option('--expert-devices <list>', 'GPUs that hold copies of experts, each with its bytes: Vulkan0=4000000000,Vulkan1=2000000000', budgets)
@@ -90,6 +92,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     cpuExpertLayers: flags.cpuExpertLayers,
     expertRamBytes: flags.expertRam,
     expertPolicy: flags.expertPolicy,
+    slotAllocation: flags.slotAllocation,
     expertReadAhead: flags.expertReadAhead,
     expertLayout: flags.expertLayout,
     expertDevices: flags.expertDevices,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { DeviceReplayParameters, DeviceReplayResult } from './device-replay-protocol.ts';
 import { ExpertDeviceBudget, ExpertDevices } from './expert-devices-protocol.ts';
 import { planParameters, planResult } from './plan-protocol.ts';
-import { ReplayParameters, ReplayResult } from './replay-protocol.ts';
+import { ChoiceParameters, ChoiceResult, ExpertPolicy, ReplayParameters, ReplayResult } from './replay-protocol.ts';
 
 export * from './device-replay-protocol.ts';
 export * from './expert-devices-protocol.ts';
@@ -115,9 +115,12 @@ export type Inspection = z.infer<typeof Inspection>;
 
 export const KvType = z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0']);
 
-/** Which expert leaves when another needs its slot: native/experts/policy. */
-export const ExpertPolicy = z.enum(['lru', 'lfu', 'lfru', 'score', 'least-stale', 'lrfu', 'foresight']);
-export type ExpertPolicy = z.infer<typeof ExpertPolicy>;
+/** `auto`: the one that reads least on the model's own recorded routing; `score` until there is some */
+export const ExpertPolicyChoice = z.enum([...ExpertPolicy.options, 'auto']);
+export type ExpertPolicyChoice = z.infer<typeof ExpertPolicyChoice>;
+/** How the slots are shared out among the layers: native/experts/policy/slot-allocation.h. `auto` and `marginal` need recorded routing, and are `uniform` until there is some. */
+export const SlotAllocation = z.enum(['uniform', 'marginal', 'shallow', 'auto']);
+export type SlotAllocation = z.infer<typeof SlotAllocation>;
 
 export const LoadOptions = z.strictObject({
   /** tokens per sequence; default: the model's, at most 8192 */
@@ -145,7 +148,9 @@ export const LoadOptions = z.strictObject({
    */
   expertRamBytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   /** which expert leaves the RAM when another needs its room */
-  expertPolicy: ExpertPolicy.optional(),
+  expertPolicy: ExpertPolicyChoice.optional(),
+  /** which layers get how much of that RAM */
+  slotAllocation: SlotAllocation.optional(),
   /** experts per layer that are read before they are asked for, where the policy foresees them (`foresight`); default 0. Hits more often and reads more. */
   expertReadAhead: z.number().int().min(0).max(1024).optional(),
   /** read experts from the model's layout file (`experts.writeLayout`) if there is one that is of this very file; default auto */
@@ -384,7 +389,12 @@ export const engineMethods = {
     result: z.object({ store: ExpertStore.nullable(), devices: ExpertDevices.nullable() }),
   },
   'experts.configure': {
-    parameters: PlacementChange.extend({ model: z.number().int() }),
+    parameters: PlacementChange.extend({
+      model: z.number().int(),
+      /** anew, within the RAM that there is; `slots` instead: so many for each layer, fewer where they do not fit */
+      slotAllocation: z.enum(['uniform', 'shallow']).optional(),
+      slots: z.array(z.number().int().min(1)).optional(),
+    }),
     result: ExpertPlacement,
   },
   'experts.writeLayout': {
@@ -392,6 +402,7 @@ export const engineMethods = {
     parameters: Path.extend({ trace: z.string().min(1).optional(), progressToken: z.string().optional() }),
     result: LayoutWritten,
   },
+  'experts.choose': { parameters: ChoiceParameters, result: ChoiceResult },
   'experts.replayDevices': { parameters: DeviceReplayParameters, result: DeviceReplayResult },
   'experts.replay': { parameters: ReplayParameters, result: ReplayResult },
   'model.tokenize': {

@@ -1,6 +1,10 @@
 // `experts.replay`: recorded routing through the cache policies of the engine (native/experts/simulate).
 import { z } from 'zod';
 
+/** Which expert leaves when another needs its slot: native/experts/policy. */
+export const ExpertPolicy = z.enum(['lru', 'lfu', 'lfru', 'score', 'least-stale', 'lrfu', 'foresight']);
+export type ExpertPolicy = z.infer<typeof ExpertPolicy>;
+
 export const ReplayParameters = z
   .strictObject({
     /** a trace file: main/experts/trace-format.md */
@@ -13,6 +17,8 @@ export const ReplayParameters = z
     slotsFactor: z.number().min(0).max(1024).optional(),
     /** of all layers */
     totalSlots: z.number().int().min(1).max(524_288).optional(),
+    /** of each layer */
+    layerSlots: z.array(z.number().int().min(1).max(1024)).optional(),
     /** names of ExpertPolicy, `belady`, `lookahead-N`; default: all, `lookahead-1` and `belady` */
     policies: z.array(z.string()).optional(),
     /** how the slots are shared out among the layers; default uniform */
@@ -31,7 +37,10 @@ export const ReplayParameters = z
     /** that slots are recommended for; default 0.9 */
     targetHitRate: z.number().min(0).max(1).optional(),
   })
-  .refine((p) => [p.slots, p.slotsFactor, p.totalSlots].filter((x) => x !== undefined).length === 1, 'exactly one of slots, slotsFactor, totalSlots');
+  .refine(
+    (p) => [p.slots, p.slotsFactor, p.totalSlots, p.layerSlots].filter((x) => x !== undefined).length === 1,
+    'exactly one of slots, slotsFactor, totalSlots, layerSlots',
+  );
 export type ReplayParameters = z.infer<typeof ReplayParameters>;
 
 /** Uses are counted once per batch, layer and expert, as in ExpertStore. */
@@ -93,3 +102,29 @@ export const ReplayResult = z.object({
   }),
 });
 export type ReplayResult = z.infer<typeof ReplayResult>;
+
+/** `experts.choose`: native/experts/simulate/cache-choice.h. */
+export const ChoiceParameters = z.strictObject({
+  /** a trace file */
+  path: z.string().min(1),
+  totalSlots: z.number().int().min(1).max(524_288),
+  promptBatch: z.number().int().min(1).max(16384).optional(),
+  /** the policy, or `auto` (default): the one with the fewest reads */
+  policy: z.string().optional(),
+  /** how slots are shared out, or `auto` (default): as reads least on the newer half of the trace, learnt from the older */
+  slotAllocation: z.enum(['uniform', 'marginal', 'shallow', 'auto']).optional(),
+});
+export const ChoiceResult = z.object({
+  policy: ExpertPolicy,
+  slotAllocation: z.enum(['uniform', 'marginal', 'shallow']),
+  /** [layer] */
+  slots: z.array(z.number().int()),
+  /** of the trace */
+  tokens: z.number(),
+  /** of the choice on the newer half; the same with as many slots in every layer */
+  hitRate: z.number(),
+  uniformHitRate: z.number(),
+  /** every policy on the whole trace, with as many slots in every layer */
+  policies: z.array(z.object({ policy: z.string(), hitRate: z.number(), readsPerToken: z.number() })),
+});
+export type ChoiceResult = z.infer<typeof ChoiceResult>;

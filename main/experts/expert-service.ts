@@ -2,8 +2,10 @@
 import type { Handlers, Usage, UsageScope } from '../contract/index.ts';
 import type { Engine } from '../engine/engine.ts';
 import { type Logger, silentLogger } from '../engine/log.ts';
+import type { LoadedModel } from '../engine/protocol.ts';
 import type { GenerationRun, UsageRecorder, UsageSink } from '../generation/usage-sink.ts';
 import type { Database } from '../storage/database.ts';
+import type { CacheTuner } from './cache-tuner.ts';
 import { continues, ExpertStore } from './expert-store.ts';
 import { MessageRecorder } from './message-recorder.ts';
 import { PieceCache } from './piece-cache.ts';
@@ -13,6 +15,8 @@ import { sumOfLatestModel, toUsage, UsageCounter } from './usage.ts';
 export interface ExpertDependencies {
   database: Database;
   engine: Engine;
+  /** hears every generation; default: nobody tunes caches */
+  tuner?: CacheTuner;
   logger?: Logger;
 }
 
@@ -23,6 +27,7 @@ export class ExpertService implements UsageSink {
   readonly #store: ExpertStore;
   readonly #pieces: PieceCache;
   readonly #logger: Logger;
+  readonly #tuner: CacheTuner | undefined;
   /** counters since the load; `life` tells one load of a model from the next */
   readonly #models = new Map<string, { life: string; usage: UsageCounter }>();
   /** generations of messages that still run */
@@ -32,10 +37,11 @@ export class ExpertService implements UsageSink {
   /** how many were begun to be stored */
   #stores = 0;
 
-  constructor({ database, engine, logger }: ExpertDependencies) {
+  constructor({ database, engine, tuner, logger }: ExpertDependencies) {
     this.#store = new ExpertStore(database);
     this.#pieces = new PieceCache(engine);
     this.#logger = logger ?? silentLogger;
+    this.#tuner = tuner;
     this.handlers = {
       'experts.usage': ({ scope }) => this.usage(scope),
       'experts.tokens': ({ messageId, offset, limit }) => this.tokens(messageId, offset, limit),
@@ -47,18 +53,29 @@ export class ExpertService implements UsageSink {
     this.#models.delete(modelId);
   }
 
+  wantsRoutes(loaded: LoadedModel): boolean {
+    return this.#tuner?.listensTo(loaded) ?? false;
+  }
+
   record(run: GenerationRun): UsageRecorder {
     const model = this.#modelCounter(run);
     const recorder = new MessageRecorder(run, this.#pieces);
+    const listener = this.#tuner?.listen(run.modelId, run.loaded);
     if (run.messageId !== null) this.#running.add(recorder);
     return {
       onTokens: (tokens) => recorder.onTokens(tokens),
-      onRoutes: (frame) => recorder.onRoutes(frame),
+      onRoutes: (frame) => {
+        recorder.onRoutes(frame);
+        listener?.onRoutes(frame);
+      },
       onRouting: (frame) => {
         model.add(frame);
         recorder.onRouting(frame);
       },
-      finish: (evaluatedPromptTokens) => this.#finish(recorder, evaluatedPromptTokens),
+      finish: (evaluatedPromptTokens) => {
+        listener?.finish(evaluatedPromptTokens);
+        return this.#finish(recorder, evaluatedPromptTokens);
+      },
     };
   }
 

@@ -53,26 +53,31 @@ export class GenerationService implements Generations {
     const { engine, usage } = this.#dependencies;
     const { chatId = null, messageId = null } = request;
     const recorder = usage?.record({ modelId: card.id, loaded, chatId, messageId, routes: request.routes === true });
+    const routes = request.routes === true || usage?.wantsRoutes(loaded) === true;
     let result: GenerateResult | null = null;
     try {
-      result = await engine.call('generate', toParameters(request, card, loaded), {
-        signal,
-        onProgress: ({ fraction }) => handlers.onPromptProgress?.(fraction),
-        onTokens: (tokens) => {
-          progress.onTokens(tokens);
-          recorder?.onTokens(tokens);
-          handlers.onTokens?.(tokens);
+      result = await engine.call(
+        'generate',
+        { ...toParameters(request, card, loaded), routes },
+        {
+          signal,
+          onProgress: ({ fraction }) => handlers.onPromptProgress?.(fraction),
+          onTokens: (tokens) => {
+            progress.onTokens(tokens);
+            recorder?.onTokens(tokens);
+            handlers.onTokens?.(tokens);
+          },
+          onRouting: (frame) => {
+            progress.onRouting(frame, loaded);
+            recorder?.onRouting(frame);
+            this.#publishFrame(card.id, chatId, messageId, frame);
+          },
+          onRoutes: (frame) => {
+            recorder?.onRoutes(frame);
+            if (request.routes) handlers.onRoutes?.(frame);
+          },
         },
-        onRouting: (frame) => {
-          progress.onRouting(frame, loaded);
-          recorder?.onRouting(frame);
-          this.#publishFrame(card.id, chatId, messageId, frame);
-        },
-        onRoutes: (frame) => {
-          recorder?.onRoutes(frame);
-          handlers.onRoutes?.(frame);
-        },
-      });
+      );
       return progress.outcome(result);
     } finally {
       await recorder?.finish(result === null ? null : result.promptTokens - result.cachedTokens);
@@ -87,11 +92,11 @@ export class GenerationService implements Generations {
 
 /** The model's defaults apply where the request says nothing. */
 function toParameters(request: GenerationRequest, card: ModelCard, loaded: LoadedModel): CallParameters<'generate'> {
-  const { stop, logprobs, overflow, keep, cachePrompt, ignoreEndOfGeneration, routes } = request;
+  const { stop, logprobs, overflow, keep, cachePrompt, ignoreEndOfGeneration } = request;
   const maxTokens = request.maxTokens ?? card.defaults.maxTokens;
   const sampling = mergeSampling(card.defaults.sampling, request.sampling);
   const cacheKey = request.cacheKey ?? request.chatId;
-  return { model: loaded.model, ...request.input, sampling, maxTokens, stop, logprobs, overflow, keep, cacheKey, cachePrompt, ignoreEndOfGeneration, routes };
+  return { model: loaded.model, ...request.input, sampling, maxTokens, stop, logprobs, overflow, keep, cacheKey, cachePrompt, ignoreEndOfGeneration };
 }
 
 /** Of grammar and jsonSchema the engine takes one: the request's replaces the default of either kind. */

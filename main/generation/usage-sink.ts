@@ -21,5 +21,7 @@ export interface UsageRecorder {
 }
 
 export interface UsageSink {
+  /** routes of the model's generations are wanted, also where the request asks for none */
+  wantsRoutes(loaded: LoadedModel): boolean;
   record(run: GenerationRun): UsageRecorder;
 }

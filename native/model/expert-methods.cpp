@@ -4,6 +4,7 @@
 #include "experts/layout/layout-order.h"
 #include "expert-device-status.h"
 #include "experts/dispatch/device-dispatch.h"
+#include "experts/simulate/cache-choice.h"
 #include "experts/simulate/device-report.h"
 #include "experts/simulate/replay-report.h"
 #include "host.h"
@@ -16,6 +17,8 @@
 namespace moebius {
 
 namespace {
+
+constexpr double most_slots = 65536;  // of a layer that make sense in a request
 
 // One letter an expert: on disk, moving, in RAM.
 std::string letters(const std::vector<expert_tier> & tiers) {
@@ -88,29 +91,68 @@ void refuse_more_than_free(const expert_store & store, uint64_t wanted) {
     }
 }
 
+void share_out(expert_store & store, const std::vector<double> & slots) {
+    if (slots.size() != store.layout().layers.size()) {
+        throw user_error("request.invalid",
+                         "slots names " + std::to_string(slots.size()) + " layers, and the model has " + std::to_string(store.layout().layers.size()) +
+                             " with experts. Give one number for each.",
+                         { { "parameter", "slots" } });
+    }
+    store.share_out(std::vector<uint32_t>(slots.begin(), slots.end()));
+}
+
+// What experts.configure changes of the store; what is open stays.
+struct store_change {
+    std::optional<int64_t>             bytes;
+    std::optional<std::string>         policy;
+    std::optional<std::string>         allocation;
+    std::optional<std::vector<double>> slots;
+};
+
+store_change take_store_change(parameters & source) {
+    store_change change;
+    change.bytes      = source.optional_integer("ramBytes", 1, int64_t(1) << 53);
+    change.policy     = source.optional_choice("policy", cache_policy_names());
+    change.allocation = source.optional_choice("slotAllocation", { "uniform", "shallow" });
+    change.slots      = source.optional_numbers("slots", 1, most_slots);
+    if (change.allocation && change.slots) {
+        source.refuse("slots", "and slotAllocation contradict each other; give one of them");
+    }
+    return change;
+}
+
+void apply(expert_store & store, const store_change & change) {
+    if (change.bytes) {
+        const uint64_t wanted = std::min(uint64_t(*change.bytes), expert_slots_most_bytes(store.layout()));
+        refuse_more_than_free(store, wanted);
+        store.resize(wanted);
+    }
+    if (change.policy) {
+        store.set_policy(*change.policy);
+    }
+    const uint64_t bytes_now = store.settings().ram_bytes;
+    if (change.allocation) {
+        store.share_out(*change.allocation == "shallow" ? expert_slots_shallow(store.layout(), bytes_now) : expert_slots_for(store.layout(), bytes_now));
+    }
+    if (change.slots) {
+        share_out(store, *change.slots);
+    }
+}
+
 json configure(const json & params, const model_registry & registry) {
-    parameters    source(params);
-    const int32_t model  = take_model(source);
-    const auto    bytes  = source.optional_integer("ramBytes", 1, int64_t(1) << 53);
-    const auto    policy = source.optional_choice("policy", cache_policy_names());
-    const json *  devices   = source.optional_array("devices");
-    const auto    replicate = source.optional_boolean("replication");
-    const auto    cpu_helps = source.optional_boolean("cpuHelps");
+    parameters         source(params);
+    const int32_t      model     = take_model(source);
+    const store_change change    = take_store_change(source);
+    const json *       devices   = source.optional_array("devices");
+    const auto         replicate = source.optional_boolean("replication");
+    const auto         cpu_helps = source.optional_boolean("cpuHelps");
     source.finish();
     const model_lease lease = registry.lease(model);
     if (!lease->experts) {
         throw user_error("request.invalid", "The model has no expert cache: all its experts are loaded. Load it with expertRamBytes to have one.",
                          { { "parameter", "model" } });
     }
-    expert_store & store = lease->experts->store;
-    if (bytes) {
-        const uint64_t wanted = std::min(uint64_t(*bytes), expert_slots_most_bytes(store.layout()));
-        refuse_more_than_free(store, wanted);
-        store.resize(wanted);
-    }
-    if (policy) {
-        store.set_policy(*policy);
-    }
+    apply(lease->experts->store, change);
     if (lease->experts->devices) {
         device_dispatch & on = *lease->experts->devices;
         if (devices) {
@@ -163,6 +205,9 @@ void add_expert_methods(dispatcher & methods, const model_registry & registry) {
     methods.add("experts.writeLayout", lane::job, [](call & request, const json & params) { return write_layout(request, params); });
     methods.add("experts.replay", lane::job, [](call & request, const json & params) {
         return replay_report(params, [&] { request.throw_if_cancelled(); });
+    });
+    methods.add("experts.choose", lane::job, [](call & request, const json & params) {
+        return choice_report(params, [&] { request.throw_if_cancelled(); });
     });
     methods.add("experts.replayDevices", lane::job, [](call & request, const json & params) {
         return device_report(params, [&] { request.throw_if_cancelled(); });

@@ -55,8 +55,11 @@ std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json
     }
     expert_store_settings settings;
     settings.ram_bytes = *options.expert_ram_bytes;
-    settings.policy    = options.expert_policy;
+    settings.policy    = policy_at_load(options);
     settings.ahead.most = options.expert_read_ahead;
+    if (options.slot_allocation == "shallow") {
+        settings.slots = expert_slots_shallow(layout, settings.ram_bytes);
+    }
     return std::make_unique<loaded_experts>(layout, settings);
 }
 

@@ -13,6 +13,12 @@ namespace moebius {
 
 namespace {
 
+std::vector<std::string> policies_or_auto() {
+    std::vector<std::string> names = cache_policy_names();
+    names.push_back("auto");
+    return names;
+}
+
 constexpr uint32_t default_context_limit = 8192;
 
 constexpr struct {
@@ -169,7 +175,8 @@ load_options options_parse(const json * json_options, const json & inspection) {
     if (moe_layers == 0) {
         options.expert_ram_bytes = 0;
     }
-    options.expert_policy = source.optional_choice("expertPolicy", cache_policy_names()).value_or(options.expert_policy);
+    options.expert_policy = source.optional_choice("expertPolicy", policies_or_auto()).value_or(options.expert_policy);
+    options.slot_allocation = source.optional_choice("slotAllocation", { "auto", "uniform", "marginal", "shallow" }).value_or(options.slot_allocation);
     options.expert_read_ahead = uint32_t(source.optional_integer("expertReadAhead", 0, 1024).value_or(options.expert_read_ahead));
     options.expert_layout = source.optional_choice("expertLayout", { "auto", "off" }).value_or("auto") == "auto";
     read_expert_devices(source, options, moe_layers > 0);
@@ -187,6 +194,10 @@ load_options options_parse(const json * json_options, const json & inspection) {
     return options;
 }
 
+std::string policy_at_load(const load_options & options) {
+    return options.expert_policy == "auto" ? default_expert_policy : options.expert_policy;
+}
+
 json options_to_json(const load_options & options) {
     json result = {
         { "contextLength", options.context_length },
@@ -198,6 +209,7 @@ json options_to_json(const load_options & options) {
         { "devices", options.devices },
         { "cpuExpertLayers", options.cpu_expert_layers },
         { "expertPolicy", options.expert_policy },
+        { "slotAllocation", options.slot_allocation },
         { "expertReadAhead", options.expert_read_ahead },
         { "expertLayout", options.expert_layout ? "auto" : "off" },
         { "kvTypeK", name_in(kv_types, options.kv_type_k) },

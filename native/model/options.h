@@ -32,7 +32,8 @@ struct load_options {
     std::vector<float>       tensor_split;  // one per device, or empty
     int32_t                  cpu_expert_layers = 0;
     std::optional<uint64_t>  expert_ram_bytes;        // 0: experts are loaded like other weights; open: see fit_experts
-    std::string              expert_policy     = default_expert_policy;
+    std::string              expert_policy     = "auto";  // default_expert_policy until somebody has replayed a trace
+    std::string              slot_allocation   = "auto";  // "auto", "uniform", "marginal", "shallow"; "auto" and "marginal" are "uniform" until then
     uint32_t                 expert_read_ahead = 0;  // experts per layer
     bool                     expert_layout     = true;  // use the model's layout file if there is one
     std::string              layout_fingerprint;        // of the model, if its layout file is to be used: see find_layout
@@ -51,6 +52,9 @@ load_options options_parse(const json * options, const json & inspection);
 
 // [{id, bytes}]. Throws request.invalid, device.not-found; `where`: how messages name the list.
 std::vector<expert_budget> expert_devices_parse(const json & list, const char * where);
+
+// A name of cache_policy_names(): what the store begins with.
+std::string policy_at_load(const load_options & options);
 
 // The LoadOptions object; all fields but tensorSplit are always present (expertRamBytes once it is decided).
 json options_to_json(const load_options & options);

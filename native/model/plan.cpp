@@ -111,7 +111,7 @@ json hits_to_json(const plan_placement & placement, const hit_rates & hits, cons
         missing += layer / double(placement.missing.size());
     }
     const bool all_there = missing == 0;
-    return { { "rate", 1 - missing }, { "source", all_there ? "all" : hits.from_trace() ? "trace" : "guess" }, { "policy", options.expert_policy } };
+    return { { "rate", 1 - missing }, { "source", all_there ? "all" : hits.from_trace() ? "trace" : "guess" }, { "policy", policy_at_load(options) } };
 }
 
 json hardware_to_json(const plan_machine & machine) {
@@ -218,7 +218,7 @@ json planner::make(const json & params, const std::function<void()> & check) {
     if (request.rig && !layout.empty() && plan.slots[0].front() < layout.experts) {
         asked.options.expert_ram_bytes = plan.needs[0].experts;
     }
-    const hit_rates      hits(trace_path(request), layout, asked.options.expert_policy, check);
+    const hit_rates      hits(trace_path(request), layout, policy_at_load(asked.options), check);
     const plan_placement placement = placement_of(plan, layout, hits);
     const plan_machine   machine   = machine_for(request, asked, std::any_of(placement.absent.begin(), placement.absent.end(), [](double share) { return share > 0; }));
     check();

@@ -81,6 +81,12 @@ class reconfiguring {
             const uint32_t kind = random() % 4;
             store.resize(kind == 0 ? least : kind == 1 ? most : least + random() % (most - least));
             over += store.slot_bytes() > store.settings().ram_bytes ? 1 : 0;
+            if (random() % 2 == 0) {
+                std::vector<uint32_t> wanted(store.layout().layers.size());
+                std::generate(wanted.begin(), wanted.end(), [&] { return uint32_t(random() % (store.layout().experts + 1)); });
+                store.share_out(wanted);
+                over += store.slot_bytes() > store.settings().ram_bytes ? 1 : 0;
+            }
             store.set_policy(cache_policy_names()[random() % cache_policy_names().size()]);
             resizes++;
             std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));

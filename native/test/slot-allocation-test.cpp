@@ -118,6 +118,14 @@ void a_stretch_without_benefit_is_jumped() {
     CHECK((slots_marginal({ 2, 4, 1 }, 4, curves) == std::vector<uint32_t>{ 3, 1 }));
 }
 
+void what_is_too_much_is_taken_from_who_has_most() {
+    const slot_limits limits{ 3, 8, 2 };
+    CHECK((slots_within(limits, { 1, 9, 4 }, { 10, 10, 10 }, 1000) == std::vector<uint32_t>{ 2, 8, 4 }));
+    CHECK((slots_within(limits, { 2, 8, 4 }, { 10, 10, 10 }, 110) == std::vector<uint32_t>{ 2, 5, 4 }));
+    CHECK((slots_within(limits, { 5, 5, 5 }, { 10, 30, 10 }, 200) == std::vector<uint32_t>{ 4, 4, 4 }));   // 250 bytes; from behind: 10, 30, 10
+    CHECK((slots_within(limits, { 5, 5, 5 }, { 10, 10, 10 }, 50) == std::vector<uint32_t>{ 2, 2, 2 }));    // never below the least
+}
+
 void curves_are_straight_between_what_was_measured() {
     CHECK((curve_through({ 1, 3 }, { 10, 4 }, 5) == miss_curve{ 10, 10, 7, 4, 4, 4 }));
     CHECK((curve_through({ 0, 2 }, { 10, 4 }, 2) == miss_curve{ 10, 7, 4 }));
@@ -133,6 +141,7 @@ int main() {
     the_optimum_is_that_of_trying_all();
     marginal_benefit_is_optimal_on_convex_curves_and_near_it_on_others();
     a_stretch_without_benefit_is_jumped();
+    what_is_too_much_is_taken_from_who_has_most();
     curves_are_straight_between_what_was_measured();
     return moebius_test::check_result();
 }

@@ -26,10 +26,18 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Generates with a cache of four slots, records the routing to `path`, and tells what the cache did meanwhile. */
-async function run(policy: 'lru' | 'score' | 'lrfu' | 'foresight', path: string, expertReadAhead = 0) {
-  const options = { expertRamBytes: EXPERT_RAM, expertPolicy: policy, expertReadAhead, sequences: 1, contextLength: 256, gpuLayers: 0 };
+interface RunOptions {
+  expertReadAhead?: number;
+  slotAllocation?: 'shallow';
+  /** shared out anew behind the load */
+  slots?: number[];
+}
+
+/** Generates with a cache of four slots a layer, records the routing to `path`, and tells what the cache did meanwhile. */
+async function run(policy: 'lru' | 'score' | 'lrfu' | 'foresight', path: string, { slots, ...how }: RunOptions = {}) {
+  const options = { expertRamBytes: EXPERT_RAM, expertPolicy: policy, sequences: 1, contextLength: 256, gpuLayers: 0, ...how };
   const loaded = await engine.call('model.load', { path: tinyModel, options });
+  if (slots) await engine.call('experts.configure', { model: loaded.model, slots });
   const { name, architecture, moeLayers, expertCount, expertUsedCount } = loaded.inspection;
   const writer = await TraceWriter.create(path, { model: name, architecture, moeLayers, expertCount, expertUsedCount });
   const store = async () => (await engine.call('experts.status', { model: loaded.model })).store;
@@ -78,9 +86,41 @@ describe('experts.replay', () => {
     expect(Math.abs((replayed?.misses ?? 0) - live.misses)).toBeLessThan(0.03 * (live.hits + live.misses));
   });
 
+  it.each([
+    { title: 'given by hand', slots: [9, 2, 2, 3] },
+    { title: 'more for the first layers', slotAllocation: 'shallow' as const },
+  ])('with other slots for every layer ($title), too', async ({ title: _, ...how }) => {
+    const path = join(folder, 'lopsided.moetrace');
+    const live = await run('lrfu', path, how);
+    expect(live.slots).toEqual(how.slots ?? [6, 5, 3, 2]);
+    const replayed = (await engine.call('experts.replay', { path, layerSlots: live.slots, policies: ['lrfu'] })).policies[0];
+    expect(replayed?.slots).toEqual(live.slots);
+    expect(replayed?.uses).toBe(live.hits + live.misses);
+    expect(Math.abs((replayed?.misses ?? 0) - live.misses)).toBeLessThan(0.03 * (live.hits + live.misses));
+  });
+
+  it('experts.choose: fewest reads, slots by the older half of the sequences', async () => {
+    const path = join(folder, 'lru.moetrace');
+    const choice = await engine.call('experts.choose', { path, totalSlots: 16 });
+    const rows = (await engine.call('experts.replay', { path, totalSlots: 16 })).policies;
+    const reads = (name: string) => rows.find(({ policy }) => policy === name)?.readsPerToken;
+    expect(choice.policies.map(({ policy, readsPerToken }) => [policy, readsPerToken])).toEqual(choice.policies.map(({ policy }) => [policy, reads(policy)]));
+    expect(reads(choice.policy)).toBe(Math.min(...choice.policies.map(({ readsPerToken }) => readsPerToken)));
+    expect(choice.slots.reduce((sum, slots) => sum + slots, 0)).toBe(16);
+    expect(choice.hitRate).toBeGreaterThanOrEqual(choice.uniformHitRate);
+    const fixed = await engine.call('experts.choose', { path, totalSlots: 16, policy: 'lru', slotAllocation: 'uniform' });
+    expect(fixed).toMatchObject({ policy: 'lru', slots: [4, 4, 4, 4] });
+  });
+
+  it('refuses slots for a number of layers that the model does not have', async () => {
+    const { model } = await engine.call('model.load', { path: tinyModel, options: { expertRamBytes: EXPERT_RAM, contextLength: 64 } });
+    await expect(engine.call('experts.configure', { model, slots: [4, 4] })).rejects.toMatchObject({ code: 'request.invalid' });
+    await engine.call('model.unload', { model });
+  });
+
   it('foresight reading ahead: the live cache hits and reads ahead as often as the replay', async () => {
     const path = join(folder, 'ahead.moetrace');
-    const live = await run('foresight', path, 2);
+    const live = await run('foresight', path, { expertReadAhead: 2 });
     const { policies } = await engine.call('experts.replay', { path, slots: 4, policies: ['foresight'], readAhead: { most: 2 } });
     const [demand, ahead] = policies;
     if (demand === undefined || ahead === undefined) throw new Error('two replays were asked for');

@@ -114,6 +114,23 @@ std::vector<uint32_t> slots_optimal(const slot_limits & limits, uint64_t budget,
     return slots;
 }
 
+std::vector<uint32_t> slots_within(const slot_limits & limits, std::vector<uint32_t> wanted, const std::vector<uint64_t> & slot_bytes, uint64_t bytes) {
+    uint64_t all = 0;
+    for (uint32_t layer = 0; layer < limits.layers; layer++) {
+        wanted[layer] = std::clamp(wanted[layer], limits.least, limits.experts);
+        all += wanted[layer] * slot_bytes[layer];
+    }
+    while (all > bytes) {
+        const auto richest = std::max_element(wanted.rbegin(), wanted.rend());
+        if (richest == wanted.rend() || *richest == limits.least) {
+            break;
+        }
+        (*richest)--;
+        all -= slot_bytes[size_t(wanted.rend() - richest) - 1];
+    }
+    return wanted;
+}
+
 miss_curve curve_through(const std::vector<uint32_t> & slots, const std::vector<double> & misses, uint32_t experts) {
     miss_curve curve(size_t(experts) + 1, misses.empty() ? 0.0 : misses.back());
     for (size_t i = 0; i < slots.size(); i++) {

@@ -31,6 +31,10 @@ std::vector<uint32_t> slots_marginal(const slot_limits & limits, uint64_t budget
 // Fewest misses in sum, by dynamic programming over layers: layers * budget * experts steps.
 std::vector<uint32_t> slots_optimal(const slot_limits & limits, uint64_t budget, const std::vector<miss_curve> & curves);
 
+// `wanted` brought within `bytes`, whatever a slot of each layer takes (`slot_bytes`): first each within limits.least .. limits.experts, then one
+// after the other is taken from the layer that has the most slots above the least (of equal ones the deepest).
+std::vector<uint32_t> slots_within(const slot_limits & limits, std::vector<uint32_t> wanted, const std::vector<uint64_t> & slot_bytes, uint64_t bytes);
+
 // A curve through measured points, straight between them; before the first and behind the last it is flat. `slots` ascending, at most experts.
 miss_curve curve_through(const std::vector<uint32_t> & slots, const std::vector<double> & misses, uint32_t experts);
 

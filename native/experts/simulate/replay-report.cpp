@@ -6,6 +6,7 @@
 #include "rpc/parameters.h"
 
 #include <cmath>
+#include <numeric>
 
 namespace moebius {
 
@@ -21,6 +22,7 @@ struct replay_request {
     std::optional<int64_t>     slots;         // in every layer
     std::optional<double>      slots_factor;  // times the experts that a token uses, in every layer
     std::optional<int64_t>     total_slots;   // of all layers
+    std::vector<uint32_t>      layer_slots;   // of each layer
     std::vector<std::string>   policies;
     std::string                allocation;
     std::optional<read_ahead>  ahead;         // most = 0: as many as a token uses
@@ -50,14 +52,17 @@ replay_request parse(const json & params) {
     request.slots            = source.optional_integer("slots", 1, trace_experts_limit);
     request.slots_factor     = source.optional_number("slotsFactor", 0, trace_experts_limit);
     request.total_slots      = source.optional_integer("totalSlots", 1, int64_t(trace_experts_limit) * trace_layers_limit);
+    if (const auto each = source.optional_numbers("layerSlots", 1, trace_experts_limit)) {
+        request.layer_slots.assign(each->begin(), each->end());
+    }
     request.policies         = source.optional_strings("policies").value_or(std::vector<std::string>());
     request.allocation       = source.optional_choice("allocation", allocation_names()).value_or("uniform");
     request.ahead            = take_ahead(source);
     request.bytes_per_expert = source.optional_number("bytesPerExpert", 0, largest_bytes);
     request.target_hit_rate  = source.optional_number("targetHitRate", 0, 1).value_or(default_target);
     source.finish();
-    if (int(request.slots.has_value()) + int(request.slots_factor.has_value()) + int(request.total_slots.has_value()) != 1) {
-        source.refuse("slots", "is needed, or slotsFactor, or totalSlots; one of them");
+    if (int(request.slots.has_value()) + int(request.slots_factor.has_value()) + int(request.total_slots.has_value()) + int(!request.layer_slots.empty()) != 1) {
+        source.refuse("slots", "is needed, or slotsFactor, totalSlots or layerSlots; one of them");
     }
     for (const std::string & policy : request.policies) {
         if (!replay_policy_exists(policy)) {
@@ -72,6 +77,9 @@ replay_request parse(const json & params) {
 }
 
 uint64_t budget_of(const replay_request & request, const replay_batches & batches) {
+    if (!request.layer_slots.empty()) {
+        return std::accumulate(request.layer_slots.begin(), request.layer_slots.end(), uint64_t(0));
+    }
     if (request.total_slots) {
         return uint64_t(*request.total_slots);
     }
@@ -122,7 +130,7 @@ json advice_to_json(const replay_batches & batches, const replay_settings & sett
 
 // A policy on demand, and once more with reads ahead if it foresees anything.
 void add_rows(json & rows, const replay_request & request, const replay_batches & batches, replay_settings settings) {
-    settings.slots             = allocate_slots(batches, settings, request.allocation, budget_of(request, batches));
+    settings.slots = request.layer_slots.empty() ? allocate_slots(batches, settings, request.allocation, budget_of(request, batches)) : request.layer_slots;
     rows.push_back(result_to_json(settings, replay(batches, settings), request.bytes_per_expert));
     const std::unique_ptr<cache_policy> policy = replay_policy_make(settings.policy, batches, { batches.layers(), batches.experts(), settings.slots });
     if (!request.ahead || batches.layers() == 0 || policy->foresee(0).empty()) {

@@ -1,5 +1,7 @@
 #include "expert-store.h"
 
+#include "experts/policy/slot-allocation.h"
+
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -17,6 +19,22 @@ expert_cache_shape shape_of(const expert_layout & layout, std::vector<uint32_t> 
 uint64_t one_slot_everywhere(const expert_layout & layout) {
     return std::accumulate(layout.layers.begin(), layout.layers.end(), uint64_t(0),
                            [](uint64_t sum, const expert_layer & layer) { return sum + expert_slot_bytes(layer); });
+}
+
+slot_limits limits_of(const expert_layout & layout) {
+    return { uint32_t(layout.layers.size()), layout.experts, std::min(least_slots, layout.experts) };
+}
+
+std::vector<uint32_t> within(const expert_layout & layout, const std::vector<uint32_t> & wanted, uint64_t ram_bytes) {
+    std::vector<uint64_t> bytes;
+    for (const expert_layer & layer : layout.layers) {
+        bytes.push_back(expert_slot_bytes(layer));
+    }
+    return slots_within(limits_of(layout), wanted, bytes, ram_bytes);
+}
+
+std::vector<uint32_t> slots_at_start(const expert_layout & layout, const expert_store_settings & settings) {
+    return settings.slots.empty() ? expert_slots_for(layout, settings.ram_bytes) : settings.slots;
 }
 
 uint32_t all_parts(const expert_layer & layer) {
@@ -64,11 +82,16 @@ std::vector<uint32_t> expert_slots_for(const expert_layout & layout, uint64_t ra
     return slots;
 }
 
+std::vector<uint32_t> expert_slots_shallow(const expert_layout & layout, uint64_t ram_bytes) {
+    const std::vector<uint32_t> even = expert_slots_for(layout, ram_bytes);
+    return within(layout, slots_shallow(limits_of(layout), std::accumulate(even.begin(), even.end(), uint64_t(0))), ram_bytes);
+}
+
 expert_store::expert_store(expert_layout layout, const expert_store_settings & settings)
     : expert_source(std::move(layout)),
       current(settings),
       entries(all.layers.size() * all.experts),
-      cache(shape_of(all, expert_slots_for(all, settings.ram_bytes)), cache_policy_make(settings.policy, shape_of(all, expert_slots_for(all, settings.ram_bytes)))) {
+      cache(shape_of(all, slots_at_start(all, settings)), cache_policy_make(settings.policy, shape_of(all, slots_at_start(all, settings)))) {
     counted.layers.resize(all.layers.size());
     for (size_t i = 0; i < all.layers.size(); i++) {
         const uint32_t slots = cache.shape().slots[i];
@@ -447,9 +470,22 @@ void expert_store::resize_layer(uint32_t layer, uint32_t slots) {
 }
 
 void expert_store::resize(uint64_t ram_bytes) {
-    const std::vector<uint32_t> slots = expert_slots_for(all, ram_bytes);
-    for (uint32_t layer = 0; layer < slots.size(); layer++) {
-        resize_layer(layer, slots[layer]);
+    set_slots(expert_slots_for(all, ram_bytes), ram_bytes);
+}
+
+void expert_store::share_out(const std::vector<uint32_t> & wanted) {
+    const uint64_t ram_bytes = settings().ram_bytes;
+    set_slots(within(all, wanted, ram_bytes), ram_bytes);
+}
+
+void expert_store::set_slots(const std::vector<uint32_t> & slots, uint64_t ram_bytes) {
+    const std::vector<uint32_t> before = shape().slots;
+    for (const bool grows : { false, true }) {
+        for (uint32_t layer = 0; layer < slots.size(); layer++) {
+            if (grows == (slots[layer] > before[layer])) {
+                resize_layer(layer, slots[layer]);
+            }
+        }
     }
     const std::lock_guard<std::mutex> lock(mutex);
     current.ram_bytes = ram_bytes;

@@ -18,6 +18,7 @@ struct expert_store_settings {
     std::string policy    = "lru";   // a name of cache_policy_names()
     uint32_t    readers   = 4;       // reads under way at a time
     read_ahead  ahead;               // for the layer that comes next, if the policy foresees anything
+    std::vector<uint32_t> slots{};   // [layer], as expert_slots_for or expert_slots_shallow give them; empty: the former
 };
 
 // Of one layer, since the last restart_counters. Uses are counted once per batch and expert.
@@ -42,6 +43,9 @@ enum class expert_tier : uint8_t { disk, moving, ram };
 // Slots that `ram_bytes` buy for each layer: the same number everywhere, the rest to the first layers. Throws model.does-not-fit
 // below two a layer: one that computes and one that is read.
 std::vector<uint32_t> expert_slots_for(const expert_layout & layout, uint64_t ram_bytes);
+
+// As many slots as that, more of them for shallow layers (slots_shallow), brought within `ram_bytes`.
+std::vector<uint32_t> expert_slots_shallow(const expert_layout & layout, uint64_t ram_bytes);
 
 // The least that expert_slots_for takes.
 uint64_t expert_slots_least_bytes(const expert_layout & layout);
@@ -69,6 +73,10 @@ class expert_store : public expert_source {
     // Changes the RAM for slots while the store is used, a layer at a time between two batches of it: with less, the experts that the
     // policy values least leave; with more, those that it values most are read in the background. Throws model.does-not-fit.
     void resize(uint64_t ram_bytes);
+
+    // Shares the RAM that there is for slots out anew: so many slots for each layer, brought within settings().ram_bytes as slots_within does,
+    // with at least two for each. As resize, layers that lose slots first. Stands until the next resize. `wanted`: [layer].
+    void share_out(const std::vector<uint32_t> & wanted);
 
     // Another name of cache_policy_names(); what is in RAM stays, what the old one has learnt is lost.
     void set_policy(const std::string & name);
@@ -106,6 +114,7 @@ class expert_store : public expert_source {
     bool      is_whole(uint32_t layer, uint32_t expert) const;
     uint8_t * part_room(uint32_t layer, uint32_t slot, uint32_t part) const;
     uint8_t * part_data(uint32_t layer, uint32_t expert, uint32_t part, uint32_t slot) const;
+    void      set_slots(const std::vector<uint32_t> & slots, uint64_t ram_bytes);
     void      resize_layer(uint32_t layer, uint32_t slots);
     void      fill_free_slots();
     void      check_resident();

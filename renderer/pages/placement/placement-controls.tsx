@@ -1,6 +1,6 @@
 // RAM for experts and what leaves it first; both change while the model works.
 import { useState } from 'react';
-import { ExpertPolicy, type ExpertStore } from '../../../main/contract/index.ts';
+import { ExpertPolicyChoice, type Placement as PlacementState, SlotAllocation } from '../../../main/contract/index.ts';
 import { Field, format, Select, Slider } from '../../components/index.ts';
 import style from './placement.module.css';
 import type { Placement } from './use-placement.ts';
@@ -8,7 +8,8 @@ import type { Placement } from './use-placement.ts';
 /** of the slider, from the least RAM to the most */
 const STEPS = 200;
 
-const descriptions: Record<ExpertPolicy, string> = {
+const descriptions: Record<ExpertPolicyChoice, string> = {
+  auto: 'what reads least on your own texts',
   lru: 'longest unused leaves',
   lfu: 'least often used leaves',
   lfru: 'often and lately used stays',
@@ -17,9 +18,29 @@ const descriptions: Record<ExpertPolicy, string> = {
   lrfu: 'frequency that fades',
   foresight: 'by what past routing foretells',
 };
-const policies = ExpertPolicy.options.map((value) => ({ value, label: value, hint: descriptions[value] }));
+const policies = ExpertPolicyChoice.options.map((value) => ({ value, label: value, hint: descriptions[value] }));
 
-export function PlacementControls({ store, configure }: { store: ExpertStore; configure: Placement['configure'] }) {
+const allocationHints: Record<SlotAllocation, string> = {
+  auto: 'what reads least on your own texts',
+  uniform: 'the same for every layer',
+  marginal: 'where it saves most reads',
+  shallow: 'more for the first layers',
+};
+const allocations = SlotAllocation.options.map((value) => ({ value, label: value, hint: allocationHints[value] }));
+
+/** What was chosen, e.g. "auto: score, 61% hits (lru 54%)"; undefined when nothing was left to choose. */
+function choiceText({ modes, choice, store }: PlacementState): string | undefined {
+  if (modes.policy !== 'auto' && modes.slotAllocation !== 'auto' && modes.slotAllocation !== 'marginal') return undefined;
+  if (choice === null) return `auto: ${store.policy} so far; it is chosen when the model has been used a little and is idle`;
+  const rate = (name: string) => format.percent(choice.policies.find((each) => each.policy === name)?.hitRate ?? 0);
+  const byPolicy = modes.policy === 'auto' ? [`auto: ${choice.policy}, ${rate(choice.policy)} hits (lru ${rate('lru')})`] : [];
+  const { slotAllocation, hitRate, uniformHitRate } = choice;
+  const byRoom = `room: ${slotAllocation}, ${format.percent(hitRate)} (uniform ${format.percent(uniformHitRate)})`;
+  return `${[...byPolicy, byRoom].join(' · ')}, replayed on the last ${format.count(choice.tokens)} tokens`;
+}
+
+export function PlacementControls({ placement, configure }: { placement: PlacementState; configure: Placement['configure'] }) {
+  const { store, modes } = placement;
   const [draft, setDraft] = useState<number | null>(null);
   const { ramBytes, ramBytesLeast: least, ramBytesMost: most } = store;
   const bytesAt = (step: number) => Math.round(least + ((most - least) * step) / STEPS);
@@ -51,10 +72,19 @@ export function PlacementControls({ store, configure }: { store: ExpertStore; co
         )}
       </Field>
       <Field label="What stays" hint="Lossless: it decides how often the disk is needed, not what the model says.">
+        {(control) => <Select {...control} value={modes.policy} options={policies} onChange={(policy) => void configure({ policy }, policy)} />}
+      </Field>
+      <Field label="Room per layer" hint="How the RAM for experts is shared out among the layers. Lossless, too.">
         {(control) => (
-          <Select {...control} value={ExpertPolicy.parse(store.policy)} options={policies} onChange={(policy) => void configure({ policy }, policy)} />
+          <Select
+            {...control}
+            value={modes.slotAllocation}
+            options={allocations}
+            onChange={(slotAllocation) => void configure({ slotAllocation }, `${slotAllocation} room`)}
+          />
         )}
       </Field>
+      <p className={style.choice}>{choiceText(placement)}</p>
     </div>
   );
 }

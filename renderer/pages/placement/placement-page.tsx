@@ -58,7 +58,7 @@ function ModelPlacement({ card, loaded }: { card: ModelCard; loaded: readonly Mo
       {placement && (
         <>
           <Summary store={placement.store} history={history} />
-          <PlacementControls store={placement.store} configure={configure} />
+          <PlacementControls placement={placement} configure={configure} />
           <Tiers placement={placement} name={card.name} />
           {placement.devices && <DeviceSection devices={placement.devices} rates={rates} configure={configure} />}
           <Section title="History" hint="Share of uses that found their expert in RAM, and bytes read from disk. Lines mark where RAM or policy were changed.">

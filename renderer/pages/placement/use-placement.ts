@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
-import type { ExpertPlacement, Parameters } from '../../../main/contract/index.ts';
+import type { Parameters, Placement as PlacementState } from '../../../main/contract/index.ts';
 import { useStores } from '../../stores/index.tsx';
 import { type DeviceRates, deviceRates, NO_RATES } from './device-rates.ts';
 import { PlacementHistory } from './placement-history.ts';
@@ -8,7 +8,7 @@ const ASK_EVERY = 500;
 
 export interface Placement {
   /** undefined: not known yet; null: every expert is in memory */
-  placement: ExpertPlacement | null | undefined;
+  placement: PlacementState | null | undefined;
   /** of the devices, since the look before */
   rates: DeviceRates;
   history: PlacementHistory;
@@ -19,11 +19,11 @@ export interface Placement {
 /** Asks twice a second while the page is shown. */
 export function usePlacement(modelId: string): Placement {
   const { client, notices } = useStores();
-  const [placement, setPlacement] = useState<ExpertPlacement | null | undefined>(undefined);
+  const [placement, setPlacement] = useState<PlacementState | null | undefined>(undefined);
   const [rates, setRates] = useState(NO_RATES);
-  const before = useRef<{ time: number; devices: ExpertPlacement['devices'] }>({ time: 0, devices: null });
+  const before = useRef<{ time: number; devices: PlacementState['devices'] }>({ time: 0, devices: null });
   const history = useRef(new PlacementHistory());
-  const take = useCallback((next: ExpertPlacement | null) => {
+  const take = useCallback((next: PlacementState | null) => {
     const time = Date.now() / 1000;
     if (next) history.current.add(next.store, time);
     const { time: earlier, devices } = before.current;

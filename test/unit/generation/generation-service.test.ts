@@ -45,7 +45,7 @@ describe('GenerationService', () => {
 
   it('hands frames to the caller, the recorder and the UI', async () => {
     const heard = recorder();
-    const usage = { record: vi.fn(() => heard) };
+    const usage = { wantsRoutes: () => false, record: vi.fn(() => heard) };
     const publish = vi.fn();
     const handlers = { onTokens: vi.fn(), onPromptProgress: vi.fn(), onRoutes: vi.fn() };
     const models = new LibraryDouble();
@@ -66,6 +66,17 @@ describe('GenerationService', () => {
       tokens: 1,
       data: routingFrame(1, [[0, 1, 0.5]]).cells,
     });
+  });
+
+  it('asks for routes where the recorder wants them, and keeps them from a caller who did not', async () => {
+    const heard = recorder();
+    const engine = streaming();
+    const onRoutes = vi.fn();
+    const service = new GenerationService({ engine, models: new LibraryDouble(), usage: { wantsRoutes: () => true, record: () => heard } });
+    await service.start(request, { onRoutes }).done;
+    expect(engine.calls[0]?.parameters.routes).toBe(true);
+    expect(heard.onRoutes).toHaveBeenCalledOnce();
+    expect(onRoutes).not.toHaveBeenCalled();
   });
 
   it("fills in the model's defaults where the request says nothing", async () => {
@@ -89,7 +100,7 @@ describe('GenerationService', () => {
   it('passes failures on and still closes the recorder', async () => {
     const heard = recorder();
     const engine = new EngineDouble({ generate: () => Promise.reject(new MoebiusError('engine.died', 'It died.')) });
-    const { done } = new GenerationService({ engine, models: new LibraryDouble(), usage: { record: () => heard } }).start(request);
+    const { done } = new GenerationService({ engine, models: new LibraryDouble(), usage: { wantsRoutes: () => false, record: () => heard } }).start(request);
     await expect(done).rejects.toMatchObject({ code: 'engine.died' });
     expect(heard.finish).toHaveBeenCalledExactlyOnceWith(null);
   });
