@@ -7,6 +7,7 @@ import { readMetadata } from './gguf-metadata.ts';
 import { benchFolder, tinyModel } from './paths.ts';
 
 const HEAD_BYTES = 24;
+const secondTrace = join(import.meta.dirname, '../../data/second-moe.moetrace');
 
 /** All within what tiny-moe was trained on: prose, Spanish, dictionary, jargon, C++, JavaScript, arithmetic, and a talk. */
 const prompts = [
@@ -51,18 +52,27 @@ function withExpertsUsed(used: number): string {
   throw new Error('tiny-moe does not say how many experts it uses');
 }
 
-/** Records the routing of every prompt and its reply, sampled with a fixed seed. */
-async function record(model: string, trace: string, threads: number): Promise<void> {
-  await withModel(model, { contextLength: CONTEXT, sequences: 1, threads, gpuLayers: 0 }, async ({ generations, loaded, modelId }) => {
+interface Recording {
+  texts: readonly string[];
+  reply: number;
+  contextLength: number;
+  /** each text is gone on with once with each */
+  seeds: readonly number[];
+}
+
+/** Records the routing of every text and what the model goes on with. */
+async function record(model: string, trace: string, threads: number, { texts, reply, contextLength, seeds }: Recording): Promise<void> {
+  await withModel(model, { contextLength, sequences: 1, threads, gpuLayers: 0 }, async ({ generations, loaded, modelId }) => {
     const { name, architecture, moeLayers, expertCount, expertUsedCount } = loaded.inspection;
     const writer = await TraceWriter.create(trace, { model: name, architecture, moeLayers, expertCount, expertUsedCount });
     const writes: Promise<void>[] = [];
-    for (const [sequence, prompt] of prompts.entries()) {
+    const runs = texts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+    for (const [sequence, { prompt, seed }] of runs.entries()) {
       const request = {
         modelId,
         input: { prompt },
-        sampling: { seed: 7, temperature: 0.8 },
-        maxTokens: REPLY,
+        sampling: { seed, temperature: 0.8 },
+        maxTokens: reply,
         ignoreEndOfGeneration: true,
         routes: true,
         cachePrompt: false,
@@ -74,7 +84,13 @@ async function record(model: string, trace: string, threads: number): Promise<vo
   });
 }
 
-/** Records the two models that every checkout can run, and adds what traces of others lie in `traces` of the bench folder. */
+/** The model of test/reference/second-moe: it was trained on windows of 256 tokens, and on no source code. */
+export function recordSecondMoe(model: string, trace: string): Promise<void> {
+  const texts = prompts.filter((text) => !/^(#include|export)/.test(text));
+  return record(model, trace, 1, { texts, reply: 150, contextLength: 256, seeds: [7, 8] });
+}
+
+/** Records tiny-moe as every checkout can run it, and adds the committed trace of the second model and what traces of others lie in `traces` of the bench folder. */
 export async function tracedModels(threads: number, log: (text: string) => void): Promise<TracedModel[]> {
   const models = [
     { name: 'tiny-moe, 2 of 32', path: tinyModel, trace: join(benchFolder(), 'hit-rate-top-2.moetrace') },
@@ -82,9 +98,13 @@ export async function tracedModels(threads: number, log: (text: string) => void)
   ];
   for (const { name, path, trace } of models) {
     log(`recording ${name}: ${prompts.length} texts, ${REPLY} tokens each`);
-    await record(path, trace, threads);
+    await record(path, trace, threads, { texts: prompts, reply: REPLY, contextLength: CONTEXT, seeds: [7] });
   }
   const folder = join(benchFolder(), 'traces');
   const others = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.moetrace')) : [];
-  return [...models, ...others.map((file) => ({ name: file.replace(/\.moetrace$/, ''), trace: join(folder, file) }))];
+  return [
+    ...models,
+    { name: 'second-moe, 8 of 64', trace: secondTrace },
+    ...others.map((file) => ({ name: file.replace(/\.moetrace$/, ''), trace: join(folder, file) })),
+  ];
 }
