@@ -42,6 +42,11 @@ expert_layout expert_layout_for(const gguf_model & file, const json & inspection
     return layout.empty() || options.layout_fingerprint.empty() ? layout : layout_apply(layout, layout_path_of(file), options.layout_fingerprint);
 }
 
+std::vector<uint32_t> slots_at_load(const expert_layout & layout, const load_options & options) {
+    const uint64_t bytes = options.expert_ram_bytes.value_or(0);
+    return options.slot_allocation == "shallow" ? expert_slots_shallow(layout, bytes) : expert_slots_for(layout, bytes);
+}
+
 std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options) {
     if (options.expert_ram_bytes.value_or(0) == 0) {
         return nullptr;
@@ -54,12 +59,10 @@ std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json
                          { { "parameter", "expertRamBytes" } });
     }
     expert_store_settings settings;
-    settings.ram_bytes = *options.expert_ram_bytes;
-    settings.policy    = policy_at_load(options);
+    settings.ram_bytes  = *options.expert_ram_bytes;
+    settings.policy     = policy_at_load(options);
     settings.ahead.most = options.expert_read_ahead;
-    if (options.slot_allocation == "shallow") {
-        settings.slots = expert_slots_shallow(layout, settings.ram_bytes);
-    }
+    settings.slots      = slots_at_load(layout, options);
     return std::make_unique<loaded_experts>(layout, settings);
 }
 

@@ -15,6 +15,10 @@ void find_layout(const gguf_model & file, const json & inspection, load_options 
 // Of experts in a store, with these options; empty if it cannot take them.
 expert_layout expert_layout_for(const gguf_model & file, const json & inspection, const load_options & options);
 
+// Slots of each layer that a store with these options begins with: options.expert_ram_bytes shared out as options.slot_allocation says. Throws
+// model.does-not-fit.
+std::vector<uint32_t> slots_at_load(const expert_layout & layout, const load_options & options);
+
 // Null when options.expert_ram_bytes is 0 or open. Throws request.invalid if the store cannot take the model's experts,
 // file.unreadable, model.does-not-fit.
 std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options);

@@ -1,6 +1,6 @@
 #include "plan-layout.h"
 
-#include "experts/store/expert-store.h"
+#include "experts.h"
 #include "llama-open.h"
 #include "model-parameters.h"
 #include "tensor-class.h"
@@ -79,7 +79,7 @@ tier_plan plan_as_loaded(const gguf_model & file, const json & inspection, const
         plan.slots[home][i] = layout.experts;
     }
     if (stored) {
-        plan.slots[0] = expert_slots_for(layout, *options.expert_ram_bytes);
+        plan.slots[0] = slots_at_load(layout, options);
     }
     for (const device_estimate & device : memory.devices) {
         plan.needs.push_back({ device.memory.weights, device.memory.experts, device.memory.kv_cache, device.memory.compute });
