@@ -10,10 +10,8 @@ const FACTORS = [1.5, 2, 3];
 const BAR_FACTOR = 2;
 /** Percentage points below Belady's hit rate that the cache may be with reads ahead of need. */
 const POINTS = 5;
-/** The same of a cache that reads on demand only: knowing the very next token exactly (lookahead-1) would just bring it to 5. */
-const POINTS_ON_DEMAND = 10;
 /** Times the reads of LRU that reading ahead may take. */
-const MOST_EXTRA_READS = 1.5;
+const MOST_READS = 1.25;
 
 const benchmark: Benchmark = {
   description: 'hit rate of the expert cache on recorded routing, against Belady’s offline optimum; and experts read, against LRU',
@@ -52,7 +50,10 @@ function report({ name }: TracedModel, result: ReplayResult, log: (text: string)
   }
 }
 
-/** Reads ahead of need may beat Belady, whose optimum is that of reading on demand; what they cost is the last case. */
+/**
+ * Reads ahead of need may beat Belady, whose optimum is that of reading on demand; what they cost is the last case. Policies that read on demand are held against LRU only: what
+ * Belady knows they cannot, and `report` tells how far the next token's experts alone would bring them (lookahead-1).
+ */
 function toCases({ name }: TracedModel, result: ReplayResult): Case[] {
   const [belady, lru, ahead, best] = [find(result, 'belady'), find(result, 'lru'), find(result, 'foresight', true), find(result, result.best)];
   const hits = (label: string, row: PolicyReplay, baseline: PolicyReplay, bar: number) => {
@@ -63,12 +64,10 @@ function toCases({ name }: TracedModel, result: ReplayResult): Case[] {
     const ratio = lru.readsPerToken / row.readsPerToken;
     return { case: `${name}, ${label}`, ours: row.readsPerToken, baseline: lru.readsPerToken, unit: 'reads/token', ratio, bar, ok: ratio >= bar };
   };
-  const within = (points: number) => (belady.hitRate - points / 100) / belady.hitRate;
   return [
-    hits('reading ahead against Belady', ahead, belady, within(POINTS)),
-    hits(`on demand (${best.policy}) against Belady`, best, belady, within(POINTS_ON_DEMAND)),
+    hits('reading ahead against Belady', ahead, belady, (belady.hitRate - POINTS / 100) / belady.hitRate),
     hits(`on demand (${best.policy}) against LRU`, best, lru, 1),
     reads(`on demand (${best.policy}) against LRU`, best, 1),
-    reads('reading ahead against LRU', ahead, 1 / MOST_EXTRA_READS),
+    reads('reading ahead against LRU', ahead, 1 / MOST_READS),
   ];
 }
