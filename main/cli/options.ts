@@ -48,6 +48,7 @@ export interface ModelFlags {
   expertPolicy?: string;
   slotAllocation?: string;
   expertReadAhead?: number;
+  expertStorage?: string;
   expertLayout?: string;
   expertDevices?: ExpertDeviceBudget[];
   expertReplication: boolean;
@@ -72,6 +73,7 @@ export function addModelOptions(command: Command): Command {
     .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu, foresight or auto')
     .option('--slot-allocation <way>', 'which layers get how much of the RAM for experts: uniform, shallow, marginal or auto')
     .option('--expert-read-ahead <n>', 'experts per layer that foresight reads before they are asked for (default: 0)', wholeNumber)
+    .option('--expert-storage <mode>', 'auto, slots (of each layer) or ring (shared by all layers, for models far beyond the RAM)')
     .option('--expert-layout <mode>', 'auto: read experts from the file that "moebius layout" wrote, if there is one; off')
     .option('--expert-devices <list>', 'GPUs that hold copies of experts, each with its bytes: Vulkan0=4000000000,Vulkan1=2000000000', budgets)
     .option('--no-expert-replication', 'copies on GPUs do not follow the load')
@@ -94,6 +96,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     expertPolicy: flags.expertPolicy,
     slotAllocation: flags.slotAllocation,
     expertReadAhead: flags.expertReadAhead,
+    expertStorage: flags.expertStorage,
     expertLayout: flags.expertLayout,
     expertDevices: flags.expertDevices,
     expertReplication: flags.expertReplication,

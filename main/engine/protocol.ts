@@ -153,6 +153,8 @@ export const LoadOptions = z.strictObject({
   slotAllocation: SlotAllocation.optional(),
   /** experts per layer that are read before they are asked for, where the policy foresees them (`foresight`); default 0. Hits more often and reads more. */
   expertReadAhead: z.number().int().min(0).max(1024).optional(),
+  /** `slots`: each layer has its own; `ring`: the layers share a few and take them in turn. Default auto: slots, unless even two a layer do not fit */
+  expertStorage: z.enum(['auto', 'slots', 'ring']).optional(),
   /** read experts from the model's layout file (`experts.writeLayout`) if there is one that is of this very file; default auto */
   expertLayout: z.enum(['auto', 'off']).optional(),
   /**
@@ -317,6 +319,9 @@ const ExpertCounters = z.object({
 });
 /** Routed experts that are read from disk when they are needed; counters since the model was loaded. */
 export const ExpertStore = ExpertCounters.extend({
+  /** slots of each layer, or a ring that the layers take in turn */
+  storage: z.enum(['slots', 'ring']),
+  /** `ring` in a ring, which has no choice */
   policy: z.string(),
   /** of all slots, and the least and the most that they can have */
   ramBytes: z.number(),
@@ -327,6 +332,8 @@ export const ExpertStore = ExpertCounters.extend({
   /** experts read ahead */
   prefetched: z.number(),
   bytesRead: z.number(),
+  /** of them, what arrived before a thread had to wait for it */
+  bytesHidden: z.number(),
   /** the layout file that they are read from; null: the model itself */
   layoutFile: z.string().nullable(),
   layers: z.array(

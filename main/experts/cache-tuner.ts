@@ -158,7 +158,11 @@ export class CacheTuner {
     const path = this.#pathOf(modelId);
     await history.save(path);
     const { store } = await this.#engine.call('experts.status', { model }, { signal });
-    if (store === null) return;
+    if (store?.storage !== 'slots') {
+      tuned.due = false; // a ring leaves nothing to choose
+      tuned.fresh = 0;
+      return;
+    }
     const totalSlots = store.layers.reduce((sum, { slots }) => sum + slots, 0);
     const asked = { path, totalSlots, promptBatch: loaded.options.batch, policy: modes.policy, slotAllocation: modes.slotAllocation };
     const chosen = await this.#engine.call('experts.choose', asked, { signal });

@@ -155,7 +155,7 @@ namespace {
 // As much RAM for experts as the rest of the model leaves. False: it leaves too little for any, and nothing is changed.
 bool fit_expert_ram(const gguf_model & file, const json & inspection, const expert_layout & layout, load_options & options) {
     load_options with            = options;
-    with.expert_ram_bytes        = expert_slots_least_bytes(layout);
+    with.expert_ram_bytes        = experts_least_bytes(layout, options);
     const memory_estimate  least = estimate_memory(file, inspection, with);
     const device_estimate & ram  = least.devices.front();
     const uint64_t          most = uint64_t(double(ram.free) * ram_share);
@@ -207,7 +207,7 @@ memory_estimate fit_experts(const gguf_model & file, const json & inspection, lo
             return whole;
         }
     } else if (!fit_expert_ram(file, inspection, layout, options)) {
-        options.expert_ram_bytes = expert_slots_least_bytes(layout);
+        options.expert_ram_bytes = experts_least_bytes(layout, options);
     }
     memory_estimate estimate = estimate_memory(file, inspection, options);
     if (options.expert_devices) {
@@ -222,7 +222,7 @@ void refuse_hopeless(const gguf_model & file, const json & inspection, const loa
     uint64_t            need   = std::accumulate(file.tensors.begin(), file.tensors.end(), uint64_t(0),
                                                  [](uint64_t sum, const gguf_tensor & tensor) { return saturating_add(sum, tensor.bytes); });
     if (!layout.empty()) {
-        need = need - layout.bytes() + std::max(options.expert_ram_bytes.value_or(0), expert_slots_least_bytes(layout));
+        need = need - layout.bytes() + std::max(options.expert_ram_bytes.value_or(0), experts_least_bytes(layout, options));
     }
     uint64_t have = device_memory_now(device_by_id(cpu_device_id)).free;
     for (const std::string & id : options.devices) {

@@ -38,9 +38,9 @@ json counters_to_json(const expert_layer_counters & counters) {
     };
 }
 
-json store_to_json(const expert_store & store) {
+json store_to_json(const expert_storage & store) {
     const expert_store_counters counters = store.counters();
-    const std::vector<uint32_t> slots    = store.shape().slots;
+    const std::vector<uint32_t> slots    = store.layer_slots();
     const auto                  tiers    = store.tiers();
     json                        layers   = json::array();
     for (size_t i = 0; i < slots.size(); i++) {
@@ -51,13 +51,15 @@ json store_to_json(const expert_store & store) {
         layers.push_back(std::move(layer));
     }
     json result             = counters_to_json(counters.total());
+    result["storage"]       = store.kind();
     result["policy"]        = store.settings().policy;
     result["ramBytes"]      = store.slot_bytes();
-    result["ramBytesLeast"] = expert_slots_least_bytes(store.layout());
-    result["ramBytesMost"]  = expert_slots_most_bytes(store.layout());
+    result["ramBytesLeast"] = store.least_bytes();
+    result["ramBytesMost"]  = store.most_bytes();
     result["diskBytes"]     = store.layout().bytes();
     result["prefetched"]    = counters.prefetched;
     result["bytesRead"]     = counters.bytes_read;
+    result["bytesHidden"]   = counters.bytes_hidden;
     result["layoutFile"]    = store.layout().layers.front().is_packed() ? json(store.layout().files[store.layout().layers.front().packed.file]) : json(nullptr);
     result["layers"]        = std::move(layers);
     return result;
@@ -80,7 +82,7 @@ json status(const json & params, const model_registry & registry) {
     return status_to_json(lease->experts.get());
 }
 
-void refuse_more_than_free(const expert_store & store, uint64_t wanted) {
+void refuse_more_than_free(const expert_storage & store, uint64_t wanted) {
     const uint64_t now  = store.slot_bytes();
     const uint64_t free = host_memory_now().available;
     if (wanted > now && wanted - now > free) {
@@ -121,12 +123,22 @@ store_change take_store_change(parameters & source) {
     return change;
 }
 
-void apply(expert_store & store, const store_change & change) {
-    if (change.bytes) {
-        const uint64_t wanted = std::min(uint64_t(*change.bytes), expert_slots_most_bytes(store.layout()));
-        refuse_more_than_free(store, wanted);
-        store.resize(wanted);
+void apply(loaded_experts & experts, const store_change & change) {
+    if (!experts.slots() && (change.policy || change.allocation || change.slots)) {
+        throw user_error("request.invalid",
+                         "This model's experts are in a ring that all layers take in turn: there is no policy and no share of a layer to choose. With more RAM (expertRamBytes) it is "
+                         "loaded with slots for every layer.",
+                         { { "parameter", change.policy ? "policy" : change.allocation ? "slotAllocation" : "slots" } });
     }
+    if (change.bytes) {
+        const uint64_t wanted = std::min(uint64_t(*change.bytes), experts.store.most_bytes());
+        refuse_more_than_free(experts.store, wanted);
+        experts.store.resize(wanted);
+    }
+    if (!experts.slots()) {
+        return;
+    }
+    expert_store & store = *experts.slots();
     if (change.policy) {
         store.set_policy(*change.policy);
     }
@@ -152,7 +164,7 @@ json configure(const json & params, const model_registry & registry) {
         throw user_error("request.invalid", "The model has no expert cache: all its experts are loaded. Load it with expertRamBytes to have one.",
                          { { "parameter", "model" } });
     }
-    apply(lease->experts->store, change);
+    apply(*lease->experts, change);
     if (lease->experts->devices) {
         device_dispatch & on = *lease->experts->devices;
         if (devices) {

@@ -15,6 +15,11 @@ uint32_t largest_batch(const load_options & options) {
     return std::max(options.batch, options.sequences);
 }
 
+bool takes_ring(const expert_layout & layout, const load_options & options) {
+    const bool no_room = options.expert_ram_bytes.value_or(0) < expert_slots_least_bytes(layout);
+    return options.expert_storage == "ring" || (options.expert_storage == "auto" && no_room);
+}
+
 }  // namespace
 
 void find_layout(const gguf_model & file, const json & inspection, load_options & options) {
@@ -44,7 +49,15 @@ expert_layout expert_layout_for(const gguf_model & file, const json & inspection
 
 std::vector<uint32_t> slots_at_load(const expert_layout & layout, const load_options & options) {
     const uint64_t bytes = options.expert_ram_bytes.value_or(0);
+    if (takes_ring(layout, options)) {
+        return slots_uniform({ uint32_t(layout.layers.size()), layout.experts, 0 }, expert_ring_slots_for(layout, bytes));
+    }
     return options.slot_allocation == "shallow" ? expert_slots_shallow(layout, bytes) : expert_slots_for(layout, bytes);
+}
+
+uint64_t experts_least_bytes(const expert_layout & layout, const load_options & options) {
+    const uint64_t slots = expert_slots_least_bytes(layout), ring = expert_ring_least_bytes(layout);
+    return options.expert_storage == "slots" ? slots : options.expert_storage == "ring" ? ring : std::min(slots, ring);
 }
 
 std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options) {
@@ -62,8 +75,11 @@ std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json
     settings.ram_bytes  = *options.expert_ram_bytes;
     settings.policy     = policy_at_load(options);
     settings.ahead.most = options.expert_read_ahead;
-    settings.slots      = slots_at_load(layout, options);
-    return std::make_unique<loaded_experts>(layout, settings);
+    if (takes_ring(layout, options)) {
+        return std::make_unique<loaded_experts>(std::make_unique<expert_ring>(layout, settings));
+    }
+    settings.slots = slots_at_load(layout, options);
+    return std::make_unique<loaded_experts>(std::make_unique<expert_store>(layout, settings));
 }
 
 void use_expert_devices(loaded_experts & experts, const load_options & options) {

@@ -1,4 +1,4 @@
-// The store that load options ask for.
+// The storage of experts that load options ask for.
 #pragma once
 
 #include "experts/backend/loaded-experts.h"
@@ -15,12 +15,15 @@ void find_layout(const gguf_model & file, const json & inspection, load_options 
 // Of experts in a store, with these options; empty if it cannot take them.
 expert_layout expert_layout_for(const gguf_model & file, const json & inspection, const load_options & options);
 
-// Slots of each layer that a store with these options begins with: options.expert_ram_bytes shared out as options.slot_allocation says. Throws
-// model.does-not-fit.
+// Slots of each layer that a store with these options begins with: options.expert_ram_bytes shared out as options.slot_allocation says; an even
+// share of a ring. Throws model.does-not-fit.
 std::vector<uint32_t> slots_at_load(const expert_layout & layout, const load_options & options);
 
-// Null when options.expert_ram_bytes is 0 or open. Throws request.invalid if the store cannot take the model's experts,
-// file.unreadable, model.does-not-fit.
+// The least RAM that the storage which these options ask for takes.
+uint64_t experts_least_bytes(const expert_layout & layout, const load_options & options);
+
+// Slots of each layer, or a ring if the options ask for one or leave too little RAM for those. Null when options.expert_ram_bytes is 0 or open.
+// Throws request.invalid if the model's experts cannot be stored so, file.unreadable, model.does-not-fit.
 std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json & inspection, const load_options & options);
 
 // Lets devices compute experts of a store, as the options ask: the GPUs named there with their budgets, and those that the model uses otherwise with

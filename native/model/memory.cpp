@@ -21,7 +21,7 @@ void add_tensors(std::vector<device_split> & devices, const llama_model * model)
             continue;
         }
         const ggml_backend_buffer_type_t type  = ggml_backend_buffer_get_type(tensor->buffer);
-        if (expert_store_of(type)) {
+        if (expert_storage_of(type)) {
             continue;
         }
         const uint64_t                   bytes = ggml_backend_buft_get_alloc_size(type, tensor);
@@ -56,7 +56,7 @@ std::vector<device_split> memory_of(const llama_model * model, const llama_conte
     }
     add_tensors(devices, model);
     // What the FFN of experts that llama.cpp has loaded needs takes the place of what it leaves untouched in llama.cpp's buffer.
-    if (const auto * store = dynamic_cast<const expert_store *>(expert_source_of(model))) {
+    if (const auto * store = dynamic_cast<const expert_storage *>(expert_source_of(model))) {
         devices.front().memory.experts += store->slot_bytes();
         devices.front().memory.compute += expert_ffn::scratch_bytes(store->layout(), llama_n_ubatch(context));
     }

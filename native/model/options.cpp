@@ -178,6 +178,7 @@ load_options options_parse(const json * json_options, const json & inspection) {
     options.expert_policy = source.optional_choice("expertPolicy", policies_or_auto()).value_or(options.expert_policy);
     options.slot_allocation = source.optional_choice("slotAllocation", { "auto", "uniform", "marginal", "shallow" }).value_or(options.slot_allocation);
     options.expert_read_ahead = uint32_t(source.optional_integer("expertReadAhead", 0, 1024).value_or(options.expert_read_ahead));
+    options.expert_storage = source.optional_choice("expertStorage", { "auto", "slots", "ring" }).value_or(options.expert_storage);
     options.expert_layout = source.optional_choice("expertLayout", { "auto", "off" }).value_or("auto") == "auto";
     read_expert_devices(source, options, moe_layers > 0);
     options.expert_replication = source.optional_boolean("expertReplication").value_or(options.expert_replication);
@@ -211,6 +212,7 @@ json options_to_json(const load_options & options) {
         { "expertPolicy", options.expert_policy },
         { "slotAllocation", options.slot_allocation },
         { "expertReadAhead", options.expert_read_ahead },
+        { "expertStorage", options.expert_storage },
         { "expertLayout", options.expert_layout ? "auto" : "off" },
         { "kvTypeK", name_in(kv_types, options.kv_type_k) },
         { "kvTypeV", name_in(kv_types, options.kv_type_v) },

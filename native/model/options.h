@@ -35,6 +35,7 @@ struct load_options {
     std::string              expert_policy     = "auto";  // default_expert_policy until somebody has replayed a trace
     std::string              slot_allocation   = "auto";  // "auto", "uniform", "marginal", "shallow"; "auto" and "marginal" are "uniform" until then
     uint32_t                 expert_read_ahead = 0;  // experts per layer
+    std::string              expert_storage    = "auto";  // "slots", "ring"
     bool                     expert_layout     = true;  // use the model's layout file if there is one
     std::string              layout_fingerprint;        // of the model, if its layout file is to be used: see find_layout
     std::optional<std::vector<expert_budget>> expert_devices;  // open: see fit_experts

@@ -31,12 +31,6 @@ class layer_in_ram : public expert_source {
     const uint8_t * wait(uint32_t, uint32_t expert, uint32_t part) override { return matrices[part].data() + size_t(expert % held) * all.layers[0].parts[part].bytes; }
     void            finish(uint32_t, uint32_t) override {}
 
-    std::vector<bool> here(uint32_t) const override { return std::vector<bool>(all.experts, true); }
-    void              read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) override {
-        const uint8_t * from = wait(layer, expert, part);
-        std::copy_n(from, all.layers[0].parts[part].bytes, into);
-    }
-
   private:
     static expert_layout one_layer(const expert_layout & of, uint32_t layer, uint32_t experts) {
         expert_layout one;

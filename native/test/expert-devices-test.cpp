@@ -27,6 +27,7 @@ struct settings {
     bool     adapts    = true;
     bool     cpu_helps = true;
     bool     storm     = false;    // budgets, RAM and policy change at random meanwhile
+    bool     ring      = false;    // all layers share the RAM
     int      kill      = -1;       // this device, after `kill_at` steps
     uint32_t kill_at   = 0;
 };
@@ -63,7 +64,7 @@ class reconfiguring {
     void run(loaded_experts & experts) {
         std::mt19937   random(11);
         const uint64_t all = device_slot_bytes(experts.store.layout()) * experts.store.layout().experts;
-        const uint64_t least = expert_slots_least_bytes(experts.store.layout());
+        const uint64_t least = experts.store.least_bytes();
         while (!stopping) {
             std::vector<uint64_t> bytes;
             for (uint32_t d = 0; d < experts.devices->tier.size(); d++) {
@@ -72,7 +73,9 @@ class reconfiguring {
             experts.devices->resize(bytes);
             experts.devices->set_cpu_helps(random() % 2 == 0);
             experts.store.resize(least + random() % all);
-            experts.store.set_policy(cache_policy_names()[random() % cache_policy_names().size()]);
+            if (experts.slots()) {
+                experts.slots()->set_policy(cache_policy_names()[random() % cache_policy_names().size()]);
+            }
             changes++;
             std::this_thread::sleep_for(std::chrono::milliseconds(random() % 10));
         }
@@ -94,7 +97,8 @@ struct tiny {
     // `forced`: these tokens go on after the prompt instead of the greedy ones.
     outcome run(const settings & how, uint32_t prompt_length, uint32_t steps, const std::vector<llama_token> & forced = {}) const {
         const uint64_t all     = uint64_t(how.ram * double(expert_slots_most_bytes(layout)));
-        const json     wanted  = { { "devices", json::array() }, { "expertRamBytes", how.budgets.empty() ? 0 : std::max(all, expert_slots_least_bytes(layout)) }, { "threads", how.threads },
+        const uint64_t least   = how.ring ? expert_ring_least_bytes(layout) : expert_slots_least_bytes(layout);
+        const json     wanted  = { { "devices", json::array() }, { "expertRamBytes", how.budgets.empty() ? 0 : std::max(all, least) }, { "expertStorage", how.ring ? "ring" : "slots" }, { "threads", how.threads },
                                    { "contextLength", 3072 }, { "sequences", 1 }, { "batch", how.batch }, { "telemetry", false } };
         load_options   options = options_parse(&wanted, inspection);
         const auto     experts = make_experts(file, inspection, options);
@@ -264,6 +268,23 @@ void same_tokens_while_everything_changes(moebius_test::rpc_servers & machines) 
     CHECK(on_devices(result) > 0 && result.on_cpu > 0);
 }
 
+// Copies come from the ring or, mostly, from the file.
+void same_tokens_with_the_rest_in_a_ring(moebius_test::rpc_servers & machines) {
+    const tiny model(machines);
+    settings      how;
+    how.batch           = 64;
+    const outcome stock = model.run(how, 300, 100);
+    how.budgets          = { 0.4, 0.3 };
+    how.ring             = true;
+    for (const double ram : { 0.0, 0.3 }) {  // 0: its least
+        how.ram              = ram;
+        how.storm            = ram > 0;
+        const outcome result = model.run(how, 300, 100, stock.tokens);
+        same(stock, result);
+        CHECK(on_devices(result) > 0 && result.on_cpu > 0);
+    }
+}
+
 void a_device_that_dies_takes_nothing_along(moebius_test::rpc_servers & machines) {
     const tiny    model(machines);
     const outcome stock = model.run({}, 100, 60);
@@ -310,6 +331,7 @@ int main() {
     copies_follow_the_load_and_change_nothing(machines);
     the_busiest_experts_are_on_a_small_device(machines);
     same_tokens_while_everything_changes(machines);
+    same_tokens_with_the_rest_in_a_ring(machines);
     times_are_counted(machines);
     a_device_that_is_too_small_says_so(machines);
     a_device_that_dies_takes_nothing_along(machines);  // the last: that machine is gone

@@ -47,6 +47,7 @@ struct settings {
     bool        by_node = false;  // every node of the graph is computed by itself: no FFN is seen whole
     bool        loaded  = false;  // by llama.cpp, computed by our device
     bool        storm   = false;  // another thread changes RAM and policy at random meanwhile
+    const char * storage = "auto";  // see load_options
     uint32_t    ahead   = 0;      // experts per layer that are read ahead
 };
 
@@ -61,7 +62,7 @@ inline std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) 
 
 class reconfiguring {
   public:
-    explicit reconfiguring(expert_store & store) : thread([this, &store] { run(store); }) {}
+    explicit reconfiguring(expert_storage & store) : thread([this, &store] { run(store); }) {}
     ~reconfiguring() { stop(); }
 
     uint64_t stop() {
@@ -74,20 +75,22 @@ class reconfiguring {
     }
 
   private:
-    void run(expert_store & store) {
+    void run(expert_storage & store) {
         std::mt19937   random(11);
-        const uint64_t least = expert_slots_least_bytes(store.layout()), most = expert_slots_most_bytes(store.layout());
+        const uint64_t least = store.least_bytes(), most = store.most_bytes();
         while (!stopping) {
             const uint32_t kind = random() % 4;
             store.resize(kind == 0 ? least : kind == 1 ? most : least + random() % (most - least));
             over += store.slot_bytes() > store.settings().ram_bytes ? 1 : 0;
-            if (random() % 2 == 0) {
-                std::vector<uint32_t> wanted(store.layout().layers.size());
-                std::generate(wanted.begin(), wanted.end(), [&] { return uint32_t(random() % (store.layout().experts + 1)); });
-                store.share_out(wanted);
-                over += store.slot_bytes() > store.settings().ram_bytes ? 1 : 0;
+            if (auto * slots = dynamic_cast<expert_store *>(&store)) {
+                if (random() % 2 == 0) {
+                    std::vector<uint32_t> wanted(store.layout().layers.size());
+                    std::generate(wanted.begin(), wanted.end(), [&] { return uint32_t(random() % (store.layout().experts + 1)); });
+                    slots->share_out(wanted);
+                    over += store.slot_bytes() > store.settings().ram_bytes ? 1 : 0;
+                }
+                slots->set_policy(cache_policy_names()[random() % cache_policy_names().size()]);
             }
-            store.set_policy(cache_policy_names()[random() % cache_policy_names().size()]);
             resizes++;
             std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
         }
@@ -107,7 +110,7 @@ struct tiny {
 
     // without repacked weights: the same kernels on both sides
     outcome run(const settings & how, uint32_t prompt_length, uint32_t steps) const {
-        const json   json_options = { { "devices", json::array() }, { "expertRamBytes", how.ram }, { "expertPolicy", how.policy }, { "expertReadAhead", how.ahead }, { "threads", how.threads },
+        const json   json_options = { { "devices", json::array() }, { "expertRamBytes", how.ram }, { "expertPolicy", how.policy }, { "expertReadAhead", how.ahead }, { "expertStorage", how.storage }, { "threads", how.threads },
                                       { "contextLength", 3072 }, { "sequences", 1 }, { "batch", how.batch }, { "telemetry", false } };
         load_options options      = options_parse(&json_options, inspection);
         find_layout(file, inspection, options);

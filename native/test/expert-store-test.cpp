@@ -85,7 +85,9 @@ void same_bits_with_experts_that_llama_has_loaded() {
 void too_little_ram_is_refused_with_the_numbers() {
     const tiny     model;
     const uint64_t least = expert_slots_least_bytes(model.layout);
-    CHECK_THROWS(model.run({ least - 1 }, 10, 1), user_error,
+    settings       how{ least - 1 };
+    how.storage = "slots";
+    CHECK_THROWS(model.run(how, 10, 1), user_error,
                  error.code == "model.does-not-fit" && error.details["need"] == least && error.details["have"] == least - 1);
 }
 

@@ -45,9 +45,17 @@ it('has no store where every expert is loaded', async () => {
   await engine.call('model.unload', { model });
 });
 
-it('refuses less than two experts a layer with the bytes that it needs', async () => {
-  const load = engine.call('model.load', { path: tinyModel, options: { devices: [], expertRamBytes: 1000 } });
-  await expect(load).rejects.toMatchObject({ code: 'model.does-not-fit', message: expect.stringMatching(/1000 bytes is too small.* take \d+ bytes/) });
+it('takes a ring where two experts a layer do not fit, and refuses less than three experts in all with the bytes that it needs', async () => {
+  const options = { devices: [], contextLength: 256 };
+  const { model } = await engine.call('model.load', { path: tinyModel, options: { ...options, expertRamBytes: 1_000_000 } });
+  await engine.call('generate', { model, prompt: 'The mountain', maxTokens: 4, sampling: { temperature: 0 } });
+  const { store } = await engine.call('experts.status', { model });
+  expect(store).toMatchObject({ storage: 'ring', policy: 'ring' });
+  expect(store?.ramBytes).toBeLessThanOrEqual(1_000_000);
+  await expect(engine.call('experts.configure', { model, policy: 'lru' })).rejects.toMatchObject({ code: 'request.invalid' });
+  await engine.call('model.unload', { model });
+  const load = engine.call('model.load', { path: tinyModel, options: { ...options, expertRamBytes: 1000 } });
+  await expect(load).rejects.toMatchObject({ code: 'model.does-not-fit', message: expect.stringMatching(/1000 bytes is too small.* takes \d+ bytes/) });
 });
 
 it('is told by moebius generate', async () => {

@@ -12,12 +12,12 @@ namespace moebius {
 namespace {
 
 struct buffer_context {
-    expert_store &           store;
+    expert_storage &         store;
     uint8_t *                base;
     uint64_t                 bytes;
     std::list<expert_tensor> tensors;
 
-    buffer_context(expert_store & store, uint64_t bytes) : store(store), base(address_space_reserve(bytes)), bytes(bytes) {}
+    buffer_context(expert_storage & store, uint64_t bytes) : store(store), base(address_space_reserve(bytes)), bytes(bytes) {}
     ~buffer_context() { address_space_release(base, bytes); }
 };
 
@@ -75,7 +75,7 @@ ggml_backend_buffer_t alloc_buffer(ggml_backend_buffer_type_t type, size_t size)
     calls.get_tensor    = get_tensor;
     calls.clear         = clear;
     try {
-        return ggml_backend_buffer_init(type, calls, new buffer_context(*static_cast<expert_store *>(type->context), size), size);
+        return ggml_backend_buffer_init(type, calls, new buffer_context(*static_cast<expert_storage *>(type->context), size), size);
     } catch (const std::bad_alloc &) {
         return nullptr;
     }
@@ -168,7 +168,7 @@ ggml_backend_buffer_type_t expert_result_type() {
     return &type;
 }
 
-expert_buffer_type::expert_buffer_type(expert_store & store) : type(std::make_unique<ggml_backend_buffer_type>()) {
+expert_buffer_type::expert_buffer_type(expert_storage & store) : type(std::make_unique<ggml_backend_buffer_type>()) {
     type->iface.get_name      = type_name;
     type->iface.alloc_buffer  = alloc_buffer;
     type->iface.get_alignment = alignment;
@@ -179,12 +179,12 @@ expert_buffer_type::expert_buffer_type(expert_store & store) : type(std::make_un
 
 expert_buffer_type::~expert_buffer_type() = default;
 
-expert_store * expert_store_of(ggml_backend_buffer_type_t type) {
-    return type && type->iface.get_name == type_name ? static_cast<expert_store *>(type->context) : nullptr;
+expert_storage * expert_storage_of(ggml_backend_buffer_type_t type) {
+    return type && type->iface.get_name == type_name ? static_cast<expert_storage *>(type->context) : nullptr;
 }
 
 bool is_stored_expert_tensor(const ggml_tensor * tensor) {
-    return tensor && tensor->buffer && expert_store_of(ggml_backend_buffer_get_type(tensor->buffer));
+    return tensor && tensor->buffer && expert_storage_of(ggml_backend_buffer_get_type(tensor->buffer));
 }
 
 expert_tensor * expert_tensor_of(const ggml_tensor * tensor) {

@@ -4,7 +4,7 @@
 // loader writes to them is dropped, because the store reads the file itself.
 #pragma once
 
-#include "experts/store/expert-store.h"
+#include "experts/store/expert-storage.h"
 
 #include <ggml-backend.h>
 
@@ -24,7 +24,7 @@ struct expert_tensor {
 // One per store. It must outlive the buffers of its type; the store too.
 class expert_buffer_type {
   public:
-    explicit expert_buffer_type(expert_store & store);
+    explicit expert_buffer_type(expert_storage & storage);
     ~expert_buffer_type();
     expert_buffer_type(const expert_buffer_type &)             = delete;
     expert_buffer_type & operator=(const expert_buffer_type &) = delete;
@@ -39,8 +39,8 @@ class expert_buffer_type {
 // never touched: what lies between the matrices of a whole FFN is not written. It counts as nothing in memory estimates.
 ggml_backend_buffer_type_t expert_result_type();
 
-// The store of such a buffer type; null: another type.
-expert_store * expert_store_of(ggml_backend_buffer_type_t type);
+// The storage of such a buffer type; null: another type.
+expert_storage * expert_storage_of(ggml_backend_buffer_type_t type);
 
 // Whether `tensor` is a store's. Also of models that were opened without memory (for an estimate).
 bool is_stored_expert_tensor(const ggml_tensor * tensor);

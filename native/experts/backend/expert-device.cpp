@@ -85,7 +85,7 @@ bool supports_op(ggml_backend_dev_t, const ggml_tensor * node) {
 }
 
 bool supports_buffer_type(ggml_backend_dev_t, ggml_backend_buffer_type_t type) {
-    return expert_store_of(type) || ggml_backend_buft_is_host(type);
+    return expert_storage_of(type) || ggml_backend_buft_is_host(type);
 }
 
 // --- the registry

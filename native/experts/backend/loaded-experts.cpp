@@ -14,7 +14,7 @@ expert_layout expert_layout_usable(const gguf_model & file, const json & inspect
 expert_source * expert_source_of(const llama_model * model) {
     for (const auto & [name, tensor] : llama_internal_get_tensor_map(model)) {
         if (is_stored_expert_tensor(tensor)) {
-            return expert_store_of(ggml_backend_buffer_get_type(tensor->buffer));
+            return expert_storage_of(ggml_backend_buffer_get_type(tensor->buffer));
         }
         if (const expert_tensor * whole = expert_tensor_of(tensor)) {
             return whole->source;

@@ -1,21 +1,26 @@
-// What a model needs to be opened with its routed experts in a store.
+// What a model needs to be opened with its routed experts in RAM and on disk.
 #pragma once
 
 #include "expert-buffer.h"
 #include "experts/dispatch/device-dispatch.h"
+#include "experts/store/expert-ring.h"
+#include "experts/store/expert-store.h"
 
 namespace moebius {
 
 // Outlives the llama_model that was opened with it.
 struct loaded_experts {
-    expert_store       store;
-    expert_buffer_type type;
-    std::string        pattern;  // of the tensors that get `type`
+    std::unique_ptr<expert_storage>  owned;
+    expert_storage &                 store;
+    expert_buffer_type               type;
+    std::string                      pattern;  // of the tensors that get `type`
     std::unique_ptr<device_dispatch> devices;  // null: the CPU computes all of them
 
-    // Throws file.unreadable, model.does-not-fit.
-    loaded_experts(const expert_layout & layout, const expert_store_settings & settings)
-        : store(layout, settings), type(store), pattern(expert_layout_pattern(layout)) {}
+    explicit loaded_experts(std::unique_ptr<expert_storage> storage)
+        : owned(std::move(storage)), store(*owned), type(store), pattern(expert_layout_pattern(store.layout())) {}
+
+    // Of each layer; null: all layers share a ring.
+    expert_store * slots() const { return dynamic_cast<expert_store *>(&store); }
 
     // From now on experts are computed on devices, too, in batches of at most `tokens`. Throws what device_dispatch does.
     void use_devices(const std::vector<device_budget> & budgets, uint32_t tokens) {

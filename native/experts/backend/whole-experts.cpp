@@ -2,8 +2,6 @@
 
 #include <llama-model.h>
 
-#include <cstring>
-
 namespace moebius {
 
 namespace {
@@ -45,10 +43,6 @@ whole_experts::whole_experts(expert_layout layout, const llama_model * model, in
 const uint8_t * whole_experts::wait(uint32_t layer, uint32_t expert, uint32_t part) {
     const ggml_tensor * tensor = tensors[layer][part];
     return static_cast<const uint8_t *>(tensor->data) + expert * tensor->nb[2];
-}
-
-void whole_experts::read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) {
-    std::memcpy(into, wait(layer, expert, part), all.layers[layer].parts[part].bytes);
 }
 
 }  // namespace moebius

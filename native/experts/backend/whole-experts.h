@@ -20,9 +20,6 @@ class whole_experts : public expert_source {
     const uint8_t * wait(uint32_t layer, uint32_t expert, uint32_t part) override;
     void            finish(uint32_t, uint32_t) override {}
 
-    std::vector<bool> here(uint32_t) const override { return std::vector<bool>(all.experts, true); }
-    void              read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) override;
-
   private:
     std::vector<std::vector<ggml_tensor *>> tensors;  // [layer][part]
     std::list<expert_tensor>                marks;

@@ -25,7 +25,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 }  // namespace
 
-device_dispatch::device_dispatch(expert_source & from, const std::vector<device_budget> & budgets, uint32_t tokens)
+device_dispatch::device_dispatch(expert_storage & from, const std::vector<device_budget> & budgets, uint32_t tokens)
     : tier(from, budgets), source(from), tokens_most(tokens), cpu(cpu_cost_guess(from.layout())), timed(from.layout().layers.size()) {
     std::vector<uint64_t> bytes;
     for (const device_budget & budget : budgets) {

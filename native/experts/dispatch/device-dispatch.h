@@ -22,7 +22,7 @@ class device_dispatch {
     using on_cpu = std::function<bool(const expert_batch & batch, row_view input, row_view output)>;
 
     // tokens: of the largest batch. `source` outlives it. Throws model.does-not-fit, request.invalid.
-    device_dispatch(expert_source & source, const std::vector<device_budget> & budgets, uint32_t tokens);
+    device_dispatch(expert_storage & source, const std::vector<device_budget> & budgets, uint32_t tokens);
 
     // Device memory beside the slots that a device with a budget takes.
     static uint64_t scratch_bytes(ggml_backend_dev_t device, const expert_layout & layout, uint32_t tokens) { return device_ffn::scratch_bytes(device, layout, tokens); }
@@ -72,7 +72,7 @@ class device_dispatch {
     bool       collect(uint32_t device, row_view output, const on_cpu & compute);
     void       count(const std::vector<double> & busy, double total);
 
-    expert_source &          source;
+    expert_storage &         source;
     uint32_t                 tokens_most;
     std::vector<lane>        lanes;  // cost: under `mutex`
     uint32_t                 layer       = 0;  // of the batch that runs

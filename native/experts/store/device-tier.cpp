@@ -13,7 +13,7 @@ bool is_on(const layer_placement & placement, uint32_t expert, uint32_t device) 
 
 }  // namespace
 
-device_tier::device_tier(expert_source & from, const std::vector<device_budget> & budgets, const device_tier_settings & how)
+device_tier::device_tier(expert_storage & from, const std::vector<device_budget> & budgets, const device_tier_settings & how)
     : source(from), settings(how), speeds(budgets.size(), 1.0), layers(from.layout().layers.size()), counted(budgets.size()), given_up(budgets.size(), false) {
     if (budgets.empty() || budgets.size() > devices_most) {
         throw user_error("request.invalid", "Experts can be on 1 to " + std::to_string(devices_most) + " GPUs, not on " + std::to_string(budgets.size()) + ".",

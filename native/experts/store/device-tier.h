@@ -3,7 +3,7 @@
 #pragma once
 
 #include "device-slots.h"
-#include "expert-source.h"
+#include "expert-storage.h"
 #include "experts/policy/replica-controller.h"
 
 #include <condition_variable>
@@ -40,7 +40,7 @@ struct device_counters {
 class device_tier {
   public:
     // `source` outlives it. Throws model.does-not-fit, request.invalid (more than devices_most).
-    device_tier(expert_source & source, const std::vector<device_budget> & budgets, const device_tier_settings & settings = {});
+    device_tier(expert_storage & source, const std::vector<device_budget> & budgets, const device_tier_settings & settings = {});
     ~device_tier();
 
     const expert_layout & layout() const { return source.layout(); }
@@ -113,7 +113,7 @@ class device_tier {
     void                     resize_all(std::unique_lock<std::mutex> & lock);
     void                     resize_layer(std::unique_lock<std::mutex> & lock, uint32_t layer, uint32_t device, uint32_t count);
 
-    expert_source &                            source;
+    expert_storage &                           source;
     device_tier_settings                       settings;
     std::vector<std::unique_ptr<device_slots>> devices;
     std::vector<uint64_t>                      given;  // [devices], bytes

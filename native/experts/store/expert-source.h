@@ -42,11 +42,6 @@ class expert_source {
 
     // --- any thread, at any time
 
-    // Experts of a layer [experts] that `wait` would give at once.
-    virtual std::vector<bool> here(uint32_t layer) const = 0;
-    // Copies a matrix of an expert, expert_part::bytes. Throws file.unreadable.
-    virtual void read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) = 0;
-
     virtual std::string error() const { return ""; }  // of the last read that failed
 
   protected:

@@ -43,14 +43,6 @@ uint32_t all_parts(const expert_layer & layer) {
 
 }  // namespace
 
-uint64_t expert_slot_bytes(const expert_layer & layer) {
-    if (layer.is_packed()) {
-        return layer.packed.stride;
-    }
-    return std::accumulate(layer.parts.begin(), layer.parts.end(), uint64_t(0),
-                           [](uint64_t sum, const expert_part & part) { return sum + file_reader::room_for(part.bytes); });
-}
-
 uint64_t expert_slots_least_bytes(const expert_layout & layout) {
     return std::min(least_slots, layout.experts) * one_slot_everywhere(layout);
 }
@@ -88,22 +80,14 @@ std::vector<uint32_t> expert_slots_shallow(const expert_layout & layout, uint64_
 }
 
 expert_store::expert_store(expert_layout layout, const expert_store_settings & settings)
-    : expert_source(std::move(layout)),
+    : expert_storage(std::move(layout), settings.readers),
       current(settings),
       entries(all.layers.size() * all.experts),
       cache(shape_of(all, slots_at_start(all, settings)), cache_policy_make(settings.policy, shape_of(all, slots_at_start(all, settings)))) {
-    counted.layers.resize(all.layers.size());
     for (size_t i = 0; i < all.layers.size(); i++) {
-        const uint32_t slots = cache.shape().slots[i];
         const uint64_t bytes = expert_slot_bytes(all.layers[i]);
-        memory.emplace_back(all.experts * bytes, slots * bytes);
-        std::vector<uint64_t> offsets = packed_offsets(all.layers[i].parts);
-        for (size_t part = 0; !all.layers[i].is_packed() && part < all.layers[i].parts.size(); part++) {
-            offsets[part + 1] = offsets[part] + file_reader::room_for(all.layers[i].parts[part].bytes);
-        }
-        part_offsets.push_back(std::move(offsets));
+        memory.emplace_back(all.experts * bytes, cache.shape().slots[i] * bytes);
     }
-    reader = std::make_unique<file_reader>(all.files, settings.readers);
 }
 
 expert_store::~expert_store() {
@@ -112,17 +96,6 @@ expert_store::~expert_store() {
         closing = true;
     }
     reader.reset();
-}
-
-expert_layer_counters expert_store_counters::total() const {
-    expert_layer_counters sum;
-    for (const expert_layer_counters & layer : layers) {
-        sum.hits += layer.hits;
-        sum.late += layer.late;
-        sum.misses += layer.misses;
-        sum.stalled_us += layer.stalled_us;
-    }
-    return sum;
 }
 
 expert_store_settings expert_store::settings() const {
@@ -157,35 +130,6 @@ expert_cache_shape expert_store::shape() const {
     return cache.shape();
 }
 
-expert_store_counters expert_store::counters() const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    expert_store_counters             result = counted;
-    result.bytes_read                        = reader->bytes_read() - bytes_read_before;
-    return result;
-}
-
-void expert_store::restart_counters() {
-    const std::lock_guard<std::mutex> lock(mutex);
-    counted           = {};
-    counted.layers.resize(all.layers.size());
-    bytes_read_before = reader->bytes_read();
-}
-
-std::string expert_store::error() const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    return last_error;
-}
-
-uint8_t * expert_store::part_room(uint32_t layer, uint32_t slot, uint32_t part) const {
-    return memory[layer].data() + slot * expert_slot_bytes(all.layers[layer]) + part_offsets[layer][part];
-}
-
-uint8_t * expert_store::part_data(uint32_t layer, uint32_t expert, uint32_t part, uint32_t slot) const {
-    const expert_layer & of    = all.layers[layer];
-    const uint64_t       shift = of.is_packed() ? 0 : file_reader::shift_of(of.parts[part].offset + expert * of.parts[part].bytes);
-    return part_room(layer, slot, part) + shift;
-}
-
 // Under `mutex`. The expert has the slot.
 void expert_store::start_read(uint32_t layer, uint32_t expert, uint32_t slot, file_reader::priority urgency) {
     entry & state = entry_of(layer, expert);
@@ -193,31 +137,18 @@ void expert_store::start_read(uint32_t layer, uint32_t expert, uint32_t slot, fi
     state.reading = true;
     state.failed  = false;
     reading++;
-    const expert_layer &             of    = all.layers[layer];
-    const std::vector<expert_part> & parts = of.parts;
-    if (of.is_packed()) {
-        std::vector<uint64_t> ends = part_offsets[layer];
-        ends.erase(ends.begin());
-        ends.back() -= file_reader::aligned(parts.back().bytes) - parts.back().bytes;
-        const expert_place place = expert_place_of(of, expert, 0);
-        reader->read(place.file, place.offset, ends, part_room(layer, slot, 0), urgency,
-                     [this, layer, expert, file = place.file](uint32_t part, const char * failure) { part_read(layer, expert, part, file, failure); });
-        return;
-    }
-    for (uint32_t i = 0; i < parts.size(); i++) {
-        const expert_place place = expert_place_of(of, expert, i);
-        reader->read(place.file, place.offset, { parts[i].bytes }, part_room(layer, slot, i), urgency,
-                     [this, layer, expert, i, file = place.file](uint32_t, const char * failure) { part_read(layer, expert, i, file, failure); });
-    }
+    read_expert(layer, expert, room(layer, slot), urgency, [this, layer, expert](uint32_t part, const char * failure) { part_read(layer, expert, part, failure); });
 }
 
 // On a reader thread.
-void expert_store::part_read(uint32_t layer, uint32_t expert, uint32_t part, uint32_t file, const char * failure) {
+void expert_store::part_read(uint32_t layer, uint32_t expert, uint32_t part, const char * failure) {
     const std::lock_guard<std::mutex> lock(mutex);
     entry &                           state = entry_of(layer, expert);
     if (failure) {
         state.failed = true;
-        last_error   = all.files[file] + ": " + failure;
+        note_failure(layer, expert, part, failure);
+    } else if (state.waiting == 0) {
+        counted.bytes_hidden += all.layers[layer].parts[part].bytes;
     }
     const uint32_t here = state.parts_here.load(std::memory_order_relaxed) | 1u << part;
     state.reading       = here != all_parts(all.layers[layer]);
@@ -272,29 +203,6 @@ bool expert_store::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
     return true;
 }
 
-void expert_store::read_tensor(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, void * into) {
-    const expert_part & of = all.layers[layer].parts[part];  // in the model's own order
-    read_file({ of.file, of.offset + offset }, size, file_reader::priority::demand, into);
-}
-
-void expert_store::read_file(expert_place place, uint64_t size, file_reader::priority urgency, void * into) {
-    slot_memory                 room(file_reader::room_for(size));
-    std::mutex                  done_mutex;
-    std::condition_variable     done;
-    std::optional<const char *> outcome;
-    reader->read(place.file, place.offset, { size }, room.data(), urgency, [&](uint32_t, const char * failure) {
-        const std::lock_guard<std::mutex> lock(done_mutex);
-        outcome = failure;
-        done.notify_all();
-    });
-    std::unique_lock<std::mutex> lock(done_mutex);
-    done.wait(lock, [&] { return outcome.has_value(); });
-    if (*outcome) {
-        throw user_error("file.unreadable", all.files[place.file] + " could not be read: " + *outcome + ".", { { "path", all.files[place.file] } });
-    }
-    std::memcpy(into, room.data() + file_reader::shift_of(place.offset), size);
-}
-
 // Under `mutex`: gives slots to those that wait for one.
 void expert_store::read_pending() {
     while (!pending.empty()) {
@@ -326,8 +234,8 @@ void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
     count.late += uint64_t(missing - late);
     count.misses += uint64_t(uses.end() - missing);
     std::for_each(late, missing, [&](const expert_use & use) {
-        const uint8_t * room = part_room(layer, uint32_t(cache.slot_of({ layer, use.expert })), 0);
-        reader->hurry(room, room + expert_slot_bytes(all.layers[layer]));
+        const uint8_t * from = room(layer, uint32_t(cache.slot_of({ layer, use.expert })));
+        reader->hurry(from, from + expert_slot_bytes(all.layers[layer]));
     });
     std::for_each(uses.begin(), missing, [&](const expert_use & use) { cache.pin({ layer, use.expert }); });
     pending_layer = layer;
@@ -351,9 +259,9 @@ const uint8_t * expert_store::wait(uint32_t layer, uint32_t expert, uint32_t par
     std::unique_lock<std::mutex> lock(mutex);
     const auto here = [&] { return cache.slot_of({ layer, expert }) != slot_cache::none && (state.parts_here & bit) != 0; };
     if (!here()) {
-        const auto before = std::chrono::steady_clock::now();
-        arrived.wait(lock, here);
-        counted.layers[layer].stalled_us += uint64_t(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before).count());
+        state.waiting++;
+        stall_until(lock, layer, here);
+        state.waiting--;
     }
     return state.failed ? nullptr : part_data(layer, expert, part, uint32_t(cache.slot_of({ layer, expert })));
 }
@@ -373,35 +281,18 @@ void expert_store::finish(uint32_t layer, uint32_t expert) {
     read_pending();
 }
 
-// Under `mutex`.
 bool expert_store::is_whole(uint32_t layer, uint32_t expert) const {
     const entry & state = entries[size_t(layer) * all.experts + expert];
     return cache.slot_of({ layer, expert }) != slot_cache::none && !state.reading && !state.failed;
 }
 
-std::vector<bool> expert_store::here(uint32_t layer) const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    std::vector<bool>                 whole(all.experts);
-    for (uint32_t expert = 0; expert < all.experts; expert++) {
-        whole[expert] = is_whole(layer, expert);
-    }
-    return whole;
-}
-
-void expert_store::read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) {
-    const uint64_t               bytes = all.layers[layer].parts[part].bytes;
-    std::unique_lock<std::mutex> lock(mutex);
-    if (!is_whole(layer, expert)) {
-        lock.unlock();
-        read_file(expert_place_of(all.layers[layer], expert, part), bytes, file_reader::priority::prefetch, into);
-        return;
-    }
+const uint8_t * expert_store::hold(uint32_t layer, uint32_t expert) {
     cache.pin({ layer, expert });
     copying++;
-    const uint8_t * from = part_data(layer, expert, part, uint32_t(cache.slot_of({ layer, expert })));
-    lock.unlock();
-    std::memcpy(into, from, bytes);
-    lock.lock();
+    return room(layer, uint32_t(cache.slot_of({ layer, expert })));
+}
+
+void expert_store::release(uint32_t layer, uint32_t expert) {
     copying--;
     cache.unpin({ layer, expert });
     read_pending();

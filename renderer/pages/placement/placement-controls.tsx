@@ -1,6 +1,6 @@
 // RAM for experts and what leaves it first; both change while the model works.
 import { useState } from 'react';
-import { ExpertPolicyChoice, type Placement as PlacementState, SlotAllocation } from '../../../main/contract/index.ts';
+import { ExpertPolicyChoice, type ExpertStore, type Placement as PlacementState, SlotAllocation } from '../../../main/contract/index.ts';
 import { Field, format, Select, Slider } from '../../components/index.ts';
 import style from './placement.module.css';
 import type { Placement } from './use-placement.ts';
@@ -39,6 +39,11 @@ function choiceText({ modes, choice, store }: PlacementState): string | undefine
   return `${[...byPolicy, byRoom].join(' · ')}, replayed on the last ${format.count(choice.tokens)} tokens`;
 }
 
+const meaning: Record<ExpertStore['storage'], string> = {
+  slots: 'With less, the experts of least worth leave; with more, others are read meanwhile.',
+  ring: 'It was too little for experts of every layer when the model was loaded, or a ring was asked for: all layers take turns in it.',
+};
+
 export function PlacementControls({ placement, configure }: { placement: PlacementState; configure: Placement['configure'] }) {
   const { store, modes } = placement;
   const [draft, setDraft] = useState<number | null>(null);
@@ -55,7 +60,7 @@ export function PlacementControls({ placement, configure }: { placement: Placeme
       <Field
         label="RAM for experts"
         trailing={text}
-        hint="Takes effect at once, also in the middle of a reply. With less, the experts of least worth leave; with more, others are read meanwhile."
+        hint={`Takes effect at once, also in the middle of a reply. ${meaning[store.storage]}`}
       >
         {(control) => (
           <Slider
@@ -71,6 +76,8 @@ export function PlacementControls({ placement, configure }: { placement: Placeme
           />
         )}
       </Field>
+      {store.storage === 'slots' && (
+        <>
       <Field label="What stays" hint="Lossless: it decides how often the disk is needed, not what the model says.">
         {(control) => <Select {...control} value={modes.policy} options={policies} onChange={(policy) => void configure({ policy }, policy)} />}
       </Field>
@@ -85,6 +92,8 @@ export function PlacementControls({ placement, configure }: { placement: Placeme
         )}
       </Field>
       <p className={style.choice}>{choiceText(placement)}</p>
+        </>
+      )}
     </div>
   );
 }

@@ -106,6 +106,11 @@ function Summary({ store, history }: { store: ExpertStore; history: PlacementHis
         { label: 'hits, since the load', value: percent(rate), title: `${store.hits} of ${uses} uses; ${store.late} more were on their way` },
         { label: 'read from disk', value: `${format.bytes(latest?.readRate ?? 0)}/s`, title: `${store.bytesRead} bytes in all` },
         { label: 'threads waiting', value: (latest?.waiting ?? 0).toFixed(2), title: `for the disk; ${Math.round(store.stalledMilliseconds)} ms in all` },
+        {
+          label: 'arrived in time',
+          value: percent(store.bytesRead > 0 ? store.bytesHidden / store.bytesRead : null),
+          title: `of the bytes read: before a thread had to wait for them; from ${store.layoutFile ?? 'the model file'}`,
+        },
         { label: 'read ahead', value: format.count(store.prefetched), title: `${store.prefetched} experts` },
       ]}
     />

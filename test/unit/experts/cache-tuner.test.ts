@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { CacheTuner } from '../../../main/experts/cache-tuner.ts';
 import { EngineDouble, loadedModel, routesFrame } from '../../support/engine-double.ts';
 
-const store = { policy: 'score', layers: [{ slots: 3 }, { slots: 3 }] };
+const store = { storage: 'slots', policy: 'score', layers: [{ slots: 3 }, { slots: 3 }] };
 const chosen = {
   policy: 'lrfu',
   slotAllocation: 'marginal',
@@ -85,6 +85,15 @@ it('leaves alone what was fixed, and tunes again when it is set to auto', async 
   expect(engine.calls).toEqual([]);
   tuner.configured('m', { slotAllocation: 'marginal' });
   await vi.waitFor(() => expect(asked('experts.choose')).toEqual([expect.objectContaining({ policy: 'lru', slotAllocation: 'marginal' })]));
+});
+
+it('leaves a ring alone, which has nothing to choose', async () => {
+  engine.answers['experts.status'] = () => ({ store: { ...store, storage: 'ring', policy: 'ring' } });
+  generation(300);
+  await vi.waitFor(() => expect(asked('experts.status')).toHaveLength(1));
+  await tuner.dispose();
+  expect(asked('experts.choose')).toEqual([]);
+  expect(asked('experts.configure')).toEqual([]);
 });
 
 it('does not listen to models whose experts are all loaded, or whose router is not seen', () => {

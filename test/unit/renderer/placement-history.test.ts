@@ -7,7 +7,17 @@ import { highestTier, TierGrid, tierText } from '../../../renderer/pages/placeme
 function store(hits: number, misses: number, bytesRead: number, change: Partial<ExpertStore> = {}): ExpertStore {
   const counters = { hits, late: 0, misses, stalledMilliseconds: 10 * misses };
   const sizes = { ramBytes: 10, ramBytesLeast: 4, ramBytesMost: 20, diskBytes: 18, prefetched: 0 };
-  return { ...counters, ...sizes, policy: 'lru', bytesRead, layoutFile: null, layers: [{ ...counters, layer: 1, slots: 2, tiers: 'drmd' }], ...change };
+  return {
+    ...counters,
+    ...sizes,
+    policy: 'lru',
+    bytesRead,
+    bytesHidden: 0,
+    storage: 'slots',
+    layoutFile: null,
+    layers: [{ ...counters, layer: 1, slots: 2, tiers: 'drmd' }],
+    ...change,
+  };
 }
 
 it('gives rates of what happened since the sample before', () => {
