@@ -4,6 +4,7 @@
 #include "experts/backend/expert-buffer.h"
 #include "experts/backend/expert-device.h"
 #include "experts/dispatch/expert-ffn.h"
+#include "experts/store/expert-store.h"
 #include "model/gguf-file.h"
 #include "model/host.h"
 #include "model/inspect.h"
