@@ -57,11 +57,7 @@ export function PlacementControls({ placement, configure }: { placement: Placeme
   };
   return (
     <div className={style.controls}>
-      <Field
-        label="RAM for experts"
-        trailing={text}
-        hint={`Takes effect at once, also in the middle of a reply. ${meaning[store.storage]}`}
-      >
+      <Field label="RAM for experts" trailing={text} hint={`Takes effect at once, also in the middle of a reply. ${meaning[store.storage]}`}>
         {(control) => (
           <Slider
             aria-label="RAM for experts"
@@ -78,20 +74,20 @@ export function PlacementControls({ placement, configure }: { placement: Placeme
       </Field>
       {store.storage === 'slots' && (
         <>
-      <Field label="What stays" hint="Lossless: it decides how often the disk is needed, not what the model says.">
-        {(control) => <Select {...control} value={modes.policy} options={policies} onChange={(policy) => void configure({ policy }, policy)} />}
-      </Field>
-      <Field label="Room per layer" hint="How the RAM for experts is shared out among the layers. Lossless, too.">
-        {(control) => (
-          <Select
-            {...control}
-            value={modes.slotAllocation}
-            options={allocations}
-            onChange={(slotAllocation) => void configure({ slotAllocation }, `${slotAllocation} room`)}
-          />
-        )}
-      </Field>
-      <p className={style.choice}>{choiceText(placement)}</p>
+          <Field label="What stays" hint="Lossless: it decides how often the disk is needed, not what the model says.">
+            {(control) => <Select {...control} value={modes.policy} options={policies} onChange={(policy) => void configure({ policy }, policy)} />}
+          </Field>
+          <Field label="Room per layer" hint="How the RAM for experts is shared out among the layers. Lossless, too.">
+            {(control) => (
+              <Select
+                {...control}
+                value={modes.slotAllocation}
+                options={allocations}
+                onChange={(slotAllocation) => void configure({ slotAllocation }, `${slotAllocation} room`)}
+              />
+            )}
+          </Field>
+          <p className={style.choice}>{choiceText(placement)}</p>
         </>
       )}
     </div>
