@@ -1,6 +1,6 @@
 // Model library, downloads and hub, as the UI sees them.
 import { z } from 'zod';
-import { Estimate, Inspection, LoadedModel, LoadOptions, Sampling } from '../engine/protocol.ts';
+import { Estimate, Inspection, LoadedModel, LoadOptions, PlanResult, Sampling } from '../engine/protocol.ts';
 import { ErrorBody } from './errors.ts';
 
 export const ModelDefaults = z.strictObject({
@@ -64,6 +64,10 @@ export const Download = z.object({
 export type Download = z.infer<typeof Download>;
 
 const Id = z.strictObject({ id: z.string() });
+/** exact: without what the model's defaults would add to the options */
+const Proposal = Id.extend({ options: LoadOptions.optional(), exact: z.boolean().optional() });
+/** of whoever asks: it has one question at a time */
+const Ticket = z.strictObject({ ticket: z.string().min(1).max(100) });
 const Ok = z.object({});
 export const modelMethods = {
   'models.list': { parameters: z.strictObject({}), result: z.array(ModelCard) },
@@ -72,7 +76,10 @@ export const modelMethods = {
   /** rescans every folder of the settings */
   'models.scan': { parameters: z.strictObject({}), result: z.array(ModelCard) },
   'models.setDefaults': { parameters: Id.extend({ defaults: ModelDefaults }), result: ModelCard },
-  'models.estimate': { parameters: Id.extend({ options: LoadOptions.optional() }), result: Estimate },
+  'models.estimate': { parameters: Proposal, result: Estimate },
+  /** Memory, speed and its limit. The first of an engine measures the machine, which takes seconds. A further one with the same ticket cancels it. */
+  'models.plan': { parameters: Proposal.extend(Ticket.shape), result: PlanResult },
+  'models.cancelPlan': { parameters: Ticket, result: Ok },
   /** resolves when loaded; a second call for a loaded model reloads it if the options differ */
   'models.load': { parameters: Id.extend({ options: LoadOptions.optional() }), result: ModelCard },
   'models.cancelLoad': { parameters: Id, result: Ok },

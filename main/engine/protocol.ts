@@ -187,6 +187,8 @@ export const Estimate = z.object({
   need: z.number(),
   have: z.number(),
   fits: z.boolean(),
+  /** bytes that the budgets of an expert cache can be: RAM, and each GPU when it has all experts; null: the model's experts cannot be in one */
+  expertRoom: z.object({ ramBytesLeast: z.number(), ramBytesMost: z.number(), deviceBytesMost: z.number() }).nullable(),
   /** the options with every default filled in */
   options: LoadOptions,
 });

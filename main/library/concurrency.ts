@@ -53,6 +53,33 @@ export class SerialQueue {
   }
 }
 
+/** Questions of which only the latest of each asker counts: a further one gives up the one before. */
+export class LatestQuestions {
+  readonly #running = new Map<string, AbortController>();
+
+  /** Settles as `task`, which is given a signal that a later question, `cancel` or `dispose` aborts. */
+  async ask<T>(ticket: string, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.cancel(ticket);
+    const controller = new AbortController();
+    this.#running.set(ticket, controller);
+    try {
+      return await abortable(task(controller.signal), controller.signal);
+    } finally {
+      if (this.#running.get(ticket) === controller) this.#running.delete(ticket);
+    }
+  }
+
+  /** Nothing happens when nothing is asked. */
+  cancel(ticket: string): void {
+    this.#running.get(ticket)?.abort(cancelledError('Another question took its place.'));
+    this.#running.delete(ticket);
+  }
+
+  dispose(): void {
+    for (const ticket of [...this.#running.keys()]) this.cancel(ticket);
+  }
+}
+
 /** Emits per key: at once for `now`, at most once an interval for `soon`, where the last call is never lost. */
 export class Throttle<Key> {
   readonly #intervalMs: number;

@@ -8,7 +8,7 @@ import type { LoadedModel } from '../engine/protocol.ts';
 import type { LoadedModels } from '../generation/generation.ts';
 import type { SettingsService } from '../settings/settings.ts';
 import type { Database } from '../storage/database.ts';
-import { abortable, errorCode, SerialQueue, Throttle } from './concurrency.ts';
+import { abortable, errorCode, LatestQuestions, SerialQueue, Throttle } from './concurrency.ts';
 import { Downloads, type DownloadsMethod } from './downloads/downloads.ts';
 import type { TransferTuning } from './downloads/transfer.ts';
 import { HubClient } from './hub/hub-client.ts';
@@ -37,6 +37,8 @@ type LibraryMethod =
   | 'models.scan'
   | 'models.setDefaults'
   | 'models.estimate'
+  | 'models.plan'
+  | 'models.cancelPlan'
   | 'models.load'
   | 'models.cancelLoad'
   | 'models.unload'
@@ -67,6 +69,7 @@ export class ModelLibrary implements LoadedModels {
   readonly #hub: HubClient;
   readonly #downloads: Downloads;
   readonly #scans = new SerialQueue();
+  readonly #plans = new LatestQuestions();
   readonly #cards: Throttle<string>;
   readonly #unsubscribe: (() => void)[];
   #disposed = false;
@@ -125,10 +128,12 @@ export class ModelLibrary implements LoadedModels {
       this.#cards.now(id);
       return this.#card(record);
     },
-    'models.estimate': async ({ id, options }) => {
-      const record = this.#record(id);
-      await engineReady(this.#parts.engine);
-      return this.#parts.engine.call('model.estimate', { path: record.path, options: this.#loadRequest(record, options).effective });
+    'models.estimate': async ({ id, ...proposal }) => this.#parts.engine.call('model.estimate', await this.#proposed(id, proposal)),
+    'models.plan': ({ id, ticket, ...proposal }) =>
+      this.#plans.ask(ticket, async (signal) => this.#parts.engine.call('plan.make', await this.#proposed(id, proposal), { signal })),
+    'models.cancelPlan': ({ ticket }) => {
+      this.#plans.cancel(ticket);
+      return {};
     },
     'models.load': ({ id, options }) => this.load(id, options),
     'models.cancelLoad': async ({ id }) => {
@@ -162,6 +167,7 @@ export class ModelLibrary implements LoadedModels {
   async dispose(): Promise<void> {
     this.#disposed = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#plans.dispose();
     this.#inspections.dispose();
     this.#residency.dispose();
     await this.#downloads.dispose();
@@ -325,6 +331,15 @@ export class ModelLibrary implements LoadedModels {
   #publishCard(id: string): void {
     const record = this.#catalogue.get(id);
     if (record && this.#isShown(record)) this.#parts.publish('models.changed', this.#card(record));
+  }
+
+  async #proposed(
+    id: string,
+    { options, exact }: { options?: LoadOptions | undefined; exact?: boolean | undefined },
+  ): Promise<{ path: string; options: LoadOptions }> {
+    const record = this.#record(id);
+    await engineReady(this.#parts.engine);
+    return { path: record.path, options: effectiveLoadOptions(this.#parts.settings.current, exact ? {} : record.defaults, options) };
   }
 
   #loadRequest(record: ModelRecord, options: LoadOptions | undefined): LoadRequest {

@@ -90,6 +90,18 @@ std::vector<device_split> measure_any_context(llama_model * model, const json & 
     return whole;
 }
 
+// What budgets for experts can be, null without any.
+json expert_room(const expert_layout & layout) {
+    if (layout.empty()) {
+        return nullptr;
+    }
+    return {
+        { "ramBytesLeast", expert_slots_least_bytes(layout) },
+        { "ramBytesMost", expert_slots_most_bytes(layout) },
+        { "deviceBytesMost", device_slots_bytes(layout, std::vector<uint32_t>(layout.layers.size(), layout.experts)) },
+    };
+}
+
 }  // namespace
 
 uint64_t memory_estimate::have() const {
@@ -131,7 +143,7 @@ memory_estimate estimate_memory(const gguf_model & file, const json & inspection
     return estimate;
 }
 
-json estimate_to_json(const memory_estimate & estimate, const load_options & options) {
+json estimate_to_json(const memory_estimate & estimate, const load_options & options, const expert_layout & layout) {
     json devices = json::array();
     for (const device_estimate & device : estimate.devices) {
         json entry           = memory_to_json(device.memory);
@@ -146,6 +158,7 @@ json estimate_to_json(const memory_estimate & estimate, const load_options & opt
         { "need", estimate.need() },
         { "have", estimate.have() },
         { "fits", estimate.short_device() == nullptr },
+        { "expertRoom", expert_room(layout) },
         { "options", options_to_json(options) },
     };
 }

@@ -1,6 +1,7 @@
 // Memory that a model will need, known before any weight is read.
 #pragma once
 
+#include "experts/store/expert-layout.h"
 #include "gguf-file.h"
 #include "memory.h"
 #include "options.h"
@@ -34,7 +35,8 @@ memory_estimate estimate_memory(const gguf_model & file, const json & inspection
 // request.invalid if a store is asked for experts that it cannot take.
 memory_estimate fit_experts(const gguf_model & file, const json & inspection, load_options & options);
 
-json estimate_to_json(const memory_estimate & estimate, const load_options & options);  // an Estimate object
+// An Estimate object. layout: of the experts that a store can take, else empty.
+json estimate_to_json(const memory_estimate & estimate, const load_options & options, const expert_layout & layout);
 
 // Throws model.does-not-fit when the weights alone (of experts in a store: the slots) are more than all of the devices have. Needs
 // no llama.cpp, so that the hopeless case is refused at once.

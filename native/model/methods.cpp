@@ -91,7 +91,7 @@ json estimate(const json & params) {
     const json         inspection = inspect_model(file);
     load_options       filled     = options_parse(options, inspection);
     const memory_estimate result  = fit_experts(file, inspection, filled);
-    return estimate_to_json(result, filled);
+    return estimate_to_json(result, filled, expert_layout_usable(file, inspection));
 }
 
 json load(call & request, const json & params, model_registry & registry) {

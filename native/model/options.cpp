@@ -223,7 +223,7 @@ json options_to_json(const load_options & options) {
     if (options.expert_ram_bytes) {
         result["expertRamBytes"] = *options.expert_ram_bytes;
     }
-    if (options.expert_devices && !options.expert_devices->empty()) {
+    if (options.expert_devices) {
         result["expertReplication"] = options.expert_replication;
         result["expertDevices"]     = json::array();
         for (const expert_budget & device : *options.expert_devices) {

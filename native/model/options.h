@@ -57,7 +57,7 @@ std::vector<expert_budget> expert_devices_parse(const json & list, const char * 
 // A name of cache_policy_names(): what the store begins with.
 std::string policy_at_load(const load_options & options);
 
-// The LoadOptions object; all fields but tensorSplit are always present (expertRamBytes once it is decided).
+// The LoadOptions object; all fields but tensorSplit are always present (those of experts once they are decided).
 json options_to_json(const load_options & options);
 
 }  // namespace moebius

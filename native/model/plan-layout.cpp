@@ -1,12 +1,14 @@
 #include "plan-layout.h"
 
 #include "experts.h"
+#include "experts/store/device-slots.h"
 #include "llama-open.h"
 #include "model-parameters.h"
 #include "tensor-class.h"
 
 #include <llama-model.h>
 
+#include <algorithm>
 #include <numeric>
 
 namespace moebius {
@@ -72,14 +74,18 @@ tier_plan plan_as_loaded(const gguf_model & file, const json & inspection, const
     if (!options.devices.empty()) {
         ask_for_devices(file, inspection, options, plan);
     }
-    plan.slots.assign(options.devices.size() + 1, std::vector<uint32_t>(layout.layers.size(), 0));
-    const bool stored = options.expert_ram_bytes.value_or(0) > 0;
-    for (size_t i = 0; i < layout.layers.size(); i++) {
-        const uint32_t home = stored || int32_t(i) < options.cpu_expert_layers ? 0 : plan.block_device[size_t(layout.layers[i].block)];
+    plan.stored = options.expert_ram_bytes.value_or(0) > 0;
+    plan.slots.assign(memory.devices.size(), std::vector<uint32_t>(layout.layers.size(), 0));
+    for (size_t i = 0; i < layout.layers.size() && !plan.stored; i++) {
+        const uint32_t home = int32_t(i) < options.cpu_expert_layers ? 0 : plan.block_device[size_t(layout.layers[i].block)];
         plan.slots[home][i] = layout.experts;
     }
-    if (stored) {
+    if (plan.stored) {
         plan.slots[0] = slots_at_load(layout, options);
+    }
+    for (const expert_budget & budget : options.expert_devices.value_or(std::vector<expert_budget>())) {
+        const auto at = std::find_if(memory.devices.begin(), memory.devices.end(), [&](const device_estimate & device) { return device.id == budget.id; });
+        plan.slots[size_t(at - memory.devices.begin())] = device_slots_for(layout, budget.bytes);
     }
     for (const device_estimate & device : memory.devices) {
         plan.needs.push_back({ device.memory.weights, device.memory.experts, device.memory.kv_cache, device.memory.compute });
@@ -103,23 +109,16 @@ plan_placement placement_of(const tier_plan & plan, const expert_layout & layout
     const std::vector<uint32_t> gpus  = all_slots(plan, 1, layout.experts), all = all_slots(plan, 0, layout.experts);
     const std::vector<double>   found = hits.of(gpus), present = hits.of(all);
     for (size_t i = 0; i < layout.layers.size(); i++) {
-        uint32_t on_gpus = 0;
-        for (size_t d = 1; d < plan.slots.size(); d++) {
-            on_gpus += plan.slots[d][i];
+        expert_place_plan place;
+        for (const std::vector<uint32_t> & device : plan.slots) {
+            place.slots.push_back(device[i]);
         }
-        const double        covered = double(gpus[i]) / double(layout.experts);
-        std::vector<double> share(plan.slots.size(), 0.0), spread(plan.slots.size(), 0.0);
-        for (size_t d = 1; d < plan.slots.size(); d++) {
-            const double own = on_gpus > 0 ? double(plan.slots[d][i]) / double(on_gpus) : 0.0;
-            share[d]         = own * found[i];
-            spread[d]        = own * covered;
-        }
-        share[0]  = std::max(0.0, 1 - found[i]);
-        spread[0] = std::max(0.0, 1 - covered);
-        placement.share.push_back(std::move(share));
-        placement.spread.push_back(std::move(spread));
-        placement.missing.push_back(std::max(0.0, 1 - std::max(present[i], found[i])));
-        placement.absent.push_back(1 - double(all[i]) / double(layout.experts));
+        place.stored  = plan.stored;
+        place.found   = found[i];
+        place.missing = std::max(0.0, 1 - std::max(present[i], found[i]));
+        place.copied  = double(gpus[i]) / double(layout.experts);
+        place.absent  = 1 - double(all[i]) / double(layout.experts);
+        placement.experts.push_back(std::move(place));
     }
     return placement;
 }

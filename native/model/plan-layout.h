@@ -9,13 +9,13 @@
 
 namespace moebius {
 
-// What load options make of it here: `memory` is their estimate.
+// What load options make of it here. `memory`: their estimate, which names the devices; those after the options' own only hold copies of experts.
 tier_plan plan_as_loaded(const gguf_model & file, const json & inspection, const load_options & options, const memory_estimate & memory, const expert_layout & layout);
 
 // On the rig. `memory`: the estimate for this machine's CPU alone. Throws model.does-not-fit.
 tier_plan plan_for_rig(const gguf_model & file, const described_rig & rig, const memory_estimate & memory, const expert_layout & layout);
 
-// How often which device computes, from the slots that it has. A device finds its share of the experts that GPUs hold; the CPU has the rest.
+// Which experts are found where, from the slots that devices have.
 plan_placement placement_of(const tier_plan & plan, const expert_layout & layout, const hit_rates & hits);
 
 // placement of PlanResult.

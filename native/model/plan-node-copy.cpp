@@ -1,5 +1,7 @@
 #include "plan-node-copy.h"
 
+#include "devices.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,7 +12,6 @@ namespace moebius {
 namespace {
 
 constexpr double  node_operations_most = 2e9;    // of a node that is measured
-constexpr double  node_experts_bytes    = 192e6;  // bytes of one stack of experts
 constexpr int     copies_most     = 256;
 constexpr int     plain_copies    = 16;     // of a node through which nothing passes
 constexpr int64_t columns_least   = 32;
@@ -52,7 +53,22 @@ template <typename T> void set_counting(ggml_tensor * tensor, int64_t below) {
 
 }  // namespace
 
-node_copy::node_copy(const ggml_tensor * original, ggml_backend_buffer_type_t weights_type, double working_set, uint32_t length)
+ggml_backend_buffer_ptr measuring_buffer(ggml_context * context, ggml_backend_buffer_type_t type) {
+    ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors_from_buft(context, type));
+    if (!buffer) {
+        const uint64_t           need   = ggml_backend_alloc_ctx_tensors_from_buft_size(context, type);
+        const ggml_backend_dev_t device = ggml_backend_buft_get_device(type);
+        const uint64_t           have   = device ? device_memory_now(device).free : 0;
+        const std::string        id     = device ? ggml_backend_dev_name(device) : ggml_backend_buft_name(type);
+        throw user_error("model.does-not-fit",
+                         id + " has no room for measuring how fast it is: " + std::to_string(need) + " bytes are needed, " + std::to_string(have) + " are free. Unload a model that uses it.",
+                         { { "need", need }, { "have", have }, { "device", id } });
+    }
+    ggml_backend_buffer_clear(buffer.get(), 0);
+    return buffer;
+}
+
+node_copy::node_copy(const ggml_tensor * original, ggml_backend_buffer_type_t weights_type, double working_set, uint32_t length, double room)
     : node(original), type(weights_type), context(length) {
     std::copy_n(node->ne, GGML_MAX_DIMS, result.begin());
     for (int i = 0; i < GGML_MAX_SRC; i++) {
@@ -60,11 +76,11 @@ node_copy::node_copy(const ggml_tensor * original, ggml_backend_buffer_type_t we
             std::copy_n(node->src[i]->ne, GGML_MAX_DIMS, sources[size_t(i)].begin());
         }
     }
-    cut();
+    cut(room);
     const double bytes = streamed_bytes();
-    copies             = bytes > 0 ? std::clamp(int(working_set / bytes), 1, copies_most) : plain_copies;
+    copies             = bytes > 0 ? std::clamp(int(std::min(working_set, room) / bytes), 1, copies_most) : plain_copies;
     if (node->op == GGML_OP_MUL_MAT_ID) {
-        copies = std::clamp(int(node_experts_bytes / bytes), 1, copies_most);
+        copies = std::clamp(int(room / bytes), 1, copies_most);
     }
     const bool long_one = double(ggml_nelements(node)) > 1e5;
     copies             = bytes == 0 && long_one ? 3 : copies;
@@ -77,7 +93,7 @@ node_copy::node_copy(const ggml_tensor * original, ggml_backend_buffer_type_t we
 }
 
 // Makes a copy of what would take long: fewer columns, fewer cells of the cache, fewer experts and with them tokens.
-void node_copy::cut() {
+void node_copy::cut(double room) {
     const double work = 2.0 * double(ggml_nelements(node)) * double(sources[0][0]);
     if (node->op == GGML_OP_MUL_MAT && work > node_operations_most && result[1] > columns_least && result[2] == 1 && result[3] == 1) {
         const int64_t columns = std::max(columns_least, int64_t(double(result[1]) * node_operations_most / work));
@@ -85,7 +101,7 @@ void node_copy::cut() {
         result[1] = sources[1][1] = columns;
     } else if (node->op == GGML_OP_MUL_MAT_ID) {
         const int64_t all = sources[0][2], used = sources[2][0], tokens = sources[2][1];
-        const double  part    = std::min({ 1.0, node_experts_bytes / tensor_bytes(node->src[0]->type, sources[0]), node_operations_most / work });
+        const double  part    = std::min({ 1.0, room / tensor_bytes(node->src[0]->type, sources[0]), node_operations_most / work });
         const int64_t experts = std::clamp(int64_t(double(all) * part), used, all);
         const int64_t fewer   = std::clamp<int64_t>(tokens * experts / all, 1, tokens);
         factor                = double(tokens) / double(fewer);
@@ -170,7 +186,7 @@ node_copy::inputs node_copy::add_inputs(node_graph & made, ggml_backend_t backen
         }
         const bool weight = node->src[i]->buffer && node->op != GGML_OP_FLASH_ATTN_EXT;
         ggml_backend_buffer_type_t where = type ? type : weight ? ggml_backend_buffer_get_type(node->src[i]->buffer) : ggml_backend_get_default_buffer_type(backend);
-        made.buffers.emplace_back(ggml_backend_alloc_ctx_tensors_from_buft(made.streams.back().get(), where));
+        made.buffers.push_back(measuring_buffer(made.streams.back().get(), where));
     }
     return all;
 }
@@ -192,13 +208,7 @@ node_graph node_copy::build(ggml_backend_t backend) const {
         }
         ggml_graph_add_node(made.graph, copy);
     }
-    made.buffers.emplace_back(ggml_backend_alloc_ctx_tensors(made.context.get(), backend));
-    for (const ggml_backend_buffer_ptr & buffer : made.buffers) {
-        if (!buffer) {
-            throw std::bad_alloc();
-        }
-        ggml_backend_buffer_clear(buffer.get(), 0);
-    }
+    made.buffers.push_back(measuring_buffer(made.context.get(), ggml_backend_get_default_buffer_type(backend)));
     fill(ggml_graph_node(made.graph, 0));
     fill_ids(made.graph);
     return made;

@@ -11,6 +11,9 @@
 
 namespace moebius {
 
+// Memory for all tensors of a context, cleared. Throws model.does-not-fit with need and have.
+ggml_backend_buffer_ptr measuring_buffer(ggml_context * context, ggml_backend_buffer_type_t type);
+
 struct node_graph {
     ggml_context_ptr                     context;
     std::vector<ggml_context_ptr>        streams;  // what passes by: weights, keys and values
@@ -21,21 +24,22 @@ struct node_graph {
 
 class node_copy {
   public:
-    // weights_type: null: the buffer types of the original's weights. working_set: bytes of weights that pass in turn.
+    // weights_type: null: the buffer types of the original's weights. working_set: bytes of weights that pass in turn, `room` at most.
     // context: tokens in the KV cache, the step's own the last of them. `node` outlives it.
-    node_copy(const ggml_tensor * node, ggml_backend_buffer_type_t weights_type, double working_set, uint32_t context);
+    node_copy(const ggml_tensor * node, ggml_backend_buffer_type_t weights_type, double working_set, uint32_t context, double room);
 
-    // Equal for nodes that take equally long.
+    // Equal for nodes that take equally long, with the same room.
     std::string key() const;
     // The original takes so many times as long: a large one is copied in part.
     double      scale() const { return factor; }
+    // Throws model.does-not-fit.
     node_graph  build(ggml_backend_t backend) const;
 
   private:
     using extents = std::array<int64_t, GGML_MAX_DIMS>;
     using inputs  = std::array<std::vector<ggml_tensor *>, GGML_MAX_SRC>;  // [sources][nodes, or what passes by in turn]
 
-    void          cut();
+    void          cut(double room);
     bool          is_streamed(int source) const;
     double        streamed_bytes() const;
     ggml_tensor * copy_of(ggml_context * context, const ggml_tensor * original, const extents & ne) const;

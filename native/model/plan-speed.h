@@ -14,14 +14,21 @@ struct plan_machine {
     batch_cost                               read;    // of experts from disk
 };
 
+// Where the experts of one layer are. Devices are numbered as in the rig.
+struct expert_place_plan {
+    std::vector<uint32_t> slots;         // [devices]
+    bool                  stored  = false;  // the store spreads them; else llama.cpp computes all where they are
+    double                found   = 0;  // share of a single token's experts that have a copy on a GPU
+    double                missing = 0;  // share of them that has to be read from disk
+    double                copied  = 0;  // of all experts: those with a copy on a GPU
+    double                absent  = 0;  // of all experts: those without room anywhere
+};
+
 // Where a model is.
 struct plan_placement {
-    std::vector<uint32_t>            block_device;   // [blocks] of attention, norms and all else that is no routed expert
-    uint32_t                         head_device = 0;  // of the output layer
-    std::vector<std::vector<double>> share;          // [layers of the layout][devices] of the experts that one token uses, see expert_step
-    std::vector<std::vector<double>> spread;         // the same for many tokens, which use nearly all experts
-    std::vector<double>              missing;        // [layers] share of them that has to be read when one token is evaluated
-    std::vector<double>              absent;         // [layers] share of a layer's experts that has no room in RAM
+    std::vector<uint32_t>          block_device;   // [blocks] of attention, norms and all else that is no routed expert
+    uint32_t                       head_device = 0;  // of the output layer
+    std::vector<expert_place_plan> experts;        // [layers of the layout]
 };
 
 // One llama_decode of `tokens` tokens when `context` tokens, they among them, are in the KV cache.

@@ -1,5 +1,6 @@
 #include "plan-timer.h"
 
+#include "experts/dispatch/device-cost.h"
 #include "experts/store/file-reader.h"
 #include "experts/store/slot-memory.h"
 #include "rpc/errors.h"
@@ -17,6 +18,14 @@ constexpr double   ffn_operations_most = 4e9;    // of one measurement
 constexpr int      ffn_runs         = 7;
 constexpr uint32_t readers         = 4;      // as expert_store_settings
 
+expert_layout one_layer(const expert_layout & of, uint32_t layer, uint32_t experts) {
+    expert_layout one;
+    one.layers  = { of.layers[layer] };
+    one.experts = experts;
+    one.used    = of.used;
+    return one;
+}
+
 // One layer whose experts are all in RAM; of a large one as many as caches cannot hold, which the others share.
 class layer_in_ram : public expert_source {
   public:
@@ -32,14 +41,6 @@ class layer_in_ram : public expert_source {
     void            finish(uint32_t, uint32_t) override {}
 
   private:
-    static expert_layout one_layer(const expert_layout & of, uint32_t layer, uint32_t experts) {
-        expert_layout one;
-        one.layers  = { of.layers[layer] };
-        one.experts = experts;
-        one.used    = of.used;
-        return one;
-    }
-
     uint32_t                          held = 1;
     std::vector<std::vector<uint8_t>> matrices;  // [part]
 };
@@ -115,6 +116,19 @@ double node_timer::expert_seconds(const expert_layout & layout, uint32_t layer, 
         return times[times.size() / 2] * double(tokens) / double(fewer);
     };
     return once(ffn_key(layout, layer, tokens), measure);
+}
+
+batch_cost node_timer::device_experts(const expert_layout & layout, uint32_t layer) {
+    const std::string key   = ffn_key(layout, layer, 0);
+    const auto        found = known_experts.find(key);
+    if (found != known_experts.end()) {
+        return found->second;
+    }
+    constexpr uint32_t tokens = 32;
+    const auto         only   = one_layer(layout, layer, layout.experts);
+    device_slots       slots(ggml_backend_get_device(backend.get()), only, { std::min(layout.used, layout.experts) });
+    device_ffn         ffn(slots, only, tokens);
+    return known_experts[key] = measure_device(ffn, slots.id(), only, 0, std::min(layout.used, layout.experts), tokens);
 }
 
 batch_cost measure_expert_reads(const expert_layout & layout) {

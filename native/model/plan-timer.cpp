@@ -1,5 +1,6 @@
 #include "plan-timer.h"
 
+#include "devices.h"
 #include "plan-node-copy.h"
 
 #include <ggml-cpu.h>
@@ -88,8 +89,7 @@ double node_timer::measure_trivial(int nodes) {
         node->flags |= GGML_TENSOR_FLAG_COMPUTE;
         ggml_graph_add_node(graph, node);
     }
-    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
-    ggml_backend_buffer_clear(buffer.get(), 0);
+    const ggml_backend_buffer_ptr buffer = measuring_buffer(context.get(), ggml_backend_get_default_buffer_type(backend.get()));
     return run(graph);
 }
 
@@ -101,9 +101,19 @@ double node_timer::graph_seconds() {
     return once("graph", [&] { return std::max(0.0, measure_trivial(1) - node_seconds()); });
 }
 
+// Bytes that measuring may take.
+double node_timer::room() const {
+    if (on_cpu) {
+        return timer_bytes;
+    }
+    const device_memory memory = device_memory_now(ggml_backend_get_device(backend.get()));
+    return memory.total == 0 ? timer_bytes : std::min(timer_bytes, double(memory.free) / 2);
+}
+
 double node_timer::seconds(const ggml_tensor * node, double working_set, uint32_t context) {
-    const node_copy copy(node, on_cpu ? nullptr : ggml_backend_get_default_buffer_type(backend.get()), std::min(working_set, timer_bytes), context);
-    return once(copy.key(), [&] {
+    const ggml_backend_buffer_type_t type = on_cpu ? nullptr : ggml_backend_get_default_buffer_type(backend.get());
+    return once(node_copy(node, type, working_set, context, timer_bytes).key(), [&] {
+        const node_copy  copy(node, type, working_set, context, room());
         const node_graph graph = copy.build(backend.get());
         return std::max(0.0, run(graph.graph) - graph_seconds()) / graph.count * copy.scale();
     });
@@ -119,15 +129,14 @@ double node_timer::measure_matmul(ggml_type type, int64_t columns, int64_t copie
         node->flags |= GGML_TENSOR_FLAG_COMPUTE;
         ggml_graph_add_node(graph, node);
     }
-    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
-    ggml_backend_buffer_clear(buffer.get(), 0);
+    const ggml_backend_buffer_ptr buffer = measuring_buffer(context.get(), ggml_backend_get_default_buffer_type(backend.get()));
     return std::max(1e-9, run(graph) - graph_seconds()) / double(copies);
 }
 
 double node_timer::bandwidth(ggml_type type) {
     return once(std::string("bandwidth ") + ggml_type_name(type), [&] {
         const double  bytes  = double(ggml_row_size(type, matmul_in)) * double(matmul_out);
-        return bytes / measure_matmul(type, 1, int64_t(std::max(1.0, timer_bytes / bytes)));
+        return bytes / measure_matmul(type, 1, int64_t(std::max(1.0, room() / bytes)));
     });
 }
 
@@ -139,13 +148,14 @@ double node_timer::flops(ggml_type type) {
 double node_timer::link_bandwidth() {
     return on_cpu ? 0.0 : once("link", [&] {
         const ggml_context_ptr        context(ggml_init({ ggml_tensor_overhead(), nullptr, true }));
-        ggml_tensor *                 tensor = ggml_new_tensor_1d(context.get(), GGML_TYPE_I8, int64_t(link_bytes));
-        const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
-        const std::vector<uint8_t>    data(link_bytes, 1);
-        ggml_backend_tensor_set(tensor, data.data(), 0, link_bytes);
+        const size_t                  bytes  = std::min(link_bytes, size_t(room()));
+        ggml_tensor *                 tensor = ggml_new_tensor_1d(context.get(), GGML_TYPE_I8, int64_t(std::max<size_t>(bytes, 1)));
+        const ggml_backend_buffer_ptr buffer = measuring_buffer(context.get(), ggml_backend_get_default_buffer_type(backend.get()));
+        const std::vector<uint8_t>    data(ggml_nbytes(tensor), 1);
+        ggml_backend_tensor_set(tensor, data.data(), 0, data.size());
         const double start = time_now();
-        ggml_backend_tensor_set(tensor, data.data(), 0, link_bytes);
-        return double(link_bytes) / std::max(1e-9, time_now() - start);
+        ggml_backend_tensor_set(tensor, data.data(), 0, data.size());
+        return double(data.size()) / std::max(1e-9, time_now() - start);
     });
 }
 

@@ -12,7 +12,7 @@
 
 namespace moebius {
 
-// What was measured stays for the life of the timer. Used by one thread at a time.
+// What was measured stays for the life of the timer. Used by one thread at a time. Measuring throws model.does-not-fit where the device has no room for it.
 class node_timer {
   public:
     // threads: of the CPU backend; other devices ignore them.
@@ -20,11 +20,15 @@ class node_timer {
     ~node_timer();
 
     // Of one node of the graph of a model that is open without weights. `working_set`: bytes that pass between two uses of its weights;
-    // as many are used here, up to a limit. What would take long is measured with fewer tokens or experts, and scaled. `context`: see node_copy.
+    // as many are used here, up to a limit and to half of the device's free memory. What would take long is measured with fewer tokens or experts, and scaled. `context`: see node_copy.
     double seconds(const ggml_tensor * node, double working_set, uint32_t context);
 
     // Of an FFN of routed experts as the experts' device computes it, everything in RAM: `tokens` tokens that use all experts alike.
     double expert_seconds(const expert_layout & layout, uint32_t layer, uint32_t tokens);
+
+    // On a device that is not the CPU: of batches of experts of a layer, as device_dispatch has them computed there; the link is part of it. Throws
+    // model.load-failed, model.does-not-fit.
+    batch_cost device_experts(const expert_layout & layout, uint32_t layer);
 
     // Of computing a graph at all, and of each node of it that does nothing.
     double graph_seconds();
@@ -41,6 +45,7 @@ class node_timer {
     double once(const std::string & key, const std::function<double()> & measure);
     double measure_matmul(ggml_type type, int64_t columns, int64_t copies);
     double run(ggml_cgraph * graph);
+    double room() const;
     double measure_trivial(int nodes);
 
     ggml_backend_ptr                                                         backend;
@@ -48,6 +53,7 @@ class node_timer {
     bool                                                                     on_cpu  = false;
     int32_t                                                                  threads = 1;
     std::map<std::string, double>                                            known;
+    std::map<std::string, batch_cost>                                        known_experts;
 };
 
 // Of one expert: operations for a token, bytes of weights.

@@ -107,8 +107,8 @@ json plan_memory_to_json(const tier_plan & plan, const plan_machine & machine, c
 
 json hits_to_json(const plan_placement & placement, const hit_rates & hits, const load_options & options) {
     double missing = 0;
-    for (const double layer : placement.missing) {
-        missing += layer / double(placement.missing.size());
+    for (const expert_place_plan & layer : placement.experts) {
+        missing += layer.missing / double(placement.experts.size());
     }
     const bool all_there = missing == 0;
     return { { "rate", 1 - missing }, { "source", all_there ? "all" : hits.from_trace() ? "trace" : "guess" }, { "policy", policy_at_load(options) } };
@@ -160,7 +160,7 @@ batch_cost planner::reads_of(const expert_layout & layout) {
     return found != reads.end() ? found->second : reads[layout.files.front()] = measure_expert_reads(layout);
 }
 
-plan_machine planner::machine_for(const plan_request & request, const plan_model & model, bool from_disk) {
+plan_machine planner::machine_for(const plan_request & request, const plan_model & model, const memory_estimate & memory, bool from_disk) {
     plan_machine    machine;
     const ggml_type type = leading_type(model.file, model.layout);
     const auto      cpu  = timer_of(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), model.options.threads);
@@ -176,8 +176,9 @@ plan_machine planner::machine_for(const plan_request & request, const plan_model
             machine.timers.push_back(nullptr);
         }
     } else {
-        for (const std::string & id : model.options.devices) {
-            const auto timer = timer_of(gpu_device(id), 1);
+        for (size_t d = 1; d < memory.devices.size(); d++) {
+            const std::string & id    = memory.devices[d].id;
+            const auto          timer = timer_of(gpu_device(id), 1);
             machine.rig.push_back(measure_rates(*timer, id, type));
             machine.timers.push_back(timer);
         }
@@ -220,7 +221,7 @@ json planner::make(const json & params, const std::function<void()> & check) {
     }
     const hit_rates      hits(trace_path(request), layout, policy_at_load(asked.options), check);
     const plan_placement placement = placement_of(plan, layout, hits);
-    const plan_machine   machine   = machine_for(request, asked, std::any_of(placement.absent.begin(), placement.absent.end(), [](double share) { return share > 0; }));
+    const plan_machine   machine   = machine_for(request, asked, memory, std::any_of(placement.experts.begin(), placement.experts.end(), [](const expert_place_plan & layer) { return layer.absent > 0; }));
     check();
     planned_model       model(asked.file, asked.inspection, asked.options, request.rig.has_value());
     const step_forecast prefill = forecast_prompt(model, lengths.prompt, asked.options.batch, machine, placement);

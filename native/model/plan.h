@@ -22,7 +22,7 @@ class planner {
     memory_estimate             remember(const plan_request & request, plan_model & model);
     std::shared_ptr<node_timer> timer_of(ggml_backend_dev_t device, int32_t threads);
     batch_cost                  reads_of(const expert_layout & layout);
-    plan_machine                machine_for(const plan_request & request, const plan_model & model, bool from_disk);
+    plan_machine                machine_for(const plan_request & request, const plan_model & model, const memory_estimate & memory, bool from_disk);
 
     std::mutex                                         mutex;
     std::map<std::string, std::shared_ptr<node_timer>> timers;

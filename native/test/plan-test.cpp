@@ -73,6 +73,52 @@ void distinct_experts_grow_to_all() {
     CHECK(distinct_experts(32, 2, 8) < 16 && distinct_experts(32, 2, 8) > 8);
 }
 
+// --- several devices share a layer
+
+// Exhaustive over the pairs of experts that a token can use, two GPUs with half of the experts each.
+void experts_of_one_gpu_wait_for_each_other() {
+    const spread_question question{ 8, 2, 1, { 8, 4, 4 }, 1, 0, { { 0, 1, 0 }, { 1e-4, 1e-3, 0 }, { 1e-4, 1e-3, 0 } }, {} };
+    double                expected = 0;
+    int                   pairs    = 0;
+    for (int a = 0; a < 8; a++) {
+        for (int b = a + 1; b < 8; b++, pairs++) {
+            expected += (a % 2 == b % 2) ? 2.1e-3 : 1.1e-3;  // any fixed half of them
+        }
+    }
+    const layer_spread spread = spread_layer(question);
+    CHECK_NEAR(spread.seconds, expected / pairs, 0.08 * expected / pairs);  // 200 draws
+    CHECK_NEAR(spread.share[1] + spread.share[2], 1.0, 1e-9);
+    CHECK_NEAR(spread.share[1], 0.5, 0.08);
+}
+
+void replicas_keep_experts_from_waiting() {
+    spread_question question{ 8, 2, 1, { 8, 4, 4 }, 1, 0, { { 0, 1, 0 }, { 1e-4, 1e-3, 0 }, { 1e-4, 1e-3, 0 } }, {} };
+    question.slots = { 8, 8, 8 };
+    CHECK_NEAR(spread_layer(question).seconds, 1.1e-3, 1e-12);
+}
+
+void a_prompt_is_split_by_speed() {
+    const spread_question question{ 8, 2, 400, { 8, 8, 8 }, 1, 0, { { 0, 0, 1 }, { 0, 0, 1e-6 }, { 0, 0, 3e-6 } }, {} };
+    const layer_spread    spread = spread_layer(question);  // 800 uses, 3 of 4 on the faster one
+    CHECK_NEAR(spread.seconds, 600e-6, 6e-6);
+    CHECK_NEAR(spread.share[1], 0.75, 0.01);
+}
+
+void the_cpu_takes_over_what_it_has_and_reads_what_nobody_has() {
+    const batch_cost slow{ 0, 10e-3, 0 }, fast{ 0, 1e-3, 0 };
+    CHECK_NEAR(spread_layer({ 8, 2, 1, { 8, 8 }, 1, 0, { fast, slow }, {} }).seconds, 2e-3, 1e-12);
+    // slots of the RAM hold others, so the GPU has to do it
+    CHECK_NEAR(spread_layer({ 8, 2, 1, { 4, 8 }, 1, 0, { fast, slow }, {} }).seconds, 20e-3, 1e-12);
+    // nothing is found anywhere: two are read in 2 + 2 * 3 ms, the last is computed then
+    const layer_spread disk = spread_layer({ 8, 2, 1, { 2, 1 }, 0, 1, { fast, slow }, { 2e-3, 3e-3, 0 } });
+    CHECK_NEAR(disk.seconds, 8e-3 + 1e-3, 1e-12);
+    CHECK_NEAR(disk.share[0], 1.0, 1e-9);
+    // with a copy for every second use one of two is read on average
+    const layer_spread half = spread_layer({ 8, 2, 1, { 2, 4 }, 0.5, 0.5, { fast, fast }, { 0, 3e-3, 0 } });
+    CHECK_NEAR(half.share[1], 0.5, 0.08);
+    CHECK(half.seconds > 1e-3 && half.seconds < 7e-3);
+}
+
 // --- tiers
 
 constexpr uint64_t expert_size = 4096 * 3;
@@ -146,6 +192,10 @@ int main() {
     misses_are_binomial();
     a_gpu_works_beside_the_cpu();
     distinct_experts_grow_to_all();
+    experts_of_one_gpu_wait_for_each_other();
+    replicas_keep_experts_from_waiting();
+    a_prompt_is_split_by_speed();
+    the_cpu_takes_over_what_it_has_and_reads_what_nobody_has();
     gpus_take_layers_in_proportion_then_experts();
     the_first_layers_stay_in_ram_where_gpus_are_small();
     what_ram_cannot_hold_is_refused_with_the_bytes();

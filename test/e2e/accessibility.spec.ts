@@ -45,8 +45,8 @@ for (const theme of ['dark', 'light'] as const) {
     await look('placement of a model on disk');
     await goTo(app, 'models');
     await app.getByRole('button', { name: /Load options/ }).click();
-    await expect(app.getByRole('region', { name: 'Estimated memory' })).toBeVisible();
-    await look('load options');
+    await expect(app.getByRole('region', { name: 'Predicted speed' })).toBeVisible({ timeout: 30_000 });
+    await look('planner');
     await app.keyboard.press('Escape');
     await app.getByRole('button', { name: /Details/ }).click();
     await look('details');

@@ -58,7 +58,7 @@ test('options that need more than there is are refused before anything is loaded
   const dialog = app.getByRole('dialog', { name: `Load ${EMBEDDED_NAME}` });
   await dialog.getByLabel('Context, tokens').fill('16000000');
   await dialog.getByLabel('Context, tokens').press('Tab');
-  await expect(dialog.getByText(/Does not fit: .* needed, .* free/)).toBeVisible();
+  await expect(dialog.getByText(/Does not fit on CPU: .* needed, .* free/)).toBeVisible();
   await expect(dialog.getByRole('button', { name: 'Reload' })).toBeDisabled();
 });
 

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PlanResult } from '../../main/engine/protocol.ts';
-import { tinyModel } from '../support/engine.ts';
+import { startEngine, tinyModel } from '../support/engine.ts';
+import { startRpcServers } from '../support/rpc-servers.ts';
 
 const program = join(import.meta.dirname, '../../main/cli/moebius.mjs');
 const run = async (...parameters: string[]) => (await promisify(execFile)(process.execPath, [program, ...parameters], { maxBuffer: 64 << 20 })).stdout;
@@ -44,6 +45,33 @@ describe('moebius plan', () => {
     expect(slow.placement.experts.map((layer) => layer.slots.G)).toEqual([32, 32, 32, 32]);
     expect(fast.decode.tokensPerSecond).toBeGreaterThan(slow.decode.tokensPerSecond * 1.2);
     expect(slow.hardware.map((device) => device.measured)).toEqual([false, false]);
+  });
+
+  it('plans copies on GPUs of given budgets as the load makes them, and what nobody has on disk', async () => {
+    await using rig = await startRpcServers(2, { memory: 40_000_000 });
+    const ids = rig.servers.map(({ device }) => device);
+    const budgets = [12_000_000, 6_000_000];
+    const options = ['--expert-ram', '5000000', '--expert-devices', ids.map((id, i) => `${id}=${budgets[i]}`).join(',')];
+    const result = await plan(...HERE, ...options);
+    expect(result.memory.devices.map(({ id }) => id)).toEqual(['CPU', ...ids]);
+    const engine = await startEngine();
+    try {
+      const loaded = await engine.call('model.load', { path: tinyModel, options: result.options });
+      const { devices, store } = await engine.call('experts.status', { model: loaded.model });
+      expect(devices?.layers.map(({ slots }) => slots)).toEqual(result.placement.experts.map(({ slots }) => ids.map((id) => slots[id])));
+      expect(store?.layers.map(({ slots }) => slots)).toEqual(result.placement.experts.map(({ slots }) => slots.CPU));
+      for (const { id, experts, compute } of result.memory.devices.slice(1))
+        expect(loaded.memory.find((device) => device.id === id)).toMatchObject({ experts, compute });
+    } finally {
+      await engine.dispose();
+    }
+    const onDisk = result.placement.experts.map((layer) => layer.onlyOnDisk);
+    expect(Math.min(...onDisk)).toBeGreaterThan(0);
+    expect(result.hitRate.rate).toBeLessThan(1);
+    expect(result.hardware.map(({ measured }) => measured)).toEqual([true, true, true]);
+    for (const id of ids) expect(result.prefill.limits.map(({ resource }) => resource)).toContain(`${id} compute`);
+    const large = plan(...HERE, '--expert-ram', '5000000', '--expert-devices', `${ids[0]}=39000000`, '--batch', '4096', '--context', '4096');
+    await expect(large).rejects.toMatchObject({ stderr: expect.stringMatching(/model\.does-not-fit.*"need":\d+,"have":\d+,"device":"RPC0@/) });
   });
 
   it('leaves experts on disk when the RAM is small, and hits as the recorded routing would', async () => {

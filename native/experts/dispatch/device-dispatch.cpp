@@ -1,5 +1,6 @@
 #include "device-dispatch.h"
 
+#include "device-cost.h"
 #include "rpc/log.h"
 
 #include <algorithm>
@@ -57,34 +58,6 @@ bool device_dispatch::begin(const std::function<bool(uint64_t, uint64_t)> & go_o
 
 // --- costs
 
-// Median of several batches in which each of some experts has the same number of tokens.
-double device_dispatch::seconds_for(uint32_t device, uint32_t of, uint32_t experts, uint32_t tokens) {
-    constexpr int                  runs   = 5;
-    const size_t                   n_embd = size_t(source.layout().layers[of].parts[0].n_in);
-    std::vector<float>             input(n_embd * tokens, 0.1f);
-    const row_view                 from{ reinterpret_cast<char *>(input.data()), n_embd * sizeof(float) };
-    std::vector<device_assignment> assignments;
-    for (uint32_t t = 0; t < tokens; t++) {
-        for (uint32_t e = 0; e < experts; e++) {
-            assignments.push_back({ t, e, 0, 1.0f });
-        }
-    }
-    std::vector<double> times;
-    for (int i = 0; i <= runs; i++) {
-        const auto begin = clock::now();
-        if (!lanes[device].ffn->start(of, from, assignments) || !lanes[device].ffn->wait()) {
-            throw user_error("model.load-failed", tier.device(device).id() + " failed to compute with experts; the log has the reason. Load the model without experts there (expertDevices).",
-                             { { "device", tier.device(device).id() } });
-        }
-        if (i > 0) {  // the first may compile shaders
-            times.push_back(seconds_since(begin));
-        }
-    }
-    std::sort(times.begin(), times.end());
-    return times[times.size() / 2];
-}
-
-// From three batches: one expert, several, several with many tokens each.
 batch_cost device_dispatch::measure(uint32_t device) {
     uint32_t of = 0;
     while (of < source.layout().layers.size() && tier.device(device).count(of) == 0) {
@@ -94,15 +67,7 @@ batch_cost device_dispatch::measure(uint32_t device) {
         return cpu_cost_guess(source.layout());  // it has none
     }
     const uint32_t experts = std::min(tier.device(device).count(of), source.layout().used);
-    const uint32_t tokens  = std::clamp(tokens_most, 2u, 32u);
-    const double   one     = seconds_for(device, of, 1, 1);
-    const double   several = seconds_for(device, of, experts, 1);
-    const double   many    = seconds_for(device, of, experts, tokens);
-    batch_cost     cost;
-    cost.per_token  = std::max((many - several) / (experts * (tokens - 1)), 1e-9);
-    cost.per_expert = experts > 1 ? std::max((several - one) / (experts - 1) - cost.per_token, 0.0) : 0;
-    cost.fixed      = std::max(one - cost.per_expert - cost.per_token, 0.0);
-    return cost;
+    return measure_device(*lanes[device].ffn, tier.device(device).id(), source.layout(), of, experts, tokens_most);
 }
 
 void device_dispatch::measure_all() {

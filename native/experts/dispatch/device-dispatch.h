@@ -65,7 +65,6 @@ class device_dispatch {
     };
 
     batch_cost measure(uint32_t device);
-    double     seconds_for(uint32_t device, uint32_t layer, uint32_t experts, uint32_t tokens);
     void       measure_all();
     void       ensure_ffns(const std::vector<uint64_t> & bytes);
     void       assign(expert_batch & batch, std::vector<shares_of_expert> & shares, const device_placement & placement);

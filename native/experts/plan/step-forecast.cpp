@@ -13,16 +13,9 @@ double share_of(const expert_step & step, size_t device) {
     return device < step.share.size() ? step.share[device] : 0.0;
 }
 
-// The CPU's part when `missing` of its experts have to be read: they are computed as they come, the last when all the others are done.
 double cpu_seconds(const expert_step & step, double experts, double missing) {
-    const batch_cost & cpu    = step.costs[0];
-    const double       tokens = step.experts > 0 ? step.tokens / step.experts : 0.0;  // of an expert
-    const double       all    = cpu.of(experts, experts * tokens);
-    if (missing <= 0) {
-        return all;
-    }
-    const double last = std::min(missing, 1.0) * (cpu.per_expert + tokens * cpu.per_token);
-    return std::max(all, step.read.of(missing, 0) + last);
+    const double tokens = step.experts > 0 ? step.tokens / step.experts : 0.0;  // of an expert
+    return cpu_with_disk(step.costs[0], step.read, experts, experts * tokens, missing);
 }
 
 double mean_cpu_seconds(const expert_step & step) {
@@ -89,6 +82,9 @@ batch_cost device_rates::expert_cost(double bytes, double operations) const {
 }
 
 double expert_seconds(const expert_step & step) {
+    if (step.seconds) {
+        return *step.seconds;
+    }
     double longest = mean_cpu_seconds(step);
     for (size_t d = 1; d < step.costs.size(); d++) {
         longest = std::max(longest, step.costs[d].of(step.experts * share_of(step, d), step.tokens * share_of(step, d)));
@@ -108,9 +104,11 @@ step_forecast forecast_step(const step_work & work, const std::vector<device_rat
     for (const expert_step & step : work.experts) {
         forecast.seconds += expert_seconds(step);
         used.add(step);
+        double fixed = 0;  // devices begin side by side
         for (size_t d = 0; d < step.costs.size(); d++) {
-            overhead += share_of(step, d) > 0 ? step.costs[d].fixed : 0.0;
+            fixed = std::max(fixed, share_of(step, d) > 0 ? step.costs[d].fixed : 0.0);
         }
+        overhead += fixed;
     }
     double slowest = 0;
     for (const device_rates & device : rig) {

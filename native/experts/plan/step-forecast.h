@@ -4,9 +4,10 @@
 // work on at the same time.
 #pragma once
 
-#include "experts/policy/cost-model.h"
+#include "layer-spread.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,7 @@ struct expert_step {
     double                  missing = 0;  // share of all experts that the CPU computes after reading them from disk
     std::vector<batch_cost> costs;        // [devices]
     batch_cost              read;         // of so many experts at once, from disk
+    std::optional<double>   seconds;      // if several devices share the work: see spread_layer
 };
 
 struct step_work {
@@ -65,8 +67,8 @@ struct step_forecast {
     std::vector<step_limit> limits;  // descending: the first is the bottleneck
 };
 
-// Of one layer: devices side by side; the CPU computes what is there while the rest is read. What has to be read is binomial where
-// few experts are used.
+// Of one layer: its `seconds`, else devices side by side, while the CPU computes what is there and the rest is read. What has to be read is
+// binomial where few experts are used.
 double expert_seconds(const expert_step & step);
 
 // rig: the devices that `work` counts; the CPU first. Not empty.

@@ -80,6 +80,7 @@ user_error too_small(uint64_t need, uint64_t have) {
 
 tier_plan plan_tiers(const plan_sizes & sizes, const expert_layout & layout, const plan_rooms & rooms) {
     tier_plan plan;
+    plan.stored = !layout.empty();
     place_blocks(sizes, rooms, plan);
     plan.slots.assign(rooms.gpus.size() + 1, std::vector<uint32_t>(layout.layers.size(), 0));
     if (layout.empty()) {

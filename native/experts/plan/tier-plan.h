@@ -35,6 +35,7 @@ struct tier_plan {
     uint32_t                           head_device = 0;
     std::vector<std::vector<uint32_t>> slots;            // [devices][layers of the layout] for experts
     std::vector<device_need>           needs;            // [devices]
+    bool                               stored      = false;  // the expert store spreads experts over what has slots
 };
 
 // Attention, norms and KV cache first, on GPUs as far as they go: the last blocks, each GPU a run of them in proportion to its room, as

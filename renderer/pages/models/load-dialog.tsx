@@ -1,22 +1,26 @@
-// Load options with the memory they will take, before anything is loaded.
-import { useEffect, useState } from 'react';
-import { type ErrorBody, type Estimate, type LoadOptions, type ModelCard, toErrorBody } from '../../../main/contract/index.ts';
-import { Button, Dialog, ErrorNotice, format, Notice } from '../../components/index.ts';
-import { errorHelp } from '../../stores/error-help.ts';
-import { useStores } from '../../stores/index.tsx';
-import { LoadFields } from './load-fields.tsx';
-import { MemoryBar } from './memory-bar.tsx';
+// The planner: load options with the memory and the speed that they would come to, before anything is loaded.
+import { useEffect, useState, useSyncExternalStore } from 'react';
+import type { LoadOptions, ModelCard } from '../../../main/contract/index.ts';
+import { Button, Dialog } from '../../components/index.ts';
+import { useApp, useStores } from '../../stores/index.tsx';
+import { BudgetSliders } from './budget-sliders.tsx';
+import { LivePlan, type LivePlanState } from './live-plan.ts';
+import { ContextFields, LoadFields } from './load-fields.tsx';
 import style from './models.module.css';
-
-const SETTLE_MS = 250;
+import { PlanView } from './plan-view.tsx';
 
 export function LoadDialog({ card, onClose }: { card: ModelCard; onClose: () => void }) {
   const { client, models, notices } = useStores();
+  const devices = useApp((state) => state.devices);
   const [options, setOptions] = useState<LoadOptions>(() => ({ ...card.defaults.load, ...(card.state.state === 'loaded' ? card.state.loaded.options : {}) }));
-  const { estimate, error } = useEstimate(card.id, options);
+  const state = useLivePlan(card.id, options);
+  const { estimate } = state;
+  const defaults = estimate?.options ?? {};
+  const shown = state.pending !== 'estimate' && state.error === null && estimate?.fits ? estimate.options : null;
   const load = () => {
+    if (!shown) return;
     onClose();
-    void models.getState().load(card.id, options);
+    void models.getState().load(card.id, shown);
   };
   const keep = () => {
     client.call('models.setDefaults', { id: card.id, defaults: { ...card.defaults, load: options } }).then(
@@ -30,7 +34,7 @@ export function LoadDialog({ card, onClose }: { card: ModelCard; onClose: () => 
         Reset
       </Button>
       <Button onClick={keep}>Keep as default</Button>
-      <Button variant="primary" onClick={load} disabled={estimate?.fits === false}>
+      <Button variant="primary" onClick={load} disabled={shown === null}>
         {card.state.state === 'loaded' ? 'Reload' : 'Load'}
       </Button>
     </>
@@ -42,53 +46,29 @@ export function LoadDialog({ card, onClose }: { card: ModelCard; onClose: () => 
       title={`Load ${card.name}`}
       width="large"
       footer={footer}
-      description="Empty fields take the default that is shown. The memory is estimated before anything is read."
+      description="Empty fields take the default that is shown. Memory and speed are predicted before anything is read."
     >
       <div className={style.loadDialog}>
-        <LoadFields options={options} defaults={estimate?.options ?? {}} inspection={card.inspection} onChange={setOptions} />
-        <EstimateView estimate={estimate} error={error} />
+        <div className={style.choices}>
+          <ContextFields options={options} defaults={defaults} inspection={card.inspection} onChange={setOptions} />
+          <BudgetSliders options={options} estimate={estimate} devices={devices} onChange={setOptions} />
+        </div>
+        <PlanView state={state} />
+        <LoadFields options={options} defaults={defaults} onChange={setOptions} />
       </div>
     </Dialog>
   );
 }
 
-function useEstimate(id: string, options: LoadOptions): { estimate: Estimate | null; error: ErrorBody | null } {
+function useLivePlan(id: string, options: LoadOptions): LivePlanState {
   const { client } = useStores();
-  const [state, setState] = useState<{ estimate: Estimate | null; error: ErrorBody | null }>({ estimate: null, error: null });
+  const [plan] = useState(() => new LivePlan(client, id));
   useEffect(() => {
-    let current = true;
-    const timer = setTimeout(() => {
-      client.call('models.estimate', { id, options }).then(
-        (estimate) => current && setState({ estimate, error: null }),
-        (thrown: unknown) => current && setState((before) => ({ estimate: before.estimate, error: toErrorBody(thrown) })),
-      );
-    }, SETTLE_MS);
-    return () => {
-      current = false;
-      clearTimeout(timer);
-    };
-  }, [client, id, options]);
-  return state;
-}
-
-function EstimateView({ estimate, error }: { estimate: Estimate | null; error: ErrorBody | null }) {
-  const stores = useStores();
-  if (error) return <ErrorNotice error={error} advice={errorHelp(error, stores).advice} />;
-  if (!estimate) return <p className={style.note}>Estimating the memory…</p>;
-  return (
-    <section className={style.estimate} aria-label="Estimated memory" aria-live="polite">
-      {estimate.devices.map((device) => (
-        <MemoryBar key={device.id} device={device.id} split={device} available={device.memoryFree} estimated />
-      ))}
-      {estimate.fits ? (
-        <p className={style.note}>
-          Needs {format.bytes(estimate.need)} of {format.bytes(estimate.have)} (est.).
-        </p>
-      ) : (
-        <Notice tone="warn" title={`Does not fit: ${format.bytes(estimate.need)} needed, ${format.bytes(estimate.have)} free.`}>
-          Use a shorter context, fewer sequences, a smaller KV type, or unload another model.
-        </Notice>
-      )}
-    </section>
+    plan.ask(options);
+    return () => plan.cancel();
+  }, [plan, options]);
+  return useSyncExternalStore(
+    (listener) => plan.subscribe(listener),
+    () => plan.state,
   );
 }

@@ -39,15 +39,17 @@ export function MemoryBar({ device, split, available, estimated = false }: { dev
         parts={parts.map(({ key, label, colour }) => ({ fraction: split[key] / whole, label, colour }))}
       />
       <dl className={style.split}>
-        {parts.map(({ key, label, colour }) => (
-          <div key={key} title={`${format.exact(split[key])} bytes`}>
-            <dt>
-              <span aria-hidden style={{ background: colour }} />
-              {label}
-            </dt>
-            <dd>{format.bytes(split[key])}</dd>
-          </div>
-        ))}
+        {parts
+          .filter(({ key }) => split[key] > 0)
+          .map(({ key, label, colour }) => (
+            <div key={key} title={`${format.exact(split[key])} bytes`}>
+              <dt>
+                <span aria-hidden style={{ background: colour }} />
+                {label}
+              </dt>
+              <dd>{format.bytes(split[key])}</dd>
+            </div>
+          ))}
       </dl>
     </div>
   );

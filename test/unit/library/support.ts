@@ -68,6 +68,8 @@ export class DoubledEngine implements Engine {
   /** when true, loads wait in `held` until the test lets them go */
   holdLoads = false;
   readonly held: HeldLoad[] = [];
+  /** signals of plans, which wait until they are aborted; others answer at once */
+  heldPlans: AbortSignal[] | null = null;
   readonly #listeners = new Set<(status: EngineStatus) => void>();
   readonly #running = new Set<(error: Error) => void>();
   #handles = 0;
@@ -126,6 +128,7 @@ export class DoubledEngine implements Engine {
       return {};
     }
     if (method === 'model.estimate') return { options: parameters.options };
+    if (method === 'plan.make') return this.#plan(parameters, options);
     throw new Error(`not doubled: ${method}`);
   }
 
@@ -140,6 +143,12 @@ export class DoubledEngine implements Engine {
     if (name.includes('adapter')) return inspectionOf(file, { metadata: { 'general.type': 'adapter' } });
     if (name.includes('mmproj')) return inspectionOf(file, { architecture: 'clip' });
     return inspectionOf(file);
+  }
+
+  async #plan(parameters: Record<string, unknown>, { signal }: CallOptions): Promise<unknown> {
+    if (!this.heldPlans || !signal) return { options: parameters.options };
+    this.heldPlans.push(signal);
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new MoebiusError('cancelled', 'The plan was cancelled.'))));
   }
 
   async #load(file: string, parameters: Record<string, unknown>, options: CallOptions): Promise<LoadedModel> {
