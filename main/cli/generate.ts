@@ -52,7 +52,7 @@ async function generate(model: string | undefined, flags: GenerateFlags): Promis
   note(
     `${report.tokens} tokens, ${significant(report.tokensPerSecond)} tok/s, first after ${significant(report.timeToFirstTokenMs)} ms; prompt ${report.promptTokens} tokens, ${significant(report.promptTokensPerSecond)} tok/s`,
   );
-  if (result.store) note(summarise(result.store));
+  if (result.store) note([summarise(result.store), summarisePrefetch(result.store)].filter(Boolean).join('\n'));
   if (result.devices) note(summariseDevices(result.devices));
 }
 
@@ -60,6 +60,18 @@ function summarise({ hits, late, misses, ramBytes, diskBytes, bytesRead }: Exper
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
   const rate = (hits * 100) / Math.max(1, hits + late + misses);
   return `experts: ${gigabytes(ramBytes)} of ${gigabytes(diskBytes)} in RAM, ${rate.toFixed(1)}% of uses found there; ${gigabytes(bytesRead)} read`;
+}
+
+/** '' when nothing was predicted. */
+export function summarisePrefetch({ prefetch }: Pick<ExpertStore, 'prefetch'>): string {
+  const percent = (part: number, of: number) => `${((part * 100) / Math.max(1, of)).toFixed(0)}%`;
+  const lines = prefetch.predictors
+    .filter(({ uses }) => uses > 0)
+    .map(({ name, uses, right, read, used, late, wasted, depth }) => {
+      const came = read > 0 ? `${read} read (${percent(used, read)} used, ${percent(late, read)} late, ${percent(wasted, read)} wasted)` : 'nothing read';
+      return `${name} ${percent(right, uses)} right, ${came}${depth === 0 ? ', switched off' : ''}`;
+    });
+  return lines.length > 0 ? `prefetch: ${lines.join('; ')}` : '';
 }
 
 /** `computed by Vulkan0 61%, Vulkan1 30%, CPU 9%; 12 copies made meanwhile` */

@@ -47,7 +47,7 @@ export interface ModelFlags {
   expertRam?: number;
   expertPolicy?: string;
   slotAllocation?: string;
-  expertReadAhead?: number;
+  expertPrefetch?: string;
   expertStorage?: string;
   expertLayout?: string;
   expertDevices?: ExpertDeviceBudget[];
@@ -72,7 +72,7 @@ export function addModelOptions(command: Command): Command {
     .option('--expert-ram <bytes>', 'RAM for experts, others stay on disk (default: all, or what is free); 0: no expert cache', wholeNumber)
     .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu, foresight or auto')
     .option('--slot-allocation <way>', 'which layers get how much of the RAM for experts: uniform, shallow, marginal or auto')
-    .option('--expert-read-ahead <n>', 'experts per layer that foresight reads before they are asked for (default: 0)', wholeNumber)
+    .option('--expert-prefetch <mode>', 'read experts before they are asked for: auto (as far as it pays) or off (default: auto)')
     .option('--expert-storage <mode>', 'auto, slots (of each layer) or ring (shared by all layers, for models far beyond the RAM)')
     .option('--expert-layout <mode>', 'auto: read experts from the file that "moebius layout" wrote, if there is one; off')
     .option('--expert-devices <list>', 'GPUs that hold copies of experts, each with its bytes: Vulkan0=4000000000,Vulkan1=2000000000', budgets)
@@ -95,7 +95,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     expertRamBytes: flags.expertRam,
     expertPolicy: flags.expertPolicy,
     slotAllocation: flags.slotAllocation,
-    expertReadAhead: flags.expertReadAhead,
+    expertPrefetch: flags.expertPrefetch,
     expertStorage: flags.expertStorage,
     expertLayout: flags.expertLayout,
     expertDevices: flags.expertDevices,

@@ -21,7 +21,10 @@ const ModelId = z.strictObject({ modelId: z.string() });
 export const placementMethods = {
   /** null: the model is not loaded, or all its experts are in memory like other weights */
   'placement.status': { parameters: ModelId, result: Placement.nullable() },
-  /** RAM for experts, which layers get it, what leaves it first, and copies on GPUs, while the model is used. Rejects with model.not-loaded, model.does-not-fit. */
+  /**
+   * RAM for experts, which layers get it, what leaves it first, whether it is filled ahead, and copies on GPUs, while the model is used. Rejects with
+   * model.not-loaded, model.does-not-fit.
+   */
   'placement.configure': {
     parameters: PlacementChange.extend({ modelId: z.string(), policy: ExpertPolicyChoice.optional(), slotAllocation: SlotAllocation.optional() }),
     result: Placement,

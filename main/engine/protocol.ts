@@ -122,6 +122,10 @@ export type ExpertPolicyChoice = z.infer<typeof ExpertPolicyChoice>;
 export const SlotAllocation = z.enum(['uniform', 'marginal', 'shallow', 'auto']);
 export type SlotAllocation = z.infer<typeof SlotAllocation>;
 
+/** Whether experts on disk are read before they are asked for: `auto` as far as it pays, by what it saved so far. */
+export const ExpertPrefetch = z.enum(['auto', 'off']);
+export type ExpertPrefetch = z.infer<typeof ExpertPrefetch>;
+
 export const LoadOptions = z.strictObject({
   /** tokens per sequence; default: the model's, at most 8192 */
   contextLength: z.number().int().min(8).max(16_777_216).optional(),
@@ -151,8 +155,8 @@ export const LoadOptions = z.strictObject({
   expertPolicy: ExpertPolicyChoice.optional(),
   /** which layers get how much of that RAM */
   slotAllocation: SlotAllocation.optional(),
-  /** experts per layer that are read before they are asked for, where the policy foresees them (`foresight`); default 0. Hits more often and reads more. */
-  expertReadAhead: z.number().int().min(0).max(1024).optional(),
+  /** default `auto`; lossless */
+  expertPrefetch: ExpertPrefetch.optional(),
   /** `slots`: each layer has its own; `ring`: the layers share a few and take them in turn. Default auto: slots, unless even two a layer do not fit */
   expertStorage: z.enum(['auto', 'slots', 'ring']).optional(),
   /** read experts from the model's layout file (`experts.writeLayout`) if there is one that is of this very file; default auto */
@@ -319,6 +323,36 @@ const ExpertCounters = z.object({
   /** threads did nothing but wait for the disk, summed over them */
   stalledMilliseconds: z.number(),
 });
+const PrefetchCounters = z.object({
+  /** experts that batches used for which the predictor had named some */
+  uses: z.number(),
+  /** of them, among as many as were used that it held most probable: right / uses is its recall */
+  right: z.number(),
+  /** experts read ahead, and what came of it: used in time, used while still on their way, not used by the batch that they were read for */
+  read: z.number(),
+  used: z.number(),
+  late: z.number(),
+  wasted: z.number(),
+  /** not read after all: the batch was there before the disk had begun with them, and did without */
+  withdrawn: z.number(),
+});
+export const ExpertPredictor = PrefetchCounters.extend({
+  /**
+   * `router`: the next layer's router on this layer's hidden state; `tokens`: where the batch's tokens went before; `history`: what followed the last
+   * experts; `round` (of a ring): whole layers, while batches use nearly all of each
+   */
+  name: z.enum(['router', 'tokens', 'history', 'round']),
+  /** layers ahead that it is asked for now; 0: switched off, because it did not pay, or by the mode */
+  depth: z.number().int(),
+  /** probability from which an expert is read */
+  leastProbability: z.number(),
+  /** estimated: by how much waits for the disk became shorter, and longer; null: not estimated */
+  savedMilliseconds: z.number().nullable(),
+  lostMilliseconds: z.number().nullable(),
+  layers: z.array(PrefetchCounters.extend({ layer: z.number().int() })),
+});
+export type ExpertPredictor = z.infer<typeof ExpertPredictor>;
+
 /** Routed experts that are read from disk when they are needed; counters since the model was loaded. */
 export const ExpertStore = ExpertCounters.extend({
   /** slots of each layer, or a ring that the layers take in turn */
@@ -331,8 +365,12 @@ export const ExpertStore = ExpertCounters.extend({
   ramBytesMost: z.number(),
   /** of all experts */
   diskBytes: z.number(),
-  /** experts read ahead */
-  prefetched: z.number(),
+  prefetch: z.object({
+    mode: ExpertPrefetch,
+    /** one thread's time for predictions, beside the computation of layers */
+    computeMilliseconds: z.number(),
+    predictors: z.array(ExpertPredictor),
+  }),
   bytesRead: z.number(),
   /** of them, what arrived before a thread had to wait for it */
   bytesHidden: z.number(),
@@ -368,6 +406,7 @@ export type ExpertPlacement = z.infer<typeof ExpertPlacement>;
 export const PlacementChange = z.strictObject({
   ramBytes: z.number().int().min(1).optional(),
   policy: ExpertPolicy.optional(),
+  prefetch: ExpertPrefetch.optional(),
   /** other budgets; devices that are not named keep theirs */
   devices: z.array(ExpertDeviceBudget).max(8).optional(),
   replication: z.boolean().optional(),

@@ -18,7 +18,7 @@ constexpr int64_t frame_interval_us = 34000;  // at most 30 a second
 }  // namespace
 
 scheduler::scheduler(decode_context & context, uint32_t sequences, request_end & end, output & out)
-    : context(context), end(end), out(out), slots(context, sequences), running(sequences), batch(llama_batch_init(int32_t(context.batch()), 0, 1)) {
+    : context(context), experts(expert_source_of(context.get_model())), end(end), out(out), slots(context, sequences), running(sequences), batch(llama_batch_init(int32_t(context.batch()), 0, 1)) {
     outputs.reserve(context.batch());
 }
 
@@ -129,6 +129,9 @@ uint32_t scheduler::fill(const batch_plan & plan) {
 void scheduler::run(const batch_plan & plan) {
     const uint32_t count  = fill(plan);
     const int64_t  before = now_us();
+    if (experts && experts->ahead) {
+        experts->ahead->announce(batch.token, count, outputs);
+    }
     int32_t        status = llama_decode(context.get(), batch);
     while (status == 1 && slots.evict_idle()) {  // no room in the KV cache: kept prefixes are the first to go
         status = llama_decode(context.get(), batch);
@@ -144,8 +147,7 @@ void scheduler::run(const batch_plan & plan) {
         return;
     }
     if (status != 0) {
-        const expert_source * experts = expert_source_of(context.get_model());
-        const std::string     reason  = experts ? experts->error() : "";
+        const std::string reason = experts ? experts->error() : "";
         fail_plan(plan, user_error("decode.failed",
                                    reason.empty() ? "llama.cpp could not evaluate a batch of " + std::to_string(count) + " tokens (llama_decode returned " +
                                                         std::to_string(status) + "). The log has its reason; unloading and loading the model may help."

@@ -12,6 +12,8 @@
 
 namespace moebius {
 
+class expert_source;
+
 // Sends the reply to a request; the scheduler forgets it then.
 class request_end {
   public:
@@ -54,6 +56,7 @@ class scheduler {
     void     learn_speed(const batch_plan & plan, int64_t took_us);
 
     decode_context &        context;
+    expert_source *         experts;  // null: llama.cpp computes them
     request_end &           end;
     output &                out;
     slot_pool               slots;

@@ -38,7 +38,43 @@ json counters_to_json(const expert_layer_counters & counters) {
     };
 }
 
-json store_to_json(const expert_storage & store) {
+json prefetch_counters_to_json(const prefetch_counters & counters) {
+    return {
+        { "uses", counters.uses }, { "right", counters.right }, { "read", counters.read },
+        { "used", counters.used }, { "late", counters.late },   { "wasted", counters.wasted }, { "withdrawn", counters.withdrawn },
+    };
+}
+
+json milliseconds(const std::optional<double> & seconds) {
+    return seconds ? json(*seconds * 1000) : json(nullptr);
+}
+
+json prefetch_to_json(const loaded_experts & experts) {
+    json predictors = json::array();
+    for (const prefetch_report & report : experts.store.prefetch_reports()) {
+        json layers = json::array();
+        for (size_t i = 0; i < report.layers.size(); i++) {
+            layers.push_back(prefetch_counters_to_json(report.layers[i]));
+            layers.back()["layer"] = experts.store.layout().layers[i].block;
+        }
+        json predictor                 = prefetch_counters_to_json(report.total());
+        predictor["name"]              = report.by;
+        predictor["depth"]             = report.control.depth;
+        predictor["leastProbability"]  = report.control.least;
+        predictor["savedMilliseconds"] = milliseconds(report.saved);
+        predictor["lostMilliseconds"]  = milliseconds(report.lost);
+        predictor["layers"]            = std::move(layers);
+        predictors.push_back(std::move(predictor));
+    }
+    return {
+        { "mode", prefetch_mode(experts.store.settings().prefetch) },
+        { "computeMilliseconds", experts.ahead ? experts.ahead->seconds() * 1000 : 0.0 },
+        { "predictors", std::move(predictors) },
+    };
+}
+
+json store_to_json(const loaded_experts & experts) {
+    const expert_storage &      store    = experts.store;
     const expert_store_counters counters = store.counters();
     const std::vector<uint32_t> slots    = store.layer_slots();
     const auto                  tiers    = store.tiers();
@@ -57,7 +93,7 @@ json store_to_json(const expert_storage & store) {
     result["ramBytesLeast"] = store.least_bytes();
     result["ramBytesMost"]  = store.most_bytes();
     result["diskBytes"]     = store.layout().bytes();
-    result["prefetched"]    = counters.prefetched;
+    result["prefetch"]      = prefetch_to_json(experts);
     result["bytesRead"]     = counters.bytes_read;
     result["bytesHidden"]   = counters.bytes_hidden;
     result["layoutFile"]    = store.layout().layers.front().is_packed() ? json(store.layout().files[store.layout().layers.front().packed.file]) : json(nullptr);
@@ -70,7 +106,7 @@ int32_t take_model(parameters & source) {
 }
 
 json status_to_json(const loaded_experts * experts) {
-    return { { "store", experts ? store_to_json(experts->store) : json(nullptr) },
+    return { { "store", experts ? store_to_json(*experts) : json(nullptr) },
              { "devices", experts && experts->devices ? expert_devices_to_json(*experts->devices) : json(nullptr) } };
 }
 
@@ -109,6 +145,7 @@ struct store_change {
     std::optional<std::string>         policy;
     std::optional<std::string>         allocation;
     std::optional<std::vector<double>> slots;
+    std::optional<std::string>         prefetch;
 };
 
 store_change take_store_change(parameters & source) {
@@ -117,6 +154,7 @@ store_change take_store_change(parameters & source) {
     change.policy     = source.optional_choice("policy", cache_policy_names());
     change.allocation = source.optional_choice("slotAllocation", { "uniform", "shallow" });
     change.slots      = source.optional_numbers("slots", 1, most_slots);
+    change.prefetch   = source.optional_choice("prefetch", prefetch_modes());
     if (change.allocation && change.slots) {
         source.refuse("slots", "and slotAllocation contradict each other; give one of them");
     }
@@ -134,6 +172,9 @@ void apply(loaded_experts & experts, const store_change & change) {
         const uint64_t wanted = std::min(uint64_t(*change.bytes), experts.store.most_bytes());
         refuse_more_than_free(experts.store, wanted);
         experts.store.resize(wanted);
+    }
+    if (change.prefetch && prefetch_mode(experts.store.settings().prefetch) != *change.prefetch) {
+        experts.store.set_prefetch(*change.prefetch == "auto");
     }
     if (!experts.slots()) {
         return;

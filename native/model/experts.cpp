@@ -72,9 +72,9 @@ std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json
                          { { "parameter", "expertRamBytes" } });
     }
     expert_store_settings settings;
-    settings.ram_bytes  = *options.expert_ram_bytes;
-    settings.policy     = policy_at_load(options);
-    settings.ahead.most = options.expert_read_ahead;
+    settings.ram_bytes = *options.expert_ram_bytes;
+    settings.policy    = policy_at_load(options);
+    settings.prefetch  = options.expert_prefetch;
     if (takes_ring(layout, options)) {
         return std::make_unique<loaded_experts>(std::make_unique<expert_ring>(layout, settings));
     }

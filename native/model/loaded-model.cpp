@@ -111,6 +111,7 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
             return progress.report("weights", opened + (read - opened) * double(bytes) / double(total));
         });
         progress.throw_if_cancelled();
+        plan.experts->look_ahead(plan.model.get());
         use_expert_devices(*plan.experts, plan.options);
         if (plan.experts->devices) {
             plan.experts->devices->begin([&](uint64_t bytes, uint64_t total) {

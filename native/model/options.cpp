@@ -177,7 +177,7 @@ load_options options_parse(const json * json_options, const json & inspection) {
     }
     options.expert_policy = source.optional_choice("expertPolicy", policies_or_auto()).value_or(options.expert_policy);
     options.slot_allocation = source.optional_choice("slotAllocation", { "auto", "uniform", "marginal", "shallow" }).value_or(options.slot_allocation);
-    options.expert_read_ahead = uint32_t(source.optional_integer("expertReadAhead", 0, 1024).value_or(options.expert_read_ahead));
+    options.expert_prefetch = source.optional_choice("expertPrefetch", prefetch_modes()).value_or("auto") == "auto";
     options.expert_storage = source.optional_choice("expertStorage", { "auto", "slots", "ring" }).value_or(options.expert_storage);
     options.expert_layout = source.optional_choice("expertLayout", { "auto", "off" }).value_or("auto") == "auto";
     read_expert_devices(source, options, moe_layers > 0);
@@ -199,6 +199,15 @@ std::string policy_at_load(const load_options & options) {
     return options.expert_policy == "auto" ? default_expert_policy : options.expert_policy;
 }
 
+const std::vector<std::string> & prefetch_modes() {
+    static const std::vector<std::string> modes = { "off", "auto" };
+    return modes;
+}
+
+const char * prefetch_mode(bool on) {
+    return on ? "auto" : "off";
+}
+
 json options_to_json(const load_options & options) {
     json result = {
         { "contextLength", options.context_length },
@@ -211,7 +220,7 @@ json options_to_json(const load_options & options) {
         { "cpuExpertLayers", options.cpu_expert_layers },
         { "expertPolicy", options.expert_policy },
         { "slotAllocation", options.slot_allocation },
-        { "expertReadAhead", options.expert_read_ahead },
+        { "expertPrefetch", prefetch_mode(options.expert_prefetch) },
         { "expertStorage", options.expert_storage },
         { "expertLayout", options.expert_layout ? "auto" : "off" },
         { "kvTypeK", name_in(kv_types, options.kv_type_k) },

@@ -34,7 +34,7 @@ struct load_options {
     std::optional<uint64_t>  expert_ram_bytes;        // 0: experts are loaded like other weights; open: see fit_experts
     std::string              expert_policy     = "auto";  // default_expert_policy until somebody has replayed a trace
     std::string              slot_allocation   = "auto";  // "auto", "uniform", "marginal", "shallow"; "auto" and "marginal" are "uniform" until then
-    uint32_t                 expert_read_ahead = 0;  // experts per layer
+    bool                     expert_prefetch   = true;
     std::string              expert_storage    = "auto";  // "slots", "ring"
     bool                     expert_layout     = true;  // use the model's layout file if there is one
     std::string              layout_fingerprint;        // of the model, if its layout file is to be used: see find_layout
@@ -56,6 +56,10 @@ std::vector<expert_budget> expert_devices_parse(const json & list, const char * 
 
 // A name of cache_policy_names(): what the store begins with.
 std::string policy_at_load(const load_options & options);
+
+// "off", "auto": whether experts are read before they are asked for, as far as it pays.
+const std::vector<std::string> & prefetch_modes();
+const char *                     prefetch_mode(bool on);
 
 // The LoadOptions object; all fields but tensorSplit are always present (those of experts once they are decided).
 json options_to_json(const load_options & options);

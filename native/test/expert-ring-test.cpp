@@ -70,7 +70,7 @@ std::vector<uint32_t> all_of(uint32_t experts) {
 void whole_layers_are_read_ahead_while_others_compute() {
     const made_file file(4, 8, 50000);
     const uint64_t  slot = expert_ring_least_bytes(file.layout) / 3;
-    expert_ring     ring(file.layout, { 12 * slot, "lru", 2, {} });
+    expert_ring     ring(file.layout, { 12 * slot, "lru", 2, true });
     CHECK(ring.fill([](uint64_t, uint64_t) { return true; }));
     ring.restart_counters();
     for (int round = 0; round < 3; round++) {
@@ -83,22 +83,32 @@ void whole_layers_are_read_ahead_while_others_compute() {
     CHECK(counters.total().misses < 10);  // the others had been read, or were on their way
     CHECK(counters.bytes_read > 6 * file.layout.bytes() / 3);
     CHECK(counters.bytes_hidden > counters.bytes_read * 7 / 10);  // nearly all arrived before it was waited for
+    const prefetch_counters ahead = ring.prefetch_reports()[0].total();
+    CHECK(ahead.used + ahead.late > 60);
+    CHECK_EQUAL(ahead.wasted, 0u);  // every layer uses all of its experts
+    CHECK(ahead.used + ahead.late <= ahead.read && ahead.read <= ahead.used + ahead.late + 12);
+    ring.set_prefetch(false);
+    ring.restart_counters();
+    for (uint32_t layer = 0; layer < 4; layer++) {
+        CHECK(use(ring, file, layer, all_of(8)));
+    }
+    CHECK_EQUAL(ring.prefetch_reports()[0].total().read, 0u);
 }
 
 void few_experts_are_read_on_demand_only() {
     const made_file file(3, 16, 3000);
-    expert_ring     ring(file.layout, { expert_ring_least_bytes(file.layout), "lru", 2, {} });
+    expert_ring     ring(file.layout, { expert_ring_least_bytes(file.layout), "lru", 2, true });
     for (uint32_t i = 0; i < 30; i++) {
         CHECK(use(ring, file, i % 3, { i % 16, (i * 7 + 1) % 16 == i % 16 ? 15 - i % 16 : (i * 7 + 1) % 16 }));
     }
-    CHECK_EQUAL(ring.counters().prefetched, 0u);
+    CHECK_EQUAL(ring.prefetch_reports()[0].total().read, 0u);
     CHECK_EQUAL(ring.counters().total().misses + ring.counters().total().hits, 60u);
     CHECK_EQUAL(ring.counters().bytes_read >= ring.counters().total().misses * 6000, true);
 }
 
 void a_file_cut_short_is_an_error_until_it_is_whole_again() {
     const made_file file(2, 4, 5000);
-    expert_ring     ring(file.layout, { expert_ring_least_bytes(file.layout), "lru", 2, {} });
+    expert_ring     ring(file.layout, { expert_ring_least_bytes(file.layout), "lru", 2, true });
     CHECK(use(ring, file, 1, all_of(4)));
     std::filesystem::resize_file(file.path, 10000);
     CHECK(!use(ring, file, 0, all_of(4)));
@@ -111,7 +121,7 @@ void a_file_cut_short_is_an_error_until_it_is_whole_again() {
 
 void threads_share_a_ring_whose_ram_changes() {
     const made_file file(3, 6, 5000);
-    expert_ring     ring(file.layout, { expert_ring_least_bytes(file.layout), "lru", 3, {} });
+    expert_ring     ring(file.layout, { expert_ring_least_bytes(file.layout), "lru", 3, true });
     reconfiguring   storm(ring);
     std::mt19937    random(3);
     for (int batch = 0; batch < 400; batch++) {
@@ -140,7 +150,7 @@ uint64_t memory_line(const std::string & name) {
 void ram_stays_bounded() {
     const made_file file(4, 16, 500000);  // 64 MB
     const uint64_t  slot = expert_ring_least_bytes(file.layout) / 3;
-    expert_ring     ring(file.layout, { 5 * slot, "lru", 2, {} });
+    expert_ring     ring(file.layout, { 5 * slot, "lru", 2, true });
     CHECK_EQUAL(ring.slot_bytes(), 5 * slot);
     const uint64_t before = memory_line("VmRSS:");
     for (uint32_t layer = 0; layer < 8; layer++) {
@@ -167,6 +177,7 @@ void same_bits_from_a_ring() {
     for (const uint64_t ram : { least, 8 * least, expert_slots_most_bytes(model.layout) }) {
         how.ram           = ram;
         how.storage       = "ring";
+        how.prefetch      = true;
         how.storm         = ram == 8 * least;
         const outcome own = model.run(how, 150, 24);
         CHECK(same_bits(own, stock));

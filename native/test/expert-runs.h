@@ -23,6 +23,7 @@ struct outcome {
     std::vector<llama_token> tokens;  // greedy
     std::vector<float>       logits;  // of every step, and of the last prompt token
     expert_store_counters    counters;
+    std::vector<prefetch_report> prefetched;
     uint64_t                 resizes = 0;
     bool                     packed  = false;  // experts came from a layout file
     uint64_t                 ffns  = 0;      // that the device computed with loaded experts
@@ -48,7 +49,7 @@ struct settings {
     bool        loaded  = false;  // by llama.cpp, computed by our device
     bool        storm   = false;  // another thread changes RAM and policy at random meanwhile
     const char * storage = "auto";  // see load_options
-    uint32_t    ahead   = 0;      // experts per layer that are read ahead
+    bool        prefetch = false;
 };
 
 inline std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
@@ -91,6 +92,7 @@ class reconfiguring {
                 }
                 slots->set_policy(cache_policy_names()[random() % cache_policy_names().size()]);
             }
+            store.set_prefetch(random() % 4 > 0);
             resizes++;
             std::this_thread::sleep_for(std::chrono::milliseconds(random() % 20));
         }
@@ -110,7 +112,7 @@ struct tiny {
 
     // without repacked weights: the same kernels on both sides
     outcome run(const settings & how, uint32_t prompt_length, uint32_t steps) const {
-        const json   json_options = { { "devices", json::array() }, { "expertRamBytes", how.ram }, { "expertPolicy", how.policy }, { "expertReadAhead", how.ahead }, { "expertStorage", how.storage }, { "threads", how.threads },
+        const json   json_options = { { "devices", json::array() }, { "expertRamBytes", how.ram }, { "expertPolicy", how.policy }, { "expertPrefetch", how.prefetch ? "auto" : "off" }, { "expertStorage", how.storage }, { "threads", how.threads },
                                       { "contextLength", 3072 }, { "sequences", 1 }, { "batch", how.batch }, { "telemetry", false } };
         load_options options      = options_parse(&json_options, inspection);
         find_layout(file, inspection, options);
@@ -126,6 +128,7 @@ struct tiny {
         unread.reset();
         if (experts) {
             experts->store.fill([](uint64_t, uint64_t) { return true; });
+            experts->look_ahead(model.get());
         }
         std::optional<counted_experts> loaded;
         if (how.loaded) {
@@ -149,7 +152,8 @@ struct tiny {
         }
         if (experts) {
             result.packed   = experts->store.layout().layers[0].is_packed();
-            result.counters = experts->store.counters();
+            result.counters   = experts->store.counters();
+            result.prefetched = experts->store.prefetch_reports();
         }
         if (loaded) {
             const ggml_tensor * down = model->get_tensor(expert_tensor_name(layout.layers[0], layout.layers[0].parts.back()).c_str());
@@ -162,15 +166,22 @@ struct tiny {
     static void generate(llama_context * context, uint32_t batch, uint32_t prompt_length, uint32_t steps, outcome & result) {
         const uint32_t           vocabulary = uint32_t(llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context))));
         std::vector<llama_token> prompt     = prompt_of(prompt_length, vocabulary);
+        const expert_source * experts = expert_source_of(llama_get_model(context));
+        const auto            decode  = [&](llama_token * tokens, uint32_t count) {
+            if (experts && experts->ahead) {
+                experts->ahead->announce(tokens, count, { count - 1 });
+            }
+            CHECK(llama_decode(context, llama_batch_get_one(tokens, int32_t(count))) == 0);
+        };
         for (uint32_t at = 0; at < prompt.size(); at += batch) {
-            CHECK(llama_decode(context, llama_batch_get_one(prompt.data() + at, int32_t(std::min<size_t>(batch, prompt.size() - at)))) == 0);
+            decode(prompt.data() + at, std::min(batch, uint32_t(prompt.size()) - at));
         }
         for (uint32_t i = 0; i < steps; i++) {
             const float * logits = llama_get_logits_ith(context, -1);
             result.logits.insert(result.logits.end(), logits, logits + vocabulary);
             llama_token next = llama_token(std::max_element(logits, logits + vocabulary) - logits);
             result.tokens.push_back(next);
-            CHECK(llama_decode(context, llama_batch_get_one(&next, 1)) == 0);
+            decode(&next, 1);
         }
     }
 };

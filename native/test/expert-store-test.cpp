@@ -39,6 +39,7 @@ void same_bits_with_every_policy_thread_count_and_batch() {
         for (const std::string & policy : cache_policy_names()) {
             how.policy   = policy;
             how.ram      = least + random() % (2 * least);
+            how.prefetch = threads == 2;
             CHECK(same_bits(model.run(how, 100, 24), stock));
         }
     }
@@ -60,6 +61,7 @@ void same_bits_while_ram_and_policy_change() {
     const outcome  stock = model.run(how, 700, 200);
     how.ram              = expert_slots_least_bytes(model.layout);
     how.storm            = true;
+    how.prefetch         = true;
     const outcome  storm = model.run(how, 700, 200);
     CHECK(same_bits(storm, stock));
     CHECK(storm.resizes > 10);
@@ -160,7 +162,7 @@ bool use(expert_store & store, const small_file & file, std::vector<uint32_t> ex
 
 void a_file_cut_short_is_an_error_until_it_is_whole_again(bool packed) {
     const small_file file(packed);
-    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3, {} });
+    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3, false });
     CHECK(use(store, file, { 0, 1, 2, 3 }));
     CHECK_EQUAL(store.counters().total().misses, 4u);
     std::filesystem::resize_file(file.path, 30000);
@@ -172,13 +174,13 @@ void a_file_cut_short_is_an_error_until_it_is_whole_again(bool packed) {
     CHECK(use(store, file, { 3, 2, 1, 0 }));
     store.read_tensor(0, 1, 12000, 7000, some.data());
     CHECK(std::memcmp(some.data(), file.bytes.data() + 20123 + 12000, 7000) == 0);
-    CHECK_THROWS(expert_store({ { "/nowhere.gguf" }, file.layout.layers, 4, 1 }, { 1u << 20, "lru", 1, {} }), user_error, error.code == "file.unreadable");
+    CHECK_THROWS(expert_store({ { "/nowhere.gguf" }, file.layout.layers, 4, 1 }, { 1u << 20, "lru", 1, false }), user_error, error.code == "file.unreadable");
 }
 
 // The store alone, as the threads of a context use it: two finish the experts of a batch between them, while a third changes RAM and policy.
 void threads_share_a_store_that_changes(bool packed) {
     const small_file file(packed);
-    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3, {} });
+    expert_store     store(file.layout, { expert_slots_least_bytes(file.layout), "lru", 3, false });
     reconfiguring    storm(store);
     std::mt19937     random(3);
     for (int batch = 0; batch < 400; batch++) {
@@ -222,7 +224,7 @@ std::vector<expert_tier> settled_tiers(const expert_store & store) {
 void ram_can_change(bool packed) {
     const small_file file(packed);
     const uint64_t   slot = expert_slot_bytes(file.layout.layers[0]);
-    expert_store     store(file.layout, { 3 * slot, "lru", 2, {} });
+    expert_store     store(file.layout, { 3 * slot, "lru", 2, false });
     CHECK(use(store, file, { 0, 1, 2 }));
     CHECK(use(store, file, { 0 }));
     using tiers = std::vector<expert_tier>;

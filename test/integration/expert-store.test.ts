@@ -38,6 +38,31 @@ it('keeps to the RAM that was asked for and counts every use of an expert', asyn
   await engine.call('model.unload', { model });
 });
 
+it('reads ahead by default, tells what came of it, and stops when told to', async () => {
+  const options = { devices: [], contextLength: 512, expertRamBytes: EXPERT_RAM / 2 };
+  const { model, options: used } = await engine.call('model.load', { path: tinyModel, options });
+  expect(used.expertPrefetch).toBe('auto');
+  const generate = () => engine.call('generate', { model, prompt: 'The mountain', maxTokens: 100, sampling: { temperature: 0 }, ignoreEndOfGeneration: true });
+  const whole = await generate();
+  const { prefetch } = (await engine.call('experts.status', { model })).store ?? {};
+  expect(prefetch?.mode).toBe('auto');
+  expect(prefetch?.computeMilliseconds).toBeGreaterThan(0);
+  expect(prefetch?.predictors.map(({ name }) => name)).toEqual(['router', 'tokens', 'history']);
+  const router = prefetch?.predictors[0];
+  expect(router?.layers.map(({ uses }) => uses > 0)).toEqual([false, true, true, true]);
+  expect((router?.right ?? 0) / (router?.uses ?? 1)).toBeGreaterThan(0.3);
+  for (const { read, used: inTime, late, wasted } of prefetch?.predictors ?? []) {
+    expect(inTime + late + wasted).toBeLessThanOrEqual(read);
+    expect(inTime + late + wasted).toBeGreaterThanOrEqual(read - 16);
+  }
+  const { store } = await engine.call('experts.configure', { model, prefetch: 'off' });
+  expect(store.prefetch.mode).toBe('off');
+  expect(await generate()).toMatchObject({ tokens: whole.tokens });
+  const after = (await engine.call('experts.status', { model })).store?.prefetch.predictors;
+  expect(after?.map(({ read, depth }) => ({ read, depth }))).toEqual(prefetch?.predictors.map(({ read }) => ({ read, depth: 0 })));
+  await engine.call('model.unload', { model });
+});
+
 it('has no store where every expert is loaded', async () => {
   const { model, options } = await engine.call('model.load', { path: tinyModel, options: { devices: [], contextLength: 256 } });
   expect(options.expertRamBytes).toBe(0);

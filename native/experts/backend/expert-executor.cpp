@@ -1,5 +1,6 @@
 #include "expert-executor.h"
 
+#include "expert-ahead.h"
 #include "experts/dispatch/device-dispatch.h"
 
 #include <ggml-cpu.h>
@@ -103,7 +104,10 @@ ggml_status expert_executor::compute_ffn(const moe_ffn_nodes & nodes) {
     }
     const row_view input{ static_cast<char *>(nodes.input->data), nodes.input->nb[2] };
     const row_view output{ static_cast<char *>(nodes.output->data), nodes.output->nb[1] };
-    const bool     all = source.devices ? compute_on_devices(source, input, output) : compute_on_threads(source, batch, input, output);
+    if (source.ahead) {
+        source.ahead->start(batch, input);
+    }
+    const bool all = source.devices ? compute_on_devices(source, input, output) : compute_on_threads(source, batch, input, output);
     return all ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
 }
 
@@ -120,10 +124,24 @@ bool expert_executor::compute_on_threads(expert_source & source, const expert_ba
         for (int64_t t = 0; t < work.tokens; t++) {
             std::fill_n(output.row(t), source.layout().layers[work.layer].parts.back().n_out, 0.0f);
         }
+        if (source.ahead) {
+            source.ahead->run();
+        }
         return true;
     }
     ffn->prepare(work, input, output, threads);
-    const ggml_status status = on_all_threads(source, work.tokens, [](void * self) { static_cast<expert_ffn *>(self)->run(); }, ffn.get());
+    struct {
+        expert_ahead * ahead;
+        expert_ffn *   ffn;
+    } both{ source.ahead, ffn.get() };
+    const auto run = [](void * self) {
+        const auto & each = *static_cast<decltype(both) *>(self);
+        if (each.ahead) {
+            each.ahead->run();
+        }
+        each.ffn->run();
+    };
+    const ggml_status status = on_all_threads(source, work.tokens, run, &both);
     return ffn->finish() && status == GGML_STATUS_SUCCESS;
 }
 

@@ -31,7 +31,7 @@ bool slot_cache::pinned(expert_ref expert) const {
 }
 
 // A free slot, else the one whose resident is worth least, else none.
-int32_t slot_cache::slot_to_leave(uint32_t layer) const {
+int32_t slot_cache::slot_to_leave(uint32_t layer, const std::vector<double> * chances, double less_than) const {
     const std::vector<uint32_t> & held  = residents[layer];
     int32_t                       best  = none;
     double                        value = 0.0;
@@ -40,7 +40,7 @@ int32_t slot_cache::slot_to_leave(uint32_t layer) const {
         if (resident == free_slot) {
             return int32_t(slot);
         }
-        if (pinned({ layer, resident })) {
+        if (pinned({ layer, resident }) || (chances && (*chances)[resident] >= less_than)) {
             continue;
         }
         const double keep = policy->keep_value({ layer, resident });
@@ -52,46 +52,49 @@ int32_t slot_cache::slot_to_leave(uint32_t layer) const {
     return best;
 }
 
+// Gives the expert that had the slot, free_slot if nobody.
+uint32_t slot_cache::put(expert_ref expert, int32_t slot) {
+    uint32_t &     held    = residents[expert.layer][size_t(slot)];
+    const uint32_t leaving = held;
+    if (leaving != free_slot) {
+        slots[expert.layer][leaving] = none;
+    }
+    held                               = expert.expert;
+    slots[expert.layer][expert.expert] = slot;
+    return leaving;
+}
+
 int32_t slot_cache::take(expert_ref expert, expert_ref * evicted) {
     const int32_t best = slot_to_leave(expert.layer);
     if (best == none) {
         return none;
     }
-    uint32_t &     held    = residents[expert.layer][size_t(best)];
-    const uint32_t leaving = held;
+    const uint32_t leaving = put(expert, best);
     if (evicted) {
         *evicted = { expert.layer, leaving };
     }
-    if (leaving != free_slot) {
-        slots[expert.layer][leaving] = none;
-    }
-    held                               = expert.expert;
-    slots[expert.layer][expert.expert] = best;
     return best;
 }
 
-std::vector<uint32_t> slot_cache::take_ahead(uint32_t layer, const read_ahead & ahead) {
-    std::vector<uint32_t> taken;
-    if (ahead.most == 0) {
-        return taken;
+std::vector<taken_slot> slot_cache::take_ahead(uint32_t layer, const std::vector<foreseen_use> & foreseen, const read_ahead & ahead,
+                                               std::vector<double> chances) {
+    std::vector<taken_slot> taken;
+    chances.resize(cache_shape.experts, 0.0);
+    for (const foreseen_use & use : foreseen) {
+        chances[use.expert] = std::max(chances[use.expert], use.probability);
     }
-    for (const foreseen_use & use : policy->foresee(layer)) {
+    for (const foreseen_use & use : foreseen) {
         if (taken.size() == ahead.most || use.probability < ahead.least) {
             break;
         }
         if (slot_of({ layer, use.expert }) != none) {
             continue;
         }
-        const int32_t slot = slot_to_leave(layer);
+        const int32_t slot = slot_to_leave(layer, &chances, use.probability / ahead.margin);
         if (slot == none) {
             break;
         }
-        const uint32_t resident = residents[layer][size_t(slot)];
-        if (resident != free_slot && use.probability <= ahead.margin * policy->keep_value({ layer, resident })) {
-            break;
-        }
-        take({ layer, use.expert });
-        taken.push_back(use.expert);
+        taken.push_back({ use.expert, uint32_t(slot), put({ layer, use.expert }, slot) });
     }
     return taken;
 }
@@ -102,6 +105,14 @@ void slot_cache::pin(expert_ref expert) {
 
 void slot_cache::unpin(expert_ref expert) {
     pins[expert.layer][expert.expert]--;
+}
+
+void slot_cache::give_back(expert_ref expert, uint32_t evicted) {
+    const int32_t slot = slot_of(expert);
+    drop(expert);
+    if (evicted != free_slot && slot_of({ expert.layer, evicted }) == none) {
+        put({ expert.layer, evicted }, slot);
+    }
 }
 
 void slot_cache::drop(expert_ref expert) {

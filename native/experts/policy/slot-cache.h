@@ -5,6 +5,12 @@
 
 namespace moebius {
 
+struct taken_slot {
+    uint32_t expert  = 0;
+    uint32_t slot    = 0;
+    uint32_t evicted = UINT32_MAX;  // expert that left it; UINT32_MAX: it was free
+};
+
 struct slot_move {
     uint32_t from = 0;
     uint32_t to   = 0;
@@ -14,8 +20,8 @@ struct slot_move {
 // rate that beats or nears Belady's. A lower `least` hits more often and reads more (0.15: up to a third more), a higher one the other way (0.4: as "lru").
 struct read_ahead {
     uint32_t most   = 0;     // experts per layer and batch; 0: none
-    double   least  = 0.25;  // probability that the policy gives
-    double   margin = 3.0;   // and that many times the probability of the resident that has to leave
+    double   least  = 0.25;  // probability that it is used
+    double   margin = 3.0;   // and more than that many times the probability of the resident that has to leave
 };
 
 class slot_cache {
@@ -34,9 +40,13 @@ class slot_cache {
     // leaves and is written to `evicted` (when given; .expert = UINT32_MAX if the slot was free). none: every slot is pinned.
     int32_t take(expert_ref expert, expert_ref * evicted = nullptr);
 
-    // Before the next batch reaches `layer`: takes slots for experts that it will probably use, as the policy foresees. They are
-    // resident when this returns and not pinned; the caller reads them.
-    std::vector<uint32_t> take_ahead(uint32_t layer, const read_ahead & ahead);
+    // See cache_policy::foresee.
+    std::vector<foreseen_use> foresee(uint32_t layer) { return policy->foresee(layer); }
+
+    // Before the next batch reaches `layer`: takes slots for experts that it will probably use, `foreseen` with falling probability. They
+    // are resident when this returns and not pinned; the caller reads them. Of those that are improbable enough, the resident with the
+    // lowest keep_value leaves. chances: [experts], where others foresee more than `foreseen` does.
+    std::vector<taken_slot> take_ahead(uint32_t layer, const std::vector<foreseen_use> & foreseen, const read_ahead & ahead, std::vector<double> chances = {});
 
     // Pinned experts are not evicted. Counted: as many unpins as pins. The expert must be resident.
     void pin(expert_ref expert);
@@ -45,6 +55,9 @@ class slot_cache {
 
     // Forgets a resident, e.g. when reading it failed. It must not be pinned.
     void drop(expert_ref expert);
+
+    // Undoes take_ahead before anything was read into the slot: `evicted`, if any, is resident there again. `expert` must not be pinned.
+    void give_back(expert_ref expert, uint32_t evicted);
 
     // Changes the number of a layer's slots. If there are fewer, the residents with the lowest keep_value leave, and those of the
     // others that were in a slot which is gone move: copy their data before anything else. None of the layer may be pinned.
@@ -61,7 +74,9 @@ class slot_cache {
   private:
     // The experts of a layer that have a slot, or that have none, by falling keep_value.
     std::vector<uint32_t> by_value(uint32_t layer, bool resident) const;
-    int32_t slot_to_leave(uint32_t layer) const;
+    // chances: [experts], null: anybody may leave who is not pinned; else those below `less_than` only.
+    int32_t  slot_to_leave(uint32_t layer, const std::vector<double> * chances = nullptr, double less_than = 0.0) const;
+    uint32_t put(expert_ref expert, int32_t slot);
 
     expert_cache_shape                 cache_shape;
     std::unique_ptr<cache_policy>      policy;

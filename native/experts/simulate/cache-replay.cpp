@@ -74,16 +74,19 @@ class replayer {
     bool resident(uint32_t layer, uint32_t expert) const { return cache.slot_of({ layer, expert }) != slot_cache::none; }
 
     void read_before(uint32_t layer) {
-        const std::vector<uint32_t> taken = cache.take_ahead(layer, settings.ahead);
+        if (settings.ahead.most == 0) {
+            return;
+        }
+        const std::vector<taken_slot> taken = cache.take_ahead(layer, cache.foresee(layer), settings.ahead);
         result.layers[layer].prefetched += taken.size();
-        for (const uint32_t expert : taken) {
-            ahead[expert] = true;
+        for (const taken_slot & one : taken) {
+            ahead[one.expert] = true;
         }
         for (const expert_use & use : uses) {
             result.layers[layer].useful += ahead[use.expert];
         }
-        for (const uint32_t expert : taken) {
-            ahead[expert] = false;
+        for (const taken_slot & one : taken) {
+            ahead[one.expert] = false;
         }
     }
 

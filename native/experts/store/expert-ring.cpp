@@ -55,7 +55,8 @@ expert_ring::expert_ring(expert_layout layout, const expert_store_settings & set
       memory(most_bytes(), expert_ring_slots_for(all, settings.ram_bytes) * bytes_each),
       slots(expert_ring_slots_for(all, settings.ram_bytes)),
       places(expert_count_of(all), nobody),
-      waiting(expert_count_of(all), 0) {
+      waiting(expert_count_of(all), 0),
+      foreseen(all.layers.size()) {
     current.policy = kind();
     for (const expert_layer & layer : all.layers) {
         file_order.push_back(file_order_of(layer, all.experts));
@@ -107,6 +108,35 @@ std::vector<std::vector<expert_tier>> expert_ring::tiers() const {
     return result;
 }
 
+void expert_ring::set_prefetch(bool on) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    current.prefetch = on;
+    ahead            = ahead && on;
+}
+
+// The round of the layers foretells, and as a whole: there is nothing to weigh.
+std::vector<prefetch_report> expert_ring::prefetch_reports() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    prefetch_report                   report{ "round", {}, {}, {}, foreseen };
+    report.control.depth = ahead ? uint32_t(all.layers.size()) - 1 : 0;
+    report.control.least = ring_ahead_share;
+    return { report };
+}
+
+void expert_ring::restart_counters() {
+    expert_storage::restart_counters();
+    const std::lock_guard<std::mutex> lock(mutex);
+    forget_what_was_ahead();
+}
+
+// Under `mutex`: counting begins.
+void expert_ring::forget_what_was_ahead() {
+    foreseen.assign(all.layers.size(), {});
+    for (slot & each : slots) {
+        each.ahead = false;
+    }
+}
+
 void expert_ring::resize(uint64_t ram_bytes) {
     const uint32_t                    count = expert_ring_slots_for(all, ram_bytes);
     const std::lock_guard<std::mutex> between_batches(session);
@@ -138,6 +168,8 @@ bool expert_ring::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
             return false;
         }
     }
+    ahead = false;
+    forget_what_was_ahead();
     if (!last_error.empty()) {
         throw user_error("file.unreadable", "The experts could not be read: " + last_error + ".");
     }
@@ -185,6 +217,7 @@ uint32_t expert_ring::slot_to_leave(uint32_t turns) const {
 void expert_ring::leave(uint32_t at) {
     if (slots[at].layer != nobody) {
         places[index(slots[at].layer, slots[at].expert)] = nobody;
+        foreseen[slots[at].layer].wasted += slots[at].ahead ? 1 : 0;
     }
     slots[at] = {};
 }
@@ -226,7 +259,8 @@ void expert_ring::read_ahead_on() {
                 return;
             }
             take(at, layer, expert, file_reader::priority::prefetch);
-            counted.prefetched++;
+            slots[at].ahead = true;
+            foreseen[layer].read++;
         }
     }
 }
@@ -268,7 +302,7 @@ void expert_ring::part_read(uint32_t at, uint32_t part, const char * failure) {
 void expert_ring::begin(uint32_t layer, std::vector<expert_use> & uses) {
     const std::lock_guard<std::mutex> lock(mutex);
     now   = layer;
-    ahead = double(uses.size()) >= ring_ahead_share * all.experts;
+    ahead = current.prefetch && double(uses.size()) >= ring_ahead_share * all.experts;
     const auto in_file_order = [&](const expert_use & a, const expert_use & b) {
         return expert_place_of(all.layers[layer], a.expert, 0).offset < expert_place_of(all.layers[layer], b.expert, 0).offset;
     };
@@ -281,7 +315,13 @@ void expert_ring::begin(uint32_t layer, std::vector<expert_use> & uses) {
     count.late += uint64_t(missing - late);
     count.misses += uint64_t(uses.end() - missing);
     std::for_each(late, missing, [&](const expert_use & use) { reader->hurry(room(place_of(use)), room(place_of(use)) + bytes_each); });
-    std::for_each(uses.begin(), missing, [&](const expert_use & use) { slots[place_of(use)].pins++; });
+    std::for_each(uses.begin(), missing, [&](const expert_use & use) {
+        slot & found = slots[place_of(use)];
+        found.pins++;
+        foreseen[layer].used += found.ahead && !found.reading ? 1 : 0;
+        foreseen[layer].late += found.ahead && found.reading ? 1 : 0;
+        found.ahead = false;
+    });
     std::for_each(missing, uses.end(), [&](const expert_use & use) { wanted.push_back(use.expert); });
     read_on();
 }

@@ -18,7 +18,7 @@ uint32_t expert_ring_slots_for(const expert_layout & layout, uint64_t ram_bytes)
 
 class expert_ring : public expert_storage {
   public:
-    // settings: policy and ahead mean nothing here. Throws file.unreadable, model.does-not-fit.
+    // settings: policy means nothing here. Throws file.unreadable, model.does-not-fit.
     expert_ring(expert_layout layout, const expert_store_settings & settings);
     ~expert_ring() override;
 
@@ -30,6 +30,9 @@ class expert_ring : public expert_storage {
     std::vector<uint32_t>                 layer_slots() const override;
     std::vector<std::vector<expert_tier>> tiers() const override;
     void                                  resize(uint64_t ram_bytes) override;
+    void                                  set_prefetch(bool on) override;
+    std::vector<prefetch_report>          prefetch_reports() const override;
+    void                                  restart_counters() override;
     bool                                  fill(const std::function<bool(uint64_t, uint64_t)> & go_on) override;
 
     void              begin(uint32_t layer, std::vector<expert_use> & uses) override;
@@ -46,6 +49,7 @@ class expert_ring : public expert_storage {
         uint32_t pins       = 0;
         bool     reading    = false;
         bool     failed     = false;
+        bool     ahead      = false;  // read before it was asked for, and not asked for since
     };
 
     bool            is_whole(uint32_t layer, uint32_t expert) const override;
@@ -58,6 +62,7 @@ class expert_ring : public expert_storage {
     uint32_t  slot_to_leave(uint32_t turns) const;
     void      take(uint32_t slot, uint32_t layer, uint32_t expert, file_reader::priority urgency);
     void      leave(uint32_t slot);
+    void      forget_what_was_ahead();
     void      read_on();
     void      read_ahead_on();
     void      part_read(uint32_t slot, uint32_t part, const char * failure);
@@ -73,6 +78,7 @@ class expert_ring : public expert_storage {
     uint32_t                           now     = 0;  // the layer that was begun last
     std::deque<uint32_t>               wanted;       // experts of that layer without a slot yet
     bool                               ahead   = false;
+    std::vector<prefetch_counters>     foreseen;         // [layer]
     uint32_t                           reading = 0;  // slots
 };
 

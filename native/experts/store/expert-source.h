@@ -11,6 +11,7 @@
 namespace moebius {
 
 class device_dispatch;
+class expert_ahead;
 
 class expert_source {
   public:
@@ -28,6 +29,9 @@ class expert_source {
 
     // That computes some of the experts on devices; null: none are there.
     device_dispatch * devices = nullptr;
+
+    // That foretells what the next layers will use; null: nobody does.
+    expert_ahead * ahead = nullptr;
 
     // --- one batch in one layer; by one thread, one at a time (hold `session`)
 

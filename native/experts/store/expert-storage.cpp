@@ -60,22 +60,23 @@ const uint8_t * expert_storage::part_in(const uint8_t * slot, uint32_t layer, ui
     return slot + part_offsets[layer][part] + shift;
 }
 
-void expert_storage::read_expert(uint32_t layer, uint32_t expert, uint8_t * slot, file_reader::priority urgency,
-                                 const std::function<void(uint32_t part, const char * failure)> & done) {
+uint32_t expert_storage::read_expert(uint32_t layer, uint32_t expert, uint8_t * slot, file_reader::priority urgency,
+                                     const std::function<void(uint32_t part, const char * failure)> & done) {
     const expert_layer &             of    = all.layers[layer];
     const std::vector<expert_part> & parts = of.parts;
     if (of.is_packed()) {
         std::vector<uint64_t> ends(part_offsets[layer].begin() + 1, part_offsets[layer].end());
         ends.back() -= file_reader::aligned(parts.back().bytes) - parts.back().bytes;
         const expert_place place = expert_place_of(of, expert, 0);
-        reader->read(place.file, place.offset, ends, slot, urgency, done);
-        return;
+        return reader->read(place.file, place.offset, ends, slot, urgency, done);
     }
+    uint32_t pieces = 0;
     for (uint32_t i = 0; i < parts.size(); i++) {
         const expert_place place = expert_place_of(of, expert, i);
-        reader->read(place.file, place.offset, { parts[i].bytes }, slot + part_offsets[layer][i], urgency,
-                     [done, i](uint32_t, const char * failure) { done(i, failure); });
+        pieces += reader->read(place.file, place.offset, { parts[i].bytes }, slot + part_offsets[layer][i], urgency,
+                               [done, i](uint32_t, const char * failure) { done(i, failure); });
     }
+    return pieces;
 }
 
 void expert_storage::note_failure(uint32_t layer, uint32_t expert, uint32_t part, const char * failure) {

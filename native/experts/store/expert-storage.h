@@ -2,7 +2,7 @@
 // every layer) and an expert_ring (slots that the layers take in turn) have in common.
 #pragma once
 
-#include "experts/policy/slot-cache.h"
+#include "experts/policy/prefetcher.h"
 #include "expert-source.h"
 #include "file-reader.h"
 #include "slot-memory.h"
@@ -18,7 +18,7 @@ struct expert_store_settings {
     uint64_t    ram_bytes = 0;       // for slots; at least what the storage needs
     std::string policy    = "lru";   // a name of cache_policy_names(); of an expert_store
     uint32_t    readers   = 4;       // reads under way at a time
-    read_ahead  ahead;               // for the layer that comes next, if the policy foresees anything; of an expert_store
+    bool        prefetch  = true;    // whether experts are read before they are asked for
     std::vector<uint32_t> slots{};   // [layer], as expert_slots_for or expert_slots_shallow give them; empty: the former; of an expert_store
 };
 
@@ -34,7 +34,6 @@ struct expert_store_counters {
     std::vector<expert_layer_counters> layers;
     uint64_t                           bytes_read   = 0;
     uint64_t                           bytes_hidden = 0;  // of them, those of matrices that came before anybody had to wait for them
-    uint64_t                           prefetched   = 0;  // experts read ahead
 
     expert_layer_counters total() const;
 };
@@ -63,6 +62,11 @@ class expert_storage : public expert_source {
     // Changes the RAM for slots while the storage is used. Throws model.does-not-fit.
     virtual void resize(uint64_t ram_bytes) = 0;
 
+    // From now on: whether experts are read before they are asked for.
+    virtual void set_prefetch(bool on) = 0;
+    // What was read ahead, on whose word, and what came of it.
+    virtual std::vector<prefetch_report> prefetch_reports() const = 0;
+
     // Reads experts into the slots, before the first batch: the memory is there then, and the first prompt finds something in it.
     // `go_on` hears bytes of bytes; false stops, and false is returned. Throws file.unreadable.
     virtual bool fill(const std::function<bool(uint64_t, uint64_t)> & go_on) = 0;
@@ -75,7 +79,7 @@ class expert_storage : public expert_source {
     void read_tensor(uint32_t layer, uint32_t part, uint64_t offset, uint64_t size, void * into);
 
     expert_store_counters counters() const;
-    void                  restart_counters();
+    virtual void          restart_counters();
     std::string           error() const override;
 
   protected:
@@ -87,20 +91,23 @@ class expert_storage : public expert_source {
     // Under `mutex`: a whole expert stays in its slot, which is returned, until `release`.
     virtual const uint8_t * hold(uint32_t layer, uint32_t expert)    = 0;
     virtual void            release(uint32_t layer, uint32_t expert) = 0;
-    // Starts to read all matrices of an expert into a slot. `done` hears each of them, on a reader thread.
-    void read_expert(uint32_t layer, uint32_t expert, uint8_t * slot, file_reader::priority urgency,
-                     const std::function<void(uint32_t part, const char * failure)> & done);
+    // Starts to read all matrices of an expert into a slot. `done` hears each of them, on a reader thread. Gives the number of pieces, see file_reader.
+    uint32_t read_expert(uint32_t layer, uint32_t expert, uint8_t * slot, file_reader::priority urgency,
+                         const std::function<void(uint32_t part, const char * failure)> & done);
     // Where a matrix comes to lie in a slot.
     const uint8_t * part_in(const uint8_t * slot, uint32_t layer, uint32_t expert, uint32_t part) const;
     // Reads and waits. Throws file.unreadable.
     void            read_file(expert_place place, uint64_t size, file_reader::priority urgency, void * into);
     // Under `mutex`.
     void            note_failure(uint32_t layer, uint32_t expert, uint32_t part, const char * failure);
-    // Under `mutex`: waits until `here`, counts the time.
-    template <typename Here> void stall_until(std::unique_lock<std::mutex> & lock, uint32_t layer, Here && here) {
-        const auto before = std::chrono::steady_clock::now();
+    static double           seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+    // Under `mutex`: waits until `here`, counts the time and gives it in seconds.
+    template <typename Here> double stall_until(std::unique_lock<std::mutex> & lock, uint32_t layer, Here && here) {
+        const double before = seconds_now();
         arrived.wait(lock, here);
-        counted.layers[layer].stalled_us += uint64_t(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before).count());
+        const double waited = seconds_now() - before;
+        counted.layers[layer].stalled_us += uint64_t(waited * 1e6);
+        return waited;
     }
 
     std::vector<std::vector<uint64_t>> part_offsets;  // [layer][part] in a slot, and the end

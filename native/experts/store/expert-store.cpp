@@ -12,6 +12,17 @@ namespace {
 
 constexpr uint32_t least_slots = 2;
 
+// Experts that are read ahead at a time: enough to keep the readers busy, no more, because a batch waits behind what has begun.
+uint32_t ahead_most(const expert_layout & layout) {
+    constexpr uint64_t bytes = 16u << 20;
+    constexpr uint64_t most  = 4;
+    uint64_t           slot  = 1;
+    for (const expert_layer & layer : layout.layers) {
+        slot = std::max(slot, expert_slot_bytes(layer));
+    }
+    return uint32_t(std::clamp<uint64_t>(bytes / slot, 1, most));
+}
+
 expert_cache_shape shape_of(const expert_layout & layout, std::vector<uint32_t> slots) {
     return { uint32_t(layout.layers.size()), layout.experts, std::move(slots) };
 }
@@ -83,7 +94,9 @@ expert_store::expert_store(expert_layout layout, const expert_store_settings & s
     : expert_storage(std::move(layout), settings.readers),
       current(settings),
       entries(all.layers.size() * all.experts),
-      cache(shape_of(all, slots_at_start(all, settings)), cache_policy_make(settings.policy, shape_of(all, slots_at_start(all, settings)))) {
+      cache(shape_of(all, slots_at_start(all, settings)), cache_policy_make(settings.policy, shape_of(all, slots_at_start(all, settings)))),
+      ahead_of(uint32_t(all.layers.size()), all.experts) {
+    ahead_of.set_on(settings.prefetch, seconds_now());
     for (size_t i = 0; i < all.layers.size(); i++) {
         const uint64_t bytes = expert_slot_bytes(all.layers[i]);
         memory.emplace_back(all.experts * bytes, cache.shape().slots[i] * bytes);
@@ -130,14 +143,24 @@ expert_cache_shape expert_store::shape() const {
     return cache.shape();
 }
 
+void expert_store::restart_counters() {
+    expert_storage::restart_counters();
+    const std::lock_guard<std::mutex> lock(mutex);
+    ahead_of.restart_counters();
+}
+
 // Under `mutex`. The expert has the slot.
 void expert_store::start_read(uint32_t layer, uint32_t expert, uint32_t slot, file_reader::priority urgency) {
     entry & state = entry_of(layer, expert);
     state.parts_here.store(0, std::memory_order_relaxed);
     state.reading = true;
     state.failed  = false;
+    state.wanted  = urgency == file_reader::priority::demand ? seconds_now() : 0.0;
+    if (state.wanted > 0.0) {
+        ahead_of.wanted(state.wanted);
+    }
     reading++;
-    read_expert(layer, expert, room(layer, slot), urgency, [this, layer, expert](uint32_t part, const char * failure) { part_read(layer, expert, part, failure); });
+    state.pieces = read_expert(layer, expert, room(layer, slot), urgency, [this, layer, expert](uint32_t part, const char * failure) { part_read(layer, expert, part, failure); });
 }
 
 // On a reader thread.
@@ -164,11 +187,21 @@ void expert_store::read_whole(uint32_t layer, uint32_t expert) {
     entry &    state  = entry_of(layer, expert);
     const bool failed = state.failed;
     reading--;
+    const double now = seconds_now();
+    if (state.wanted > 0.0) {
+        ahead_of.read(now, state.ahead ? 0.0 : now - state.wanted);
+    }
+    if (state.ahead) {
+        ahead_of.arrived(layer, expert, now);
+        reading_ahead--;
+        state.ahead = false;
+    }
     for (; state.unpins_due > 0; state.unpins_due--) {
         cache.unpin({ layer, expert });
     }
     drop_if_failed(layer, expert);
     read_pending();
+    read_proposed();
     if (state.filling) {
         state.filling = false;
         filling--;
@@ -226,6 +259,8 @@ void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
         count.hits += uses.size();
         return;
     }
+    withdraw_overtaken(layer, uses);
+    std::vector<found_use> found;
     const auto is_missing = [&](const expert_use & use) { return cache.slot_of({ layer, use.expert }) == slot_cache::none; };
     const auto is_late    = [&](const expert_use & use) { return entry_of(layer, use.expert).reading; };
     const auto missing    = std::stable_partition(uses.begin(), uses.end(), [&](const expert_use & use) { return !is_missing(use); });
@@ -233,21 +268,24 @@ void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
     count.hits += uint64_t(late - uses.begin());
     count.late += uint64_t(missing - late);
     count.misses += uint64_t(uses.end() - missing);
+    for (auto use = uses.begin(); use != uses.end(); ++use) {
+        found.push_back({ use->expert, use < late ? expert_found::here : use < missing ? expert_found::coming : expert_found::missing });
+    }
+    ahead_of.reached(cache, layer, uses, found, seconds_now());
     std::for_each(late, missing, [&](const expert_use & use) {
         const uint8_t * from = room(layer, uint32_t(cache.slot_of({ layer, use.expert })));
         reader->hurry(from, from + expert_slot_bytes(all.layers[layer]));
+        entry & state = entry_of(layer, use.expert);
+        if (state.wanted == 0.0) {
+            state.wanted = seconds_now();
+            ahead_of.wanted(state.wanted);
+        }
     });
     std::for_each(uses.begin(), missing, [&](const expert_use & use) { cache.pin({ layer, use.expert }); });
     pending_layer = layer;
     std::for_each(missing, uses.end(), [&](const expert_use & use) { pending.push_back(use.expert); });
     read_pending();
-    const uint32_t next = (layer + 1) % cache.shape().layers;  // behind the last layer, that of the next token
-    if (next != layer) {
-        for (const uint32_t expert : cache.take_ahead(next, current.ahead)) {
-            read_early(next, expert, uint32_t(cache.slot_of({ next, expert })));
-            counted.prefetched++;
-        }
-    }
+    read_proposed();
 }
 
 const uint8_t * expert_store::wait(uint32_t layer, uint32_t expert, uint32_t part) {
@@ -260,7 +298,7 @@ const uint8_t * expert_store::wait(uint32_t layer, uint32_t expert, uint32_t par
     const auto here = [&] { return cache.slot_of({ layer, expert }) != slot_cache::none && (state.parts_here & bit) != 0; };
     if (!here()) {
         state.waiting++;
-        stall_until(lock, layer, here);
+        ahead_of.stalled(stall_until(lock, layer, here));
         state.waiting--;
     }
     return state.failed ? nullptr : part_data(layer, expert, part, uint32_t(cache.slot_of({ layer, expert })));
@@ -313,6 +351,65 @@ void expert_store::read_early(uint32_t layer, uint32_t expert, uint32_t slot) {
     cache.pin({ layer, expert });
     entry_of(layer, expert).unpins_due++;
     start_read(layer, expert, slot, file_reader::priority::prefetch);
+}
+
+// Under `mutex`: a few at a time, so that proposals which a batch has overtaken have not begun.
+void expert_store::read_proposed() {
+    const uint32_t most = ahead_most(all);
+    if (closing || resident || reading_ahead >= most) {
+        return;
+    }
+    for (const prefetch_read & read : ahead_of.next(cache, most - reading_ahead, seconds_now())) {
+        read_early(read.layer, read.expert, read.slot);
+        entry_of(read.layer, read.expert).ahead = true;
+        reading_ahead++;
+    }
+}
+
+// Under `mutex`. What was proposed for a batch that now does without it, and still waits in the queue, is not read; whoever left for it is
+// where it was.
+void expert_store::withdraw_overtaken(uint32_t layer, const std::vector<expert_use> & uses) {
+    for (const overtaken_read & read : ahead_of.overtaken(layer, uses)) {
+        entry &         state = entry_of(layer, read.expert);
+        const uint8_t * from  = state.ahead ? room(layer, uint32_t(cache.slot_of({ layer, read.expert }))) : nullptr;
+        if (!from || !reader->withdraw(from, from + expert_slot_bytes(all.layers[layer]), state.pieces)) {
+            continue;
+        }
+        state.ahead = state.reading = false;
+        reading--;
+        reading_ahead--;
+        for (; state.unpins_due > 0; state.unpins_due--) {
+            cache.unpin({ layer, read.expert });
+        }
+        cache.give_back({ layer, read.expert }, read.evicted);
+        ahead_of.withdrawn(layer, read.expert);
+    }
+}
+
+uint32_t expert_store::prefetch_depth(expert_predictor by) const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return resident ? 0 : ahead_of.depth(by);
+}
+
+void expert_store::propose(expert_predictor by, uint32_t layer, std::vector<foreseen_use> foreseen) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    ahead_of.propose(by, layer, std::move(foreseen));
+    read_proposed();
+}
+
+void expert_store::set_prefetch(bool on) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    current.prefetch = on;
+    ahead_of.set_on(on, seconds_now());
+}
+
+std::vector<prefetch_report> expert_store::prefetch_reports() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    std::vector<prefetch_report>      reports;
+    for (uint32_t p = 0; p < expert_predictors; p++) {
+        reports.push_back(ahead_of.report(expert_predictor(p)));
+    }
+    return reports;
 }
 
 // Under `mutex`: a few reads at a time, the most valued experts of each layer first, so that what a batch wants need not wait long.

@@ -32,6 +32,7 @@ class expert_store : public expert_storage {
     uint64_t                              most_bytes() const override { return expert_slots_most_bytes(all); }
     std::vector<uint32_t>                 layer_slots() const override { return shape().slots; }
     std::vector<std::vector<expert_tier>> tiers() const override;
+    void                                  restart_counters() override;
 
     // A layer at a time between two batches of it: with less, the experts that the policy values least leave; with more, those that it
     // values most are read in the background.
@@ -44,6 +45,10 @@ class expert_store : public expert_storage {
     // Another name of cache_policy_names(); what is in RAM stays, what the old one has learnt is lost.
     void set_policy(const std::string & name);
 
+    // What was proposed is read as far as it pays.
+    void set_prefetch(bool on) override;
+    // Of each predictor.
+    std::vector<prefetch_report> prefetch_reports() const override;
     bool fill(const std::function<bool(uint64_t, uint64_t)> & go_on) override;
 
     // Experts that are there are kept, the others are read in the order given as slots become free; `uses` gets those that are there
@@ -53,13 +58,23 @@ class expert_store : public expert_storage {
     // The slot may be used again.
     void            finish(uint32_t layer, uint32_t expert) override;
 
+    // Layers ahead for which proposals of the predictor are wanted; 0: none.
+    uint32_t prefetch_depth(expert_predictor by) const;
+
+    // What the next batch that comes to the layer will probably use, the most probable first: read in the background as far as it pays. Any
+    // thread, at any time.
+    void propose(expert_predictor by, uint32_t layer, std::vector<foreseen_use> foreseen);
+
   private:
     struct entry {
         std::atomic<uint32_t> parts_here{ 0 };  // bits
         bool                  reading    = false;
         bool                  failed     = false;
         bool                  filling    = false;
-        uint32_t              waiting    = 0;  // threads
+        bool                  ahead      = false;  // its read was proposed
+        uint32_t              waiting    = 0;      // threads
+        uint32_t              pieces     = 0;      // of its read; see file_reader
+        double                wanted     = 0.0;    // seconds, when its read was demanded; 0: it was not
         uint32_t              unpins_due = 0;  // when all of it has been read: by a prefetch, by users that did not need all of it
     };
 
@@ -78,17 +93,21 @@ class expert_store : public expert_storage {
     void      read_whole(uint32_t layer, uint32_t expert);
     void      read_pending();
     void      read_early(uint32_t layer, uint32_t expert, uint32_t slot);
+    void      read_proposed();
+    void      withdraw_overtaken(uint32_t layer, const std::vector<expert_use> & uses);
     void      drop_if_failed(uint32_t layer, uint32_t expert);
 
     expert_store_settings                   current;
     bool                                    resident = false;  // every expert is there; changes under `session` only
     uint32_t                                reading  = 0;      // experts
+    uint32_t                                reading_ahead = 0;  // of them, that were proposed
     uint32_t                                copying  = 0;      // matrices, by read_part
     bool                                    closing  = false;  // nothing more is read
     uint32_t                                filling  = 0;      // of them, into free slots; see fill_free_slots
     std::vector<slot_memory>                memory;        // [layer]
     std::vector<entry>                      entries;       // [layer][expert]
     slot_cache                              cache;
+    prefetcher                              ahead_of;  // batches
     uint32_t                                pending_layer = 0;
     std::deque<uint32_t>                    pending;  // experts of that layer without a slot yet
 };

@@ -45,7 +45,7 @@ file_reader::~file_reader() {
     }
 }
 
-void file_reader::read(uint32_t file, uint64_t offset, const std::vector<uint64_t> & ends, uint8_t * into, priority urgency, on_done done) {
+uint32_t file_reader::read(uint32_t file, uint64_t offset, const std::vector<uint64_t> & ends, uint8_t * into, priority urgency, on_done done) {
     const uint64_t     shift = shift_of(offset);
     const auto         of    = std::make_shared<whole>();
     std::vector<piece> pieces;
@@ -66,6 +66,18 @@ void file_reader::read(uint32_t file, uint64_t offset, const std::vector<uint64_
         queue.insert(queue.end(), pieces.begin(), pieces.end());
     }
     work.notify_all();
+    return uint32_t(pieces.size());
+}
+
+bool file_reader::withdraw(const uint8_t * from, const uint8_t * to, uint32_t pieces) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    auto &                            waiting = queues[1];
+    const auto                        inside  = [&](const piece & piece) { return piece.into >= from && piece.into < to; };
+    if (std::count_if(waiting.begin(), waiting.end(), inside) != ptrdiff_t(pieces)) {
+        return false;
+    }
+    waiting.erase(std::remove_if(waiting.begin(), waiting.end(), inside), waiting.end());
+    return true;
 }
 
 void file_reader::hurry(const uint8_t * from, const uint8_t * to) {

@@ -35,11 +35,15 @@ class file_reader {
     static uint64_t shift_of(uint64_t offset) { return offset % alignment; }
 
     // What lies between `offset` and the last of `ends` (ascending, counted from `offset`); part i ends at ends[i] and begins where the one
-    // before ends. `into`: aligned, room for all of it. Pieces of a read go through several threads, in order of the file.
-    void read(uint32_t file, uint64_t offset, const std::vector<uint64_t> & ends, uint8_t * into, priority urgency, on_done done);
+    // before ends. `into`: aligned, room for all of it. Pieces of a read go through several threads, in order of the file; how many is returned.
+    uint32_t read(uint32_t file, uint64_t offset, const std::vector<uint64_t> & ends, uint8_t * into, priority urgency, on_done done);
 
     // Reads that go into [from, to) and have not begun are demanded now.
     void hurry(const uint8_t * from, const uint8_t * to);
+
+    // Takes back the reads that go into [from, to) if none of their `pieces` has begun; nobody is told of them any more. false: one has, and
+    // all of them go on.
+    bool withdraw(const uint8_t * from, const uint8_t * to, uint32_t pieces);
 
     uint64_t bytes_read() const;
     // false: the file system cannot; the page cache is bypassed by dropping what was read

@@ -1,6 +1,6 @@
-// RAM for experts and what leaves it first; both change while the model works.
+// RAM for experts, what leaves it first and what is read ahead; all of it changes while the model works.
 import { useState } from 'react';
-import { ExpertPolicyChoice, type ExpertStore, type Placement as PlacementState, SlotAllocation } from '../../../main/contract/index.ts';
+import { ExpertPolicyChoice, ExpertPrefetch, type ExpertStore, type Placement as PlacementState, SlotAllocation } from '../../../main/contract/index.ts';
 import { Field, format, Select, Slider } from '../../components/index.ts';
 import style from './placement.module.css';
 import type { Placement } from './use-placement.ts';
@@ -38,6 +38,11 @@ function choiceText({ modes, choice, store }: PlacementState): string | undefine
   const byRoom = `room: ${slotAllocation}, ${format.percent(hitRate)} (uniform ${format.percent(uniformHitRate)})`;
   return `${[...byPolicy, byRoom].join(' · ')}, replayed on the last ${format.count(choice.tokens)} tokens`;
 }
+
+const prefetchModes = [
+  { value: 'auto' as const, label: 'auto', hint: 'as far as it pays' },
+  { value: 'off' as const, label: 'off', hint: 'only when they are asked for' },
+];
 
 const meaning: Record<ExpertStore['storage'], string> = {
   slots: 'With less, the experts of least worth leave; with more, others are read meanwhile.',
@@ -87,9 +92,19 @@ export function PlacementControls({ placement, configure }: { placement: Placeme
               />
             )}
           </Field>
-          <p className={style.choice}>{choiceText(placement)}</p>
         </>
       )}
+      <Field label="Read ahead" hint="Lossless: experts that the next layers will probably use are read while this one is computed.">
+        {(control) => (
+          <Select
+            {...control}
+            value={ExpertPrefetch.parse(store.prefetch.mode)}
+            options={prefetchModes}
+            onChange={(prefetch) => void configure({ prefetch }, `read ahead: ${prefetch}`)}
+          />
+        )}
+      </Field>
+      {store.storage === 'slots' && <p className={style.choice}>{choiceText(placement)}</p>}
     </div>
   );
 }

@@ -12,6 +12,7 @@ import style from './placement.module.css';
 import { PlacementChart } from './placement-chart.tsx';
 import { PlacementControls } from './placement-controls.tsx';
 import { hitRateOf, type PlacementHistory } from './placement-history.ts';
+import { prefetchFigures } from './prefetch-figures.ts';
 import { highestTier, TierGrid, tierText } from './tier-grid.ts';
 import { usePlacement } from './use-placement.ts';
 
@@ -111,7 +112,7 @@ function Summary({ store, history }: { store: ExpertStore; history: PlacementHis
           value: percent(store.bytesRead > 0 ? store.bytesHidden / store.bytesRead : null),
           title: `of the bytes read: before a thread had to wait for them; from ${store.layoutFile ?? 'the model file'}`,
         },
-        { label: 'read ahead', value: format.count(store.prefetched), title: `${store.prefetched} experts` },
+        ...prefetchFigures(store.prefetch),
       ]}
     />
   );

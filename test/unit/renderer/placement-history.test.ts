@@ -6,7 +6,7 @@ import { highestTier, TierGrid, tierText } from '../../../renderer/pages/placeme
 
 function store(hits: number, misses: number, bytesRead: number, change: Partial<ExpertStore> = {}): ExpertStore {
   const counters = { hits, late: 0, misses, stalledMilliseconds: 10 * misses };
-  const sizes = { ramBytes: 10, ramBytesLeast: 4, ramBytesMost: 20, diskBytes: 18, prefetched: 0 };
+  const sizes = { ramBytes: 10, ramBytesLeast: 4, ramBytesMost: 20, diskBytes: 18, prefetch: { mode: 'off' as const, computeMilliseconds: 0, predictors: [] } };
   return {
     ...counters,
     ...sizes,
