@@ -76,6 +76,7 @@ it('takes a ring where two experts a layer do not fit, and refuses less than thr
   await engine.call('generate', { model, prompt: 'The mountain', maxTokens: 4, sampling: { temperature: 0 } });
   const { store } = await engine.call('experts.status', { model });
   expect(store).toMatchObject({ storage: 'ring', policy: 'ring' });
+  expect(store?.prefetch).toMatchObject({ mode: 'auto', predictors: [{ name: 'round', savedMilliseconds: null }] });
   expect(store?.ramBytes).toBeLessThanOrEqual(1_000_000);
   await expect(engine.call('experts.configure', { model, policy: 'lru' })).rejects.toMatchObject({ code: 'request.invalid' });
   await engine.call('model.unload', { model });

@@ -103,7 +103,7 @@ void expert_ahead::run() {
     if (depth > 0 && batch.layer + depth < layers) {
         propose_by_tokens(batch.layer + depth);
     }
-    if (store.settings().prefetch) {
+    if (store.prefetches()) {
         learn();
     }
     spent_us += uint64_t(std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count());

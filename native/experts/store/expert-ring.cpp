@@ -7,22 +7,8 @@ namespace moebius {
 
 namespace {
 
-constexpr uint32_t ring_least_slots = 3;
-
 // A batch that uses so much of a layer is taken to use as much of the next.
 constexpr double ring_ahead_share = 0.75;
-
-uint64_t largest_slot(const expert_layout & layout) {
-    uint64_t most = 0;
-    for (const expert_layer & layer : layout.layers) {
-        most = std::max(most, expert_slot_bytes(layer));
-    }
-    return file_reader::aligned(most);
-}
-
-uint64_t expert_count_of(const expert_layout & layout) {
-    return layout.layers.size() * uint64_t(layout.experts);
-}
 
 std::vector<uint32_t> file_order_of(const expert_layer & layer, uint32_t experts) {
     std::vector<uint32_t> order(experts);
@@ -33,29 +19,14 @@ std::vector<uint32_t> file_order_of(const expert_layer & layer, uint32_t experts
 
 }  // namespace
 
-uint64_t expert_ring_least_bytes(const expert_layout & layout) {
-    return std::min<uint64_t>(ring_least_slots, expert_count_of(layout)) * largest_slot(layout);
-}
-
-uint32_t expert_ring_slots_for(const expert_layout & layout, uint64_t ram_bytes) {
-    const uint64_t least = expert_ring_least_bytes(layout);
-    if (ram_bytes < least) {
-        throw user_error("model.does-not-fit",
-                         "The expert cache of " + std::to_string(ram_bytes) + " bytes is too small: even a ring of " + std::to_string(ring_least_slots) +
-                             " experts takes " + std::to_string(least) + " bytes. Give it at least that (expertRamBytes).",
-                         { { "need", least }, { "have", ram_bytes } });
-    }
-    return uint32_t(std::min(ram_bytes / largest_slot(layout), expert_count_of(layout)));
-}
-
 expert_ring::expert_ring(expert_layout layout, const expert_store_settings & settings)
     : expert_storage(std::move(layout), settings.readers),
       current(settings),
-      bytes_each(largest_slot(all)),
+      bytes_each(expert_ring_slot_bytes(all)),
       memory(most_bytes(), expert_ring_slots_for(all, settings.ram_bytes) * bytes_each),
       slots(expert_ring_slots_for(all, settings.ram_bytes)),
-      places(expert_count_of(all), nobody),
-      waiting(expert_count_of(all), 0),
+      places(all.layers.size() * all.experts, nobody),
+      waiting(all.layers.size() * all.experts, 0),
       foreseen(all.layers.size()) {
     current.policy = kind();
     for (const expert_layer & layer : all.layers) {
@@ -80,10 +51,6 @@ expert_store_settings expert_ring::settings() const {
 uint64_t expert_ring::slot_bytes() const {
     const std::lock_guard<std::mutex> lock(mutex);
     return slots.size() * bytes_each;
-}
-
-uint64_t expert_ring::most_bytes() const {
-    return expert_count_of(all) * bytes_each;
 }
 
 std::vector<uint32_t> expert_ring::layer_slots() const {

@@ -10,12 +10,6 @@
 
 namespace moebius {
 
-// The least RAM of a ring: two experts in work, one that is read.
-uint64_t expert_ring_least_bytes(const expert_layout & layout);
-
-// Slots that `ram_bytes` buy. Throws model.does-not-fit.
-uint32_t expert_ring_slots_for(const expert_layout & layout, uint64_t ram_bytes);
-
 class expert_ring : public expert_storage {
   public:
     // settings: policy means nothing here. Throws file.unreadable, model.does-not-fit.
@@ -26,7 +20,7 @@ class expert_ring : public expert_storage {
     expert_store_settings                 settings() const override;
     uint64_t                              slot_bytes() const override;
     uint64_t                              least_bytes() const override { return expert_ring_least_bytes(all); }
-    uint64_t                              most_bytes() const override;
+    uint64_t                              most_bytes() const override { return expert_ring_most_bytes(all); }
     std::vector<uint32_t>                 layer_slots() const override;
     std::vector<std::vector<expert_tier>> tiers() const override;
     void                                  resize(uint64_t ram_bytes) override;

@@ -1,7 +1,6 @@
 #include "expert-storage.h"
 
 #include <cstring>
-#include <numeric>
 
 namespace moebius {
 
@@ -14,14 +13,6 @@ expert_layer_counters expert_store_counters::total() const {
         sum.stalled_us += layer.stalled_us;
     }
     return sum;
-}
-
-uint64_t expert_slot_bytes(const expert_layer & layer) {
-    if (layer.is_packed()) {
-        return layer.packed.stride;
-    }
-    return std::accumulate(layer.parts.begin(), layer.parts.end(), uint64_t(0),
-                           [](uint64_t sum, const expert_part & part) { return sum + file_reader::room_for(part.bytes); });
 }
 
 expert_storage::expert_storage(expert_layout layout, uint32_t readers) : expert_source(std::move(layout)), reader(std::make_unique<file_reader>(all.files, readers)) {

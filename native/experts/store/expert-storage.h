@@ -3,6 +3,7 @@
 #pragma once
 
 #include "experts/policy/prefetcher.h"
+#include "expert-slots.h"
 #include "expert-source.h"
 #include "file-reader.h"
 #include "slot-memory.h"
@@ -40,9 +41,6 @@ struct expert_store_counters {
 
 // Where an expert is: `moving` is on its way from disk to RAM.
 enum class expert_tier : uint8_t { disk, moving, ram };
-
-// Bytes of RAM that one expert of a layer takes.
-uint64_t expert_slot_bytes(const expert_layer & layer);
 
 class expert_storage : public expert_source {
   public:

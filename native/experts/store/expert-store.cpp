@@ -1,7 +1,5 @@
 #include "expert-store.h"
 
-#include "experts/policy/slot-allocation.h"
-
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -10,38 +8,8 @@ namespace moebius {
 
 namespace {
 
-constexpr uint32_t least_slots = 2;
-
-// Experts that are read ahead at a time: enough to keep the readers busy, no more, because a batch waits behind what has begun.
-uint32_t ahead_most(const expert_layout & layout) {
-    constexpr uint64_t bytes = 16u << 20;
-    constexpr uint64_t most  = 4;
-    uint64_t           slot  = 1;
-    for (const expert_layer & layer : layout.layers) {
-        slot = std::max(slot, expert_slot_bytes(layer));
-    }
-    return uint32_t(std::clamp<uint64_t>(bytes / slot, 1, most));
-}
-
 expert_cache_shape shape_of(const expert_layout & layout, std::vector<uint32_t> slots) {
     return { uint32_t(layout.layers.size()), layout.experts, std::move(slots) };
-}
-
-uint64_t one_slot_everywhere(const expert_layout & layout) {
-    return std::accumulate(layout.layers.begin(), layout.layers.end(), uint64_t(0),
-                           [](uint64_t sum, const expert_layer & layer) { return sum + expert_slot_bytes(layer); });
-}
-
-slot_limits limits_of(const expert_layout & layout) {
-    return { uint32_t(layout.layers.size()), layout.experts, std::min(least_slots, layout.experts) };
-}
-
-std::vector<uint32_t> within(const expert_layout & layout, const std::vector<uint32_t> & wanted, uint64_t ram_bytes) {
-    std::vector<uint64_t> bytes;
-    for (const expert_layer & layer : layout.layers) {
-        bytes.push_back(expert_slot_bytes(layer));
-    }
-    return slots_within(limits_of(layout), wanted, bytes, ram_bytes);
 }
 
 std::vector<uint32_t> slots_at_start(const expert_layout & layout, const expert_store_settings & settings) {
@@ -53,42 +21,6 @@ uint32_t all_parts(const expert_layer & layer) {
 }
 
 }  // namespace
-
-uint64_t expert_slots_least_bytes(const expert_layout & layout) {
-    return std::min(least_slots, layout.experts) * one_slot_everywhere(layout);
-}
-
-uint64_t expert_slots_most_bytes(const expert_layout & layout) {
-    return layout.experts * one_slot_everywhere(layout);
-}
-
-std::vector<uint32_t> expert_slots_for(const expert_layout & layout, uint64_t ram_bytes) {
-    const uint64_t everywhere = one_slot_everywhere(layout);
-    const uint64_t least      = expert_slots_least_bytes(layout);
-    if (ram_bytes < least) {
-        throw user_error("model.does-not-fit",
-                         "The expert cache of " + std::to_string(ram_bytes) + " bytes is too small: two experts of each of the " +
-                             std::to_string(layout.layers.size()) + " layers take " + std::to_string(least) +
-                             " bytes. Give it at least that (expertRamBytes).",
-                         { { "need", least }, { "have", ram_bytes } });
-    }
-    const uint32_t        each = uint32_t(std::min<uint64_t>(ram_bytes / everywhere, layout.experts));
-    std::vector<uint32_t> slots(layout.layers.size(), each);
-    uint64_t              left = ram_bytes - each * everywhere;
-    for (size_t i = 0; i < slots.size() && each < layout.experts; i++) {
-        const uint64_t bytes = expert_slot_bytes(layout.layers[i]);
-        if (bytes <= left) {
-            slots[i]++;
-            left -= bytes;
-        }
-    }
-    return slots;
-}
-
-std::vector<uint32_t> expert_slots_shallow(const expert_layout & layout, uint64_t ram_bytes) {
-    const std::vector<uint32_t> even = expert_slots_for(layout, ram_bytes);
-    return within(layout, slots_shallow(limits_of(layout), std::accumulate(even.begin(), even.end(), uint64_t(0))), ram_bytes);
-}
 
 expert_store::expert_store(expert_layout layout, const expert_store_settings & settings)
     : expert_storage(std::move(layout), settings.readers),
@@ -353,65 +285,6 @@ void expert_store::read_early(uint32_t layer, uint32_t expert, uint32_t slot) {
     start_read(layer, expert, slot, file_reader::priority::prefetch);
 }
 
-// Under `mutex`: a few at a time, so that proposals which a batch has overtaken have not begun.
-void expert_store::read_proposed() {
-    const uint32_t most = ahead_most(all);
-    if (closing || resident || reading_ahead >= most) {
-        return;
-    }
-    for (const prefetch_read & read : ahead_of.next(cache, most - reading_ahead, seconds_now())) {
-        read_early(read.layer, read.expert, read.slot);
-        entry_of(read.layer, read.expert).ahead = true;
-        reading_ahead++;
-    }
-}
-
-// Under `mutex`. What was proposed for a batch that now does without it, and still waits in the queue, is not read; whoever left for it is
-// where it was.
-void expert_store::withdraw_overtaken(uint32_t layer, const std::vector<expert_use> & uses) {
-    for (const overtaken_read & read : ahead_of.overtaken(layer, uses)) {
-        entry &         state = entry_of(layer, read.expert);
-        const uint8_t * from  = state.ahead ? room(layer, uint32_t(cache.slot_of({ layer, read.expert }))) : nullptr;
-        if (!from || !reader->withdraw(from, from + expert_slot_bytes(all.layers[layer]), state.pieces)) {
-            continue;
-        }
-        state.ahead = state.reading = false;
-        reading--;
-        reading_ahead--;
-        for (; state.unpins_due > 0; state.unpins_due--) {
-            cache.unpin({ layer, read.expert });
-        }
-        cache.give_back({ layer, read.expert }, read.evicted);
-        ahead_of.withdrawn(layer, read.expert);
-    }
-}
-
-uint32_t expert_store::prefetch_depth(expert_predictor by) const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    return resident ? 0 : ahead_of.depth(by);
-}
-
-void expert_store::propose(expert_predictor by, uint32_t layer, std::vector<foreseen_use> foreseen) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    ahead_of.propose(by, layer, std::move(foreseen));
-    read_proposed();
-}
-
-void expert_store::set_prefetch(bool on) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    current.prefetch = on;
-    ahead_of.set_on(on, seconds_now());
-}
-
-std::vector<prefetch_report> expert_store::prefetch_reports() const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    std::vector<prefetch_report>      reports;
-    for (uint32_t p = 0; p < expert_predictors; p++) {
-        reports.push_back(ahead_of.report(expert_predictor(p)));
-    }
-    return reports;
-}
-
 // Under `mutex`: a few reads at a time, the most valued experts of each layer first, so that what a batch wants need not wait long.
 void expert_store::fill_free_slots() {
     constexpr uint32_t at_a_time = 4;
@@ -463,7 +336,7 @@ void expert_store::resize(uint64_t ram_bytes) {
 
 void expert_store::share_out(const std::vector<uint32_t> & wanted) {
     const uint64_t ram_bytes = settings().ram_bytes;
-    set_slots(within(all, wanted, ram_bytes), ram_bytes);
+    set_slots(expert_slots_within(all, wanted, ram_bytes), ram_bytes);
 }
 
 void expert_store::set_slots(const std::vector<uint32_t> & slots, uint64_t ram_bytes) {

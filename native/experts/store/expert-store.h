@@ -5,19 +5,6 @@
 
 namespace moebius {
 
-// Slots that `ram_bytes` buy for each layer: the same number everywhere, the rest to the first layers. Throws model.does-not-fit
-// below two a layer: one that computes and one that is read.
-std::vector<uint32_t> expert_slots_for(const expert_layout & layout, uint64_t ram_bytes);
-
-// As many slots as that, more of them for shallow layers (slots_shallow), brought within `ram_bytes`.
-std::vector<uint32_t> expert_slots_shallow(const expert_layout & layout, uint64_t ram_bytes);
-
-// The least that expert_slots_for takes.
-uint64_t expert_slots_least_bytes(const expert_layout & layout);
-
-// RAM with which every expert has a slot.
-uint64_t expert_slots_most_bytes(const expert_layout & layout);
-
 class expert_store : public expert_storage {
   public:
     // Throws file.unreadable, model.does-not-fit.
@@ -57,6 +44,9 @@ class expert_store : public expert_storage {
     const uint8_t * wait(uint32_t layer, uint32_t expert, uint32_t part) override;
     // The slot may be used again.
     void            finish(uint32_t layer, uint32_t expert) override;
+
+    // Whether anybody is asked: reading ahead is on, and not every expert is there.
+    bool prefetches() const;
 
     // Layers ahead for which proposals of the predictor are wanted; 0: none.
     uint32_t prefetch_depth(expert_predictor by) const;
