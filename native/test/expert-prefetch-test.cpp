@@ -6,28 +6,37 @@ using namespace moebius_test;
 namespace {
 
 void same_bits_with_prefetch() {
-    const tiny model;
-    for (const int threads : { 1, 2 }) {
-        settings      how{ 0, "score", threads, 64 };
-        const outcome stock = model.run(how, 200, 100);
-        how.ram             = model.layout.experts * expert_slots_least_bytes(model.layout) / 8;  // a quarter
-        const outcome off   = model.run(how, 200, 100);
-        how.prefetch        = true;
-        const outcome on    = model.run(how, 200, 100);
-        CHECK(same_bits(off, stock));
-        CHECK(same_bits(on, stock));
-        for (uint32_t p = 0; p < expert_predictors; p++) {
-            const prefetch_counters sum = on.prefetched[p].total();
-            CHECK_EQUAL(off.prefetched[p].total().uses, 0u);
-            CHECK_EQUAL(off.prefetched[p].total().read, 0u);
-            CHECK(sum.right <= sum.uses && sum.used + sum.late + sum.wasted <= sum.read && sum.read <= sum.used + sum.late + sum.wasted + 16);
-        }
-        const prefetch_report & router = on.prefetched[size_t(expert_predictor::router)];
-        CHECK_EQUAL(router.layers[0].uses, 0u);            // no layer is below it
-        CHECK(router.total().right * 2 > router.total().uses);  // of 2 in 32 experts at random: a sixteenth
-        const prefetch_report & tokens = on.prefetched[size_t(expert_predictor::tokens)];
-        CHECK(tokens.layers[0].right * 2 > tokens.layers[0].uses);
+    const tiny    model;
+    settings      how{ 0, "score", 1, 64 };
+    const outcome stock = model.run(how, 200, 100);
+    how.ram             = model.layout.experts * expert_slots_least_bytes(model.layout) / 8;  // a quarter
+    const outcome off   = model.run(how, 200, 100);
+    how.prefetch        = true;
+    const outcome on    = model.run(how, 200, 100);
+    CHECK(same_bits(off, stock));
+    CHECK(same_bits(on, stock));
+    for (uint32_t p = 0; p < expert_predictors; p++) {
+        const prefetch_counters sum = on.prefetched[p].total();
+        CHECK_EQUAL(off.prefetched[p].total().uses, 0u);
+        CHECK_EQUAL(off.prefetched[p].total().read, 0u);
+        CHECK(sum.right <= sum.uses && sum.used + sum.late + sum.wasted <= sum.read && sum.read <= sum.used + sum.late + sum.wasted + 16);
     }
+    const prefetch_report & router = on.prefetched[size_t(expert_predictor::router)];
+    CHECK_EQUAL(router.layers[0].uses, 0u);            // no layer is below it
+    CHECK(router.total().right * 2 > router.total().uses);  // of 2 in 32 experts at random: a sixteenth
+    const prefetch_report & tokens = on.prefetched[size_t(expert_predictor::tokens)];
+    CHECK(tokens.layers[0].right * 2 > tokens.layers[0].uses);
+}
+
+// One of them foretells while the others compute.
+void same_bits_with_several_threads() {
+    const tiny    model;
+    settings      how{ 0, "score", 1, 64 };
+    const outcome stock = model.run(how, 100, 24);
+    how.ram             = model.layout.experts * expert_slots_least_bytes(model.layout) / 8;
+    how.threads         = 2;
+    how.prefetch        = true;
+    CHECK(same_bits(model.run(how, 100, 24), stock));
 }
 
 // Four layers of eight experts of random bytes, one matrix each.
@@ -177,5 +186,6 @@ int main(int count, char **) {
     }
     start_llama();
     same_bits_with_prefetch();
+    same_bits_with_several_threads();
     return check_result();
 }

@@ -179,11 +179,12 @@ void same_bits_from_a_ring() {
         how.storage       = "ring";
         how.prefetch      = true;
         how.storm         = ram == 8 * least;
+        how.threads       = ram == least ? 2 : 1;
         const outcome own = model.run(how, 150, 24);
         CHECK(same_bits(own, stock));
         CHECK(own.counters.total().hits + own.counters.total().late + own.counters.total().misses > 24 * 2 * model.layout.layers.size());
     }
-    how             = settings{ least, "lru", 2, 64, true };  // less than a store takes: a ring without being asked for
+    how             = settings{ least, "lru", 1, 64, true };  // less than a store takes: a ring without being asked for
     const outcome in_steps = model.run(how, 100, 8);
     how.ram         = 0;
     CHECK(same_bits(in_steps, model.run(how, 100, 8)));

@@ -43,7 +43,7 @@ class counted_experts : public whole_experts {
 struct settings {
     uint64_t    ram     = 0;  // 0: stock
     std::string policy  = "lru";
-    int         threads = 2;
+    int         threads = 1;  // several wait for each other in vain on a busy machine: where it is about them only
     uint32_t    batch   = 512;
     bool        by_node = false;  // every node of the graph is computed by itself: no FFN is seen whole
     bool        loaded  = false;  // by llama.cpp, computed by our device

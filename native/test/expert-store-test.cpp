@@ -7,47 +7,62 @@ namespace {
 
 void same_bits_whatever_is_in_ram() {
     const tiny    model;
-    const outcome stock = model.run({}, 700, 200);  // two batches of the prompt
+    const outcome stock = model.run({}, 1200, 300);  // three batches of the prompt
     CHECK(!model.layout.empty());
-    CHECK_EQUAL(stock.tokens.size(), 200u);
+    CHECK_EQUAL(stock.tokens.size(), 300u);
     const uint64_t least = expert_slots_least_bytes(model.layout);
     const uint64_t all   = model.layout.experts * least / 2;
 
-    const outcome whole = model.run({ all }, 700, 200);
+    const outcome whole = model.run({ all }, 1200, 300);
     CHECK(same_bits(whole, stock));
     CHECK_EQUAL(whole.counters.total().misses, 0u);
 
-    const outcome storm = model.run({ least }, 700, 200);  // two slots a layer: nearly every use evicts
+    const outcome storm = model.run({ least }, 1200, 300);  // two slots a layer: nearly every use evicts
     CHECK(same_bits(storm, stock));
     CHECK(storm.counters.total().misses > 1000);
     CHECK(storm.counters.bytes_read > model.layout.bytes());
 
-    const outcome half = model.run({ all / 2, "lfru" }, 700, 200);
+    const outcome half = model.run({ all / 2, "lfru" }, 1200, 300);
     CHECK(same_bits(half, stock));
     CHECK(half.counters.total().hits > 0 && half.counters.total().misses > 0 && half.counters.total().misses < storm.counters.total().misses);
 }
 
-void same_bits_with_every_policy_thread_count_and_batch() {
+void same_bits_with_every_policy_and_batch() {
     const tiny     model;
     const uint64_t least = expert_slots_least_bytes(model.layout);
     std::mt19937   random(1);
-    for (const int threads : { 1, 2 }) {
+    for (const uint32_t batch : { 1u, 2 + uint32_t(random() % 64) }) {
         settings how;
-        how.threads         = threads;
-        how.batch           = 1 + uint32_t(random() % 64);
+        how.batch           = batch;
         const outcome stock = model.run(how, 100, 24);
         for (const std::string & policy : cache_policy_names()) {
             how.policy   = policy;
             how.ram      = least + random() % (2 * least);
-            how.prefetch = threads == 2;
+            how.prefetch = batch > 1;
             CHECK(same_bits(model.run(how, 100, 24), stock));
         }
     }
 }
 
+void same_bits_with_several_threads() {
+    const tiny     model;
+    const uint64_t least = expert_slots_least_bytes(model.layout);
+    settings       how;
+    how.batch           = 32;
+    const outcome stock = model.run(how, 100, 16);
+    how.threads         = 2;
+    CHECK(same_bits(model.run(how, 100, 16), stock));
+    for (const bool prefetch : { false, true }) {
+        how.ram      = prefetch ? 2 * least : least;
+        how.policy   = prefetch ? "foresight" : "lru";
+        how.prefetch = prefetch;
+        CHECK(same_bits(model.run(how, 100, 16), stock));
+    }
+}
+
 void same_bits_node_by_node() {
     const tiny     model;
-    settings       how{ 0, "score", 2, 32, true };
+    settings       how{ 0, "score", 1, 32, true };
     const outcome  stock = model.run(how, 100, 16);
     for (const uint64_t ram : { expert_slots_least_bytes(model.layout), model.layout.experts * expert_slots_least_bytes(model.layout) }) {
         how.ram = ram;
@@ -57,15 +72,20 @@ void same_bits_node_by_node() {
 
 void same_bits_while_ram_and_policy_change() {
     const tiny     model;
-    settings       how;
-    const outcome  stock = model.run(how, 700, 200);
-    how.ram              = expert_slots_least_bytes(model.layout);
-    how.storm            = true;
-    how.prefetch         = true;
-    const outcome  storm = model.run(how, 700, 200);
-    CHECK(same_bits(storm, stock));
-    CHECK(storm.resizes > 10);
-    CHECK(storm.counters.total().hits > 0 && storm.counters.total().misses > 0);
+    const uint64_t least = expert_slots_least_bytes(model.layout);
+    for (const int threads : { 1, 2 }) {
+        const uint32_t prompt = threads > 1 ? 100 : 1000, steps = threads > 1 ? 32 : 300;
+        settings       how;
+        const outcome  stock = model.run(how, prompt, steps);
+        how.ram              = least;
+        how.threads          = threads;
+        how.storm            = true;
+        how.prefetch         = true;
+        const outcome  storm = model.run(how, prompt, steps);
+        CHECK(same_bits(storm, stock));
+        CHECK(storm.resizes > (threads > 1 ? 2u : 10u));
+        CHECK(storm.counters.total().hits > 0 && storm.counters.total().misses > 0);
+    }
 }
 
 void same_bits_with_experts_that_llama_has_loaded() {
@@ -259,7 +279,8 @@ int main(int count, char **) {
     }
     start_llama();
     same_bits_whatever_is_in_ram();
-    same_bits_with_every_policy_thread_count_and_batch();
+    same_bits_with_every_policy_and_batch();
+    same_bits_with_several_threads();
     same_bits_node_by_node();
     same_bits_while_ram_and_policy_change();
     same_bits_with_experts_that_llama_has_loaded();
