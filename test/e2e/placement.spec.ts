@@ -52,6 +52,11 @@ test('experts in RAM and on disk are shown live; RAM and policy change in the mi
   await app.getByRole('option', { name: /^foresight/ }).click();
   await expect.poll(async () => (await core.call('placement.status', { modelId: EMBEDDED }))?.store.policy).toBe('foresight');
 
+  await expect.poll(() => figure(app, 'prefetch accuracy').textContent()).toMatch(/^\d+(\.\d+)?%$/);
+  await app.getByRole('combobox', { name: 'Read ahead' }).click();
+  await app.getByRole('option', { name: /^off/ }).click();
+  await expect.poll(async () => (await core.call('placement.status', { modelId: EMBEDDED }))?.store.prefetch.mode).toBe('off');
+
   const slider = app.getByRole('slider', { name: 'RAM for experts' });
   await slider.press('End');
   await expect.poll(() => colours(app)).toEqual([cells]); // all of one colour: in RAM
