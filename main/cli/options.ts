@@ -22,6 +22,7 @@ export function wholeNumber(text: string): number {
 }
 
 const list = (text: string): string[] => text.split(',').filter((part) => part !== '');
+const numbers = (text: string): number[] => list(text).map(number);
 /** An option that may be given several times. */
 export const collect = (text: string, previous: string[] = []): string[] => [...previous, text];
 
@@ -43,6 +44,7 @@ export interface ModelFlags {
   gpuLayers?: number;
   devices?: string[];
   remote?: string[];
+  tensorSplit?: number[];
   cpuExpertLayers?: number;
   expertRam?: number;
   expertPolicy?: string;
@@ -68,6 +70,7 @@ export function addModelOptions(command: Command): Command {
     .option('--gpu-layers <n>', 'layers on GPUs (default: all, if there is a GPU)', wholeNumber)
     .option('--devices <ids>', 'GPUs to use, as "moebius devices" names them, separated by commas', list)
     .option('--remote <host:port>', 'also the devices of a machine that runs "moebius rpc-server" (may be given several times)', collect)
+    .option('--tensor-split <shares>', 'share of the layers on GPUs for each GPU of --devices, separated by commas', numbers)
     .option('--cpu-expert-layers <n>', 'keep the experts of the first n MoE layers in RAM', wholeNumber)
     .option('--expert-ram <bytes>', 'RAM for experts, others stay on disk (default: all, or what is free); 0: no expert cache', wholeNumber)
     .option('--expert-policy <name>', 'which expert leaves the RAM: lru, lfu, lfru, score, least-stale, lrfu, foresight or auto')
@@ -91,6 +94,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     gpuLayers: flags.gpuLayers,
     devices: flags.devices,
     machines: flags.remote,
+    tensorSplit: flags.tensorSplit,
     cpuExpertLayers: flags.cpuExpertLayers,
     expertRamBytes: flags.expertRam,
     expertPolicy: flags.expertPolicy,

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { MoebiusError, PlanParameters, type PlanResult, type SpeedForecast } from '../contract/index.ts';
+import { type LoadOptions, MoebiusError, PlanParameters, type PlanResult, type SpeedForecast } from '../contract/index.ts';
 import { describeIssues } from '../rpc/dispatcher.ts';
 import { withEngine } from './engine-session.ts';
 import { addModelOptions, type ModelFlags, toLoadOptions, UsageError, wholeNumber } from './options.ts';
@@ -11,6 +11,7 @@ import { embeddedModel } from './paths.ts';
 
 export interface PlanFlags extends ModelFlags {
   rig?: string;
+  fold?: boolean;
   trace?: string;
   promptTokens?: number;
   replyTokens?: number;
@@ -26,6 +27,7 @@ export function addPlanCommand(program: Command): void {
       '--rig <json>',
       'described hardware, as JSON or a file with it: {devices: [{memoryBytes, bandwidth, flops, linkBandwidth}], ramBytes, ramBandwidth, ...}',
     )
+    .option('--fold', 'seek the best split of attention and experts over the GPUs, each by itself (always done with --rig)')
     .option('--trace <file>', 'recorded routing of the model, for hit rates (default: the .moetrace file beside it)')
     .option('--prompt-tokens <n>', 'tokens of the prompt (default: 512)', wholeNumber)
     .option('--reply-tokens <n>', 'tokens of the reply (default: 128)', wholeNumber)
@@ -48,6 +50,7 @@ export function toPlanParameters(path: string, flags: PlanFlags): PlanParameters
     path,
     options: toLoadOptions(flags),
     rig: flags.rig === undefined ? undefined : readRig(flags.rig),
+    fold: flags.fold,
     trace: flags.trace === undefined ? undefined : resolve(flags.trace),
     promptTokens: flags.promptTokens,
     replyTokens: flags.replyTokens,
@@ -65,7 +68,7 @@ function readRig(text: string): unknown {
 }
 
 export function planText(result: PlanResult): string {
-  return [memoryTable(result), placementText(result), speedTable(result), notes(result)].join('\n\n');
+  return [memoryTable(result), placementText(result), speedTable(result), ...foldingText(result), notes(result)].join('\n\n');
 }
 
 function memoryTable({ memory }: PlanResult): string {
@@ -83,6 +86,44 @@ function placementText({ placement }: PlanResult): string {
   const disk = range(placement.experts.map((layer) => layer.onlyOnDisk));
   const experts = placement.experts.length === 0 ? [] : [`experts of a layer with room: ${slots.join(', ')}; only on disk: ${disk}`];
   return [`${blocks.join(', ')}, output on ${placement.output}`, ...experts].join('\n');
+}
+
+type Split = NonNullable<PlanResult['folding']>['chosen'];
+
+function foldingText({ folding, promptTokens, replyTokens }: PlanResult): string[] {
+  if (folding === null) return [];
+  const { chosen, coupled, speedup, tried } = folding;
+  const row = (name: string, split: Split) => [
+    name,
+    perDevice(split.blocks),
+    split.whole ? 'with their layer' : perDevice(split.copies) || 'RAM',
+    `${significant(split.seconds)} s`,
+    significant(split.prefillTokensPerSecond),
+    significant(split.decodeTokensPerSecond),
+  ];
+  const table = formatTable([
+    ['split', 'layers', 'experts of a layer', `${promptTokens} + ${replyTokens} tokens`, 'prefill', 'decode'],
+    row('chosen', chosen),
+    row('best coupled', coupled),
+  ]);
+  return [`${table}\n${significant(speedup)} times as fast as the best coupled split; ${tried} splits fit\nload it with: ${splitFlags(chosen.options)}`];
+}
+
+const perDevice = (counts: Record<string, number>): string =>
+  Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([id, count]) => `${count} on ${id}`)
+    .join(', ');
+
+/** The flags that make these load options of a split. */
+export function splitFlags({ devices = [], gpuLayers, tensorSplit, expertRamBytes, expertDevices = [] }: LoadOptions): string {
+  return [
+    `--devices ${devices.join(',') || ','}`,
+    `--gpu-layers ${gpuLayers ?? 0}`,
+    ...(tensorSplit ? [`--tensor-split ${tensorSplit.join(',')}`] : []),
+    `--expert-ram ${expertRamBytes ?? 0}`,
+    ...(expertDevices.length > 0 ? [`--expert-devices ${expertDevices.map(({ id, bytes }) => `${id}=${bytes}`).join(',')}`] : []),
+  ].join(' ');
 }
 
 function speedTable({ prefill, decode, promptTokens, replyTokens }: PlanResult): string {

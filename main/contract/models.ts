@@ -77,8 +77,8 @@ export const modelMethods = {
   'models.scan': { parameters: z.strictObject({}), result: z.array(ModelCard) },
   'models.setDefaults': { parameters: Id.extend({ defaults: ModelDefaults }), result: ModelCard },
   'models.estimate': { parameters: Proposal, result: Estimate },
-  /** Memory, speed and its limit. The first of an engine measures the machine, which takes seconds. A further one with the same ticket cancels it. */
-  'models.plan': { parameters: Proposal.extend(Ticket.shape), result: PlanResult },
+  /** Memory, speed and its limit. The first of an engine measures the machine, which takes seconds. A further one with the same ticket cancels it. fold: of the best split. */
+  'models.plan': { parameters: Proposal.extend({ ...Ticket.shape, fold: z.boolean().optional() }), result: PlanResult },
   'models.cancelPlan': { parameters: Ticket, result: Ok },
   /** resolves when loaded; a second call for a loaded model reloads it if the options differ */
   'models.load': { parameters: Id.extend({ options: LoadOptions.optional() }), result: ModelCard },

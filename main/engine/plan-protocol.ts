@@ -20,7 +20,7 @@ export const Rig = z.strictObject({
         linkBandwidth: rate,
       }),
     )
-    .max(64)
+    .max(8)
     .optional(),
   /** that the model may take */
   ramBytes: bytes.optional(),
@@ -51,10 +51,29 @@ export const planParameters = <Options extends z.ZodType>(options: Options) =>
     /** without a rig: as for model.load */
     options: options.optional(),
     rig: Rig.optional(),
+    /** seek the best split over the GPUs of `options.devices` and plan that; always done with a rig */
+    fold: z.boolean().optional(),
     /** recorded routing of the model; default: the .moetrace file beside it, if there is one */
     trace: z.string().min(1).optional(),
     promptTokens: z.number().int().min(1).max(16_777_216).optional(),
     replyTokens: z.number().int().min(1).max(16_777_216).optional(),
+  });
+
+const perDevice = z.record(z.string(), z.number().int());
+const splitForecast = <Options extends z.ZodType>(options: Options) =>
+  z.object({
+    /** blocks of attention, norms and KV cache, by device, the CPU among them */
+    blocks: perDevice,
+    /** experts are where their block is; else an expert cache spreads them */
+    whole: z.boolean(),
+    /** experts of each layer that have a copy on a GPU */
+    copies: perDevice,
+    /** of the prompt and the reply */
+    seconds: z.number(),
+    prefillTokensPerSecond: z.number(),
+    decodeTokensPerSecond: z.number(),
+    /** the load options that make this split */
+    options,
   });
 
 export const planResult = <Options extends z.ZodType>(options: Options) =>
@@ -111,6 +130,18 @@ export const planResult = <Options extends z.ZodType>(options: Options) =>
         knee: z.number().int(),
       })
       .nullable(),
-    /** load options with every default filled in */
+    /** attention and experts split over the devices each by itself (native/experts/plan/fold.h); null: it was not sought */
+    folding: z
+      .object({
+        chosen: splitForecast(options),
+        /** the best with the same share of attention and of experts on every device */
+        coupled: splitForecast(options),
+        /** seconds of `coupled` over those of `chosen`, at least 1 */
+        speedup: z.number(),
+        /** splits that fit */
+        tried: z.number().int(),
+      })
+      .nullable(),
+    /** load options with every default filled in; with a rig or `fold`, those of the chosen split */
     options,
   });

@@ -129,8 +129,10 @@ export class ModelLibrary implements LoadedModels {
       return this.#card(record);
     },
     'models.estimate': async ({ id, ...proposal }) => this.#parts.engine.call('model.estimate', await this.#proposed(id, proposal)),
-    'models.plan': ({ id, ticket, ...proposal }) =>
-      this.#plans.ask(ticket, async (signal) => this.#parts.engine.call('plan.make', await this.#proposed(id, proposal), { signal })),
+    'models.plan': ({ id, ticket, fold, ...proposal }) =>
+      this.#plans.ask(ticket, async (signal) =>
+        this.#parts.engine.call('plan.make', { ...(await this.#proposed(id, proposal)), ...(fold ? { fold } : {}) }, { signal }),
+      ),
     'models.cancelPlan': ({ ticket }) => {
       this.#plans.cancel(ticket);
       return {};

@@ -86,8 +86,12 @@ struct plain_experts {
 
 }  // namespace
 
+size_t plan_blocks(const gguf_model & file) {
+    return size_t(std::max<int64_t>(0, file.hparam("block_count", 0) - file.hparam("nextn_predict_layers", 0)));
+}
+
 planned_model::planned_model(const gguf_model & file, const json & about, const load_options & wanted, bool plain_wanted)
-    : options(wanted), inspection(about), experts(expert_layout_usable(file, about)) {
+    : options(wanted), inspection(about), experts(expert_layout_usable(file, about)), block_count(plan_blocks(file)) {
     const llama_log_scope log(true);
     const bool            stored = (plain_wanted || options.expert_ram_bytes.value_or(0) > 0) && !experts.empty();
     options.devices.clear();

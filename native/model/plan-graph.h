@@ -24,6 +24,9 @@ struct planned_graph {
     uint32_t                pieces = 0;  // computed one after another: each wakes the threads anew
 };
 
+// Blocks of a model, without those that only predict further tokens.
+size_t plan_blocks(const gguf_model & file);
+
 // A model that is open without its weights, all of it on the CPU: what the nodes are does not depend on the device.
 class planned_model {
   public:
@@ -33,6 +36,7 @@ class planned_model {
     // Of `tokens` tokens of one sequence whose KV cache is then full with `context` tokens. Throws model.load-failed.
     planned_graph graph(uint32_t tokens, uint32_t context);
 
+    size_t                blocks() const { return block_count; }
     const expert_layout & layout() const { return experts; }
     const llama_model *   get() const { return model.get(); }
 
@@ -40,6 +44,7 @@ class planned_model {
     load_options                                  options;
     json                                          inspection;
     expert_layout                                 experts;
+    size_t                                        block_count;
     llama_model_ptr                               model;
     std::unique_ptr<whole_experts>                whole;
     std::set<const ggml_tensor *>                 weights;

@@ -15,12 +15,6 @@ namespace moebius {
 
 namespace {
 
-constexpr double usable_share = 0.95;  // of memory that is free, as in fit_experts
-
-size_t blocks_of(const gguf_model & file) {
-    return size_t(std::max<int64_t>(0, file.hparam("block_count", 0) - file.hparam("nextn_predict_layers", 0)));
-}
-
 // Opens the model once more, without weights, to hear from llama.cpp which layer goes where.
 void ask_for_devices(const gguf_model & file, const json & inspection, const load_options & options, tier_plan & plan) {
     const llama_log_scope log(true);
@@ -42,9 +36,11 @@ void ask_for_devices(const gguf_model & file, const json & inspection, const loa
     plan.head_device = index(model->dev_output());
 }
 
-plan_sizes sizes_of(const gguf_model & file, const memory_estimate & memory) {
+}  // namespace
+
+plan_sizes plan_sizes_of(const gguf_model & file, const memory_estimate & memory) {
     plan_sizes sizes;
-    sizes.blocks.assign(blocks_of(file), 0);
+    sizes.blocks.assign(plan_blocks(file), 0);
     const bool tied = file.find_tensor("output.weight") == nullptr;
     for (const gguf_tensor & tensor : file.tensors) {
         const int64_t      block = tensor_layer(tensor.name);
@@ -66,11 +62,9 @@ plan_sizes sizes_of(const gguf_model & file, const memory_estimate & memory) {
     return sizes;
 }
 
-}  // namespace
-
 tier_plan plan_as_loaded(const gguf_model & file, const json & inspection, const load_options & options, const memory_estimate & memory, const expert_layout & layout) {
     tier_plan plan;
-    plan.block_device.assign(blocks_of(file), 0);
+    plan.block_device.assign(plan_blocks(file), 0);
     if (!options.devices.empty()) {
         ask_for_devices(file, inspection, options, plan);
     }
@@ -91,15 +85,6 @@ tier_plan plan_as_loaded(const gguf_model & file, const json & inspection, const
         plan.needs.push_back({ device.memory.weights, device.memory.experts, device.memory.kv_cache, device.memory.compute });
     }
     return plan;
-}
-
-tier_plan plan_for_rig(const gguf_model & file, const described_rig & rig, const memory_estimate & memory, const expert_layout & layout) {
-    plan_rooms rooms;
-    for (const described_device & device : rig.devices) {
-        rooms.gpus.push_back(uint64_t(double(device.memory) * usable_share));
-    }
-    rooms.ram = uint64_t(double(rig.ram.value_or(memory.devices.front().free)) * usable_share);
-    return plan_tiers(sizes_of(file, memory), layout, rooms);
 }
 
 plan_placement placement_of(const tier_plan & plan, const expert_layout & layout, const hit_rates & hits) {

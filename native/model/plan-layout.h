@@ -1,4 +1,4 @@
-// Where a plan puts a model: as llama.cpp and the expert store would on this machine, or as plan_tiers does on a described one.
+// Where a model is: as llama.cpp and the expert store would put it on this machine, or as a plan says.
 #pragma once
 
 #include "estimate.h"
@@ -12,8 +12,8 @@ namespace moebius {
 // What load options make of it here. `memory`: their estimate, which names the devices; those after the options' own only hold copies of experts.
 tier_plan plan_as_loaded(const gguf_model & file, const json & inspection, const load_options & options, const memory_estimate & memory, const expert_layout & layout);
 
-// On the rig. `memory`: the estimate for this machine's CPU alone. Throws model.does-not-fit.
-tier_plan plan_for_rig(const gguf_model & file, const described_rig & rig, const memory_estimate & memory, const expert_layout & layout);
+// Bytes of a model's parts. `memory`: the estimate for this machine's CPU alone.
+plan_sizes plan_sizes_of(const gguf_model & file, const memory_estimate & memory);
 
 // Which experts are found where, from the slots that devices have.
 plan_placement placement_of(const tier_plan & plan, const expert_layout & layout, const hit_rates & hits);

@@ -86,7 +86,10 @@ node_copy::node_copy(const ggml_tensor * original, ggml_backend_buffer_type_t we
     copies             = bytes == 0 && long_one ? 3 : copies;
     const double work  = 2.0 * double(ggml_nelements(node)) * double(sources[0][0]) / factor;
     copies             = work > 1e8 ? std::min(copies, std::max(1, int(2 * node_operations_most / work))) : copies;
-    nodes              = copies;
+    if (type) {  // every copy has its own result in the device's memory
+        copies = std::min(copies, std::max(1, int(room / std::max(1.0, tensor_bytes(node->type, result)))));
+    }
+    nodes = copies;
     if (node->op == GGML_OP_MUL_MAT_ID && result[2] == 1) {  // a token uses little of a stack, and the next one something else
         nodes = std::min(copies_most, copies * std::max(1, int(sources[0][2] / sources[2][0])));
     }

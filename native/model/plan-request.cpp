@@ -1,5 +1,6 @@
 #include "plan-request.h"
 
+#include "experts/policy/token-split.h"
 #include "rpc/parameters.h"
 
 namespace moebius {
@@ -8,7 +9,7 @@ namespace {
 
 constexpr int64_t bytes_most        = int64_t(1) << 53;
 constexpr double  rate_most         = 1e18;
-constexpr size_t  devices_limit     = 64;
+constexpr size_t  devices_limit     = devices_most;
 constexpr double  usual_node_seconds = 5e-6;  // starting a kernel
 
 double needed_number(parameters & source, const char * key) {
@@ -67,6 +68,7 @@ plan_request plan_request_parse(const json & params) {
     if (const json * rig = source.optional_object("rig")) {
         request.rig = parse_rig(*rig);
     }
+    request.fold  = source.optional_boolean("fold").value_or(false);
     request.trace = source.optional_string("trace", 1).value_or("");
     if (const auto tokens = source.optional_integer("promptTokens", 1, 1 << 24)) {
         request.prompt_tokens = uint32_t(*tokens);

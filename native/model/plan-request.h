@@ -32,6 +32,7 @@ struct plan_request {
     std::string                  path;
     const json *                 options = nullptr;  // LoadOptions; outlives the request
     std::optional<described_rig> rig;
+    bool                         fold = false;  // seek the best split over the devices; with a rig always
     std::string                  trace;  // empty: none was named
     std::optional<uint32_t>      prompt_tokens, reply_tokens;
 };

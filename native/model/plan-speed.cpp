@@ -18,40 +18,67 @@ double engine_seconds(const planned_model & model, uint32_t tokens) {
     return (tokens > 1 ? seconds_a_prompt : seconds_a_step) + tokens * seconds_a_token + logits * seconds_a_logit;
 }
 
-uint32_t device_of_item(const graph_item & item, const plan_placement & placement) {
-    if (item.block >= 0 && size_t(item.block) < placement.block_device.size()) {
-        return placement.block_device[size_t(item.block)];
-    }
-    return item.node->op == GGML_OP_GET_ROWS ? 0 : placement.head_device;
+double hidden_bytes(const planned_model & model, uint32_t tokens) {
+    return tokens * double(llama_model_n_embd(model.get())) * sizeof(float);
 }
 
-// Hidden states that pass between devices: one row of floats for each token. What experts of the store take over a link is part of their cost where
-// that is measured.
-double bytes_moved(const planned_model & model, uint32_t tokens, const plan_machine & machine, const plan_placement & placement, const std::vector<expert_step> & experts) {
+// Of one more node: `all` counts them and holds their mean.
+void add_node(step_part & all, const graph_item & item, double seconds) {
+    const double before = all.count, count = before + 1;
+    all.bytes           = (all.bytes * before + item.bytes) / count;
+    all.flops           = (all.flops * before + item.flops) / count;
+    all.seconds         = (all.seconds * before + seconds) / count;
+    all.count++;
+}
+
+step_part no_nodes(uint32_t device) {
+    step_part none;
+    none.device = device;
+    none.count  = 0;
+    return none;
+}
+
+// Hidden states that pass between devices: one row of floats for each token.
+double bytes_moved(const planned_model & model, const step_prices & prices, const plan_machine & machine, const plan_placement & placement, const std::vector<expert_step> & experts) {
     double   hops = 0;
     uint32_t last = 0;
     for (const uint32_t device : placement.block_device) {
         hops += device != last;
         last = device;
     }
-    for (uint32_t layer = 0; layer < experts.size(); layer++) {
-        const int32_t  block  = model.layout().layers[layer].block;
-        const uint32_t around = size_t(block) < placement.block_device.size() ? placement.block_device[size_t(block)] : 0;
-        const bool     stored = placement.experts[layer].stored;
-        hops += stored && around != 0 ? 2 : 0;  // the store works in RAM, and its devices from there
-        for (uint32_t d = 0; d < experts[layer].share.size(); d++) {
-            const bool elsewhere = d != (stored ? 0 : around) && !(stored && machine.timers[d]);
-            hops += elsewhere && experts[layer].share[d] > 0 ? 2 : 0;
+    for (size_t i = 0; i < experts.size(); i++) {
+        const uint32_t layer = prices.layers[i];
+        const int32_t  block = model.layout().layers[layer].block;
+        if (placement.experts[layer].stored) {  // it works in RAM, and its devices from there
+            hops += (placement.block_device[size_t(block)] != 0 ? 2 : 0) + hops_of_experts(experts[i], machine);
+            continue;
+        }
+        for (uint32_t d = 0; d < experts[i].share.size(); d++) {
+            hops += d != placement.block_device[size_t(block)] && experts[i].share[d] > 0 ? 2 : 0;
         }
     }
-    return hops * tokens * double(llama_model_n_embd(model.get())) * sizeof(float);
+    return hops * hidden_bytes(model, prices.tokens);
 }
 
-expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t tokens, const plan_machine & machine, const plan_placement & placement) {
-    const expert_layout &     layout = model.layout();
-    const expert_place_plan & place  = placement.experts[layer];
-    const bool                single = tokens == 1;
-    expert_step               step;
+}  // namespace
+
+uint32_t hops_of_experts(const expert_step & step, const plan_machine & machine) {
+    uint32_t hops = 0;
+    for (size_t d = 1; d < step.share.size(); d++) {
+        hops += !machine.timers[d] && step.share[d] > 0 ? 2 : 0;  // where it is measured, the link is part of the cost
+    }
+    return hops;
+}
+
+double hop_seconds(const planned_model & model, uint32_t tokens, const plan_machine & machine) {
+    const double link = slowest_link(machine.rig);
+    return link > 0 ? hidden_bytes(model, tokens) / link : 0;
+}
+
+expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t tokens, const plan_machine & machine, const expert_place_plan & place) {
+    const expert_layout & layout = model.layout();
+    const bool            single = tokens == 1;
+    expert_step           step;
     step.experts = distinct_experts(layout.experts, layout.used, tokens);
     step.tokens  = double(tokens) * layout.used;
     step.bytes   = expert_bytes(layout.layers[layer]);
@@ -80,31 +107,56 @@ expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t 
     return step;
 }
 
-}  // namespace
-
-step_work price_step(planned_model & model, uint32_t tokens, uint32_t context, const plan_machine & machine, const plan_placement & placement) {
-    const planned_graph graph = model.graph(tokens, context);
-    step_work           work;
-    double              working_set = 0;  // what passes through the caches between two uses of a weight
+step_prices price_step(planned_model & model, uint32_t tokens, uint32_t context, const plan_machine & machine, const std::vector<bool> & used) {
+    const planned_graph   graph       = model.graph(tokens, context);
+    const expert_layout & layout      = model.layout();
+    const uint32_t        devices     = uint32_t(machine.rig.size());
+    double                working_set = 0;  // what passes through the caches between two uses of a weight
+    step_prices           prices;
+    prices.tokens    = tokens;
+    prices.layers    = graph.fused;
+    prices.embedding = no_nodes(0);
+    for (uint32_t d = 0; d < devices; d++) {
+        prices.head.push_back(no_nodes(d));
+    }
+    prices.blocks.assign(model.blocks(), prices.head);
     for (const graph_item & item : graph.items) {
         working_set += item.bytes;
     }
     for (const uint32_t layer : graph.fused) {
-        work.experts.push_back(price_experts(model, layer, tokens, machine, placement));
-        working_set += work.experts.back().experts * work.experts.back().bytes;
+        working_set += distinct_experts(layout.experts, layout.used, tokens) * expert_bytes(layout.layers[layer]);
     }
+    const auto seconds_on = [&](uint32_t d, const graph_item & item) {
+        return machine.timers[d] ? machine.timers[d]->seconds(item.node, working_set, context) : machine.rig[d].seconds_for(item.bytes, item.flops);
+    };
     for (const graph_item & item : graph.items) {
-        step_part part;
-        part.device  = device_of_item(item, placement);
-        part.bytes   = item.bytes;
-        part.flops   = item.flops;
-        node_timer * timer = machine.timers[part.device].get();
-        part.seconds = timer ? timer->seconds(item.node, working_set, context) : machine.rig[part.device].seconds_for(item.bytes, item.flops);
-        work.parts.push_back(part);
+        const bool of_block = item.block >= 0 && size_t(item.block) < prices.blocks.size();
+        if (!of_block && item.node->op == GGML_OP_GET_ROWS) {
+            add_node(prices.embedding, item, seconds_on(0, item));
+            continue;
+        }
+        for (uint32_t d = 0; d < devices; d++) {
+            if (used[d]) {
+                add_node(of_block ? prices.blocks[size_t(item.block)][d] : prices.head[d], item, seconds_on(d, item));
+            }
+        }
     }
     const uint32_t plain = graph.pieces - std::min(graph.pieces, uint32_t(graph.fused.size()));
-    work.overhead        = plain * (machine.timers[0] ? machine.timers[0]->graph_seconds() : machine.rig[0].node_seconds) + engine_seconds(model, tokens);
-    work.moved           = machine.rig.size() > 1 ? bytes_moved(model, tokens, machine, placement, work.experts) : 0;
+    prices.overhead      = plain * (machine.timers[0] ? machine.timers[0]->graph_seconds() : machine.rig[0].node_seconds) + engine_seconds(model, tokens);
+    return prices;
+}
+
+step_work work_of(const planned_model & model, const step_prices & prices, const plan_machine & machine, const plan_placement & placement) {
+    step_work work;
+    work.parts = { prices.embedding, prices.head[placement.head_device] };
+    for (size_t b = 0; b < prices.blocks.size(); b++) {
+        work.parts.push_back(prices.blocks[b][placement.block_device[b]]);
+    }
+    for (const uint32_t layer : prices.layers) {
+        work.experts.push_back(price_experts(model, layer, prices.tokens, machine, placement.experts[layer]));
+    }
+    work.overhead = prices.overhead;
+    work.moved    = machine.rig.size() > 1 ? bytes_moved(model, prices, machine, placement, work.experts) : 0;
     return work;
 }
 

@@ -31,8 +31,30 @@ struct plan_placement {
     std::vector<expert_place_plan> experts;        // [layers of the layout]
 };
 
-// One llama_decode of `tokens` tokens when `context` tokens, they among them, are in the KV cache.
-step_work price_step(planned_model & model, uint32_t tokens, uint32_t context, const plan_machine & machine, const plan_placement & placement);
+// One llama_decode on every device of a machine, before it is known which computes what.
+struct step_prices {
+    uint32_t                            tokens   = 0;
+    std::vector<std::vector<step_part>> blocks;      // [blocks][devices] all nodes of a block but routed experts
+    std::vector<step_part>              head;        // [devices]
+    step_part                           embedding;   // on the CPU
+    std::vector<uint32_t>               layers;      // of the layout: those whose experts are priced by price_experts
+    double                              overhead = 0;
+};
+
+// Of `tokens` tokens when `context` tokens, they among them, are in the KV cache. used: [devices] that are priced.
+step_prices price_step(planned_model & model, uint32_t tokens, uint32_t context, const plan_machine & machine, const std::vector<bool> & used);
+
+// The routed experts of one layer of the layout.
+expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t tokens, const plan_machine & machine, const expert_place_plan & place);
+
+// Times that hidden states pass a link for the experts of a layer that the store spreads, besides to RAM and back.
+uint32_t hops_of_experts(const expert_step & step, const plan_machine & machine);
+
+// Seconds in which the hidden states of `tokens` tokens pass a link once.
+double hop_seconds(const planned_model & model, uint32_t tokens, const plan_machine & machine);
+
+// The step when everything is where `placement` says, on devices that were priced.
+step_work work_of(const planned_model & model, const step_prices & prices, const plan_machine & machine, const plan_placement & placement);
 
 // What nodes on the CPU of this machine show of it: the types of the model's experts, or of its other weights where it has none.
 device_rates measure_rates(node_timer & timer, const std::string & id, ggml_type type);

@@ -1,8 +1,10 @@
 #include "plan.h"
 
 #include "devices.h"
+#include "experts/store/expert-store.h"
 #include "host.h"
 #include "inspect.h"
+#include "plan-fold.h"
 #include "plan-layout.h"
 
 #include <algorithm>
@@ -34,11 +36,7 @@ std::string trace_path(const plan_request & request) {
     return std::filesystem::is_regular_file(beside, ignored) ? beside.u8string() : "";
 }
 
-struct step_lengths {
-    uint32_t prompt, reply;
-};
-
-step_lengths lengths_of(const plan_request & request, const load_options & options) {
+turn_lengths lengths_of(const plan_request & request, const load_options & options) {
     const uint32_t context = options.context_length;
     const uint32_t reply   = request.reply_tokens.value_or(std::min(usual_reply, std::max(1u, context / 4)));
     const uint32_t prompt  = request.prompt_tokens.value_or(std::min(usual_prompt, std::max(1u, context - std::min(context, reply))));
@@ -48,7 +46,7 @@ step_lengths lengths_of(const plan_request & request, const load_options & optio
                              ". Give a larger contextLength or fewer tokens.",
                          { { "promptTokens", prompt }, { "replyTokens", reply }, { "contextLength", context } });
     }
-    return { prompt, reply };
+    return { prompt, reply, options.batch };
 }
 
 json forecast_to_json(const step_forecast & forecast, double tokens) {
@@ -62,31 +60,6 @@ json forecast_to_json(const step_forecast & forecast, double tokens) {
         { "bottleneck", forecast.limits.empty() ? "" : forecast.limits.front().resource },
         { "limits", std::move(limits) },
     };
-}
-
-// All batches of a prompt one after the other, as if they were one step.
-step_forecast forecast_prompt(planned_model & model, uint32_t prompt, uint32_t batch, const plan_machine & machine, const plan_placement & placement) {
-    step_work      all;
-    const uint32_t whole = prompt / batch, rest = prompt % batch;
-    const auto     add   = [&](uint32_t tokens, uint32_t context, uint32_t times) {
-        step_work step = price_step(model, tokens, context, machine, placement);
-        for (step_part & part : step.parts) {
-            part.count *= times;
-            all.parts.push_back(part);
-        }
-        for (uint32_t i = 0; i < times; i++) {
-            all.experts.insert(all.experts.end(), step.experts.begin(), step.experts.end());
-        }
-        all.overhead += times * step.overhead;
-        all.moved += times * step.moved;
-    };
-    if (whole > 0) {
-        add(batch, (whole + 1) * batch / 2, whole);
-    }
-    if (rest > 0) {
-        add(rest, prompt, 1);
-    }
-    return forecast_step(all, machine.rig);
 }
 
 json plan_memory_to_json(const tier_plan & plan, const plan_machine & machine, const memory_estimate & here, const std::optional<described_rig> & rig, uint64_t engine) {
@@ -160,7 +133,7 @@ batch_cost planner::reads_of(const expert_layout & layout) {
     return found != reads.end() ? found->second : reads[layout.files.front()] = measure_expert_reads(layout);
 }
 
-plan_machine planner::machine_for(const plan_request & request, const plan_model & model, const memory_estimate & memory, bool from_disk) {
+plan_machine planner::machine_for(const plan_request & request, const plan_model & model, const std::vector<std::string> & gpus, bool from_disk) {
     plan_machine    machine;
     const ggml_type type = leading_type(model.file, model.layout);
     const auto      cpu  = timer_of(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), model.options.threads);
@@ -176,9 +149,8 @@ plan_machine planner::machine_for(const plan_request & request, const plan_model
             machine.timers.push_back(nullptr);
         }
     } else {
-        for (size_t d = 1; d < memory.devices.size(); d++) {
-            const std::string & id    = memory.devices[d].id;
-            const auto          timer = timer_of(gpu_device(id), 1);
+        for (const std::string & id : gpus) {
+            const auto timer = timer_of(gpu_device(id), 1);
             machine.rig.push_back(measure_rates(*timer, id, type));
             machine.timers.push_back(timer);
         }
@@ -191,55 +163,134 @@ plan_machine planner::machine_for(const plan_request & request, const plan_model
     return machine;
 }
 
-// The estimate for this machine, or with a rig for its CPU alone: what GPUs are here is not used then.
-memory_estimate planner::remember(const plan_request & request, plan_model & model) {
-    if (request.rig) {
-        model.options.devices.clear();
-        model.options.tensor_split.clear();
-        model.options.gpu_layers       = 0;
-        model.options.expert_ram_bytes = 0;
-        return estimate_memory(model.file, model.inspection, model.options);
+// What the search and a plan are about.
+struct planner::plan_question {
+    plan_question(const plan_request & asked_for, const std::function<void()> & stop) : request(asked_for), model(asked_for), check(stop), lengths(lengths_of(asked_for, model.options)) {}
+
+    hit_rates hits() const { return { trace_path(request), model.layout, policy_at_load(model.options), check }; }
+
+    const plan_request &          request;
+    plan_model                    model;
+    const std::function<void()> & check;
+    turn_lengths                  lengths;
+};
+
+// Asks llama.cpp for the memory on the CPU alone: what a part of the model takes does not depend on the device.
+planner::plan_answer planner::answer_with_best_split(plan_question & question) {
+    plan_model &  model = question.model;
+    load_options  bare  = model.options;
+    bare.devices.clear();
+    bare.tensor_split.clear();
+    bare.expert_devices.emplace();
+    bare.gpu_layers              = 0;
+    bare.expert_ram_bytes        = 0;
+    const memory_estimate on_cpu = estimate_memory(model.file, model.inspection, bare);
+    const plan_sizes      sizes  = plan_sizes_of(model.file, on_cpu);
+    plan_rooms            rooms;
+    std::vector<std::string> gpus;
+    if (question.request.rig) {
+        for (const described_device & device : question.request.rig->devices) {
+            gpus.push_back(device.id);
+            rooms.gpus.push_back(usable_bytes(device.memory));
+        }
+        rooms.ram = usable_bytes(question.request.rig->ram.value_or(on_cpu.devices.front().free));
+    } else {
+        gpus = model.options.devices;
+        for (const std::string & id : gpus) {
+            rooms.gpus.push_back(usable_bytes(device_memory_now(gpu_device(id)).free));
+        }
+        rooms.ram = usable_bytes(on_cpu.devices.front().free);
     }
+    const bool         from_disk = !model.layout.empty() && fold_ram_bytes(sizes, model.layout, rooms) < expert_slots_most_bytes(model.layout);
+    const plan_machine machine   = machine_for(question.request, model, gpus, from_disk);
+    question.check();
+    planned_model      open(model.file, model.inspection, bare, true);
+    const planned_turn turn(open, question.lengths, machine, std::vector<bool>(machine.rig.size(), true), question.check);
+    const hit_rates    guess("", model.layout, policy_at_load(model.options), question.check);
+    const hit_rates    hits = question.hits();
+    const auto         find = [&] { return find_split(turn, question.lengths, sizes, model.layout, rooms, guess, hits); };
+    best_split         found = find();
+    apply_split(found.chosen.split, model.layout, gpus, model.options);
+    plan_answer answer;
+    if (question.request.rig) {
+        answer = { fold_to_plan(found.chosen.split, sizes, model.layout), on_cpu, machine, {}, found.chosen.turn, nullptr };
+        answer.placement = placement_of(answer.plan, model.layout, hits);
+    } else {
+        make_it_fit(question, rooms, [&] {
+            found = find();
+            apply_split(found.chosen.split, model.layout, gpus, model.options);
+        });
+        answer = answer_as_loaded(question);
+    }
+    answer.folding = best_split_to_json(found, question.lengths, model.layout, gpus, sizes.blocks.size());
+    return answer;
+}
+
+// The search counts a device's buffers as those of the CPU are; the estimate of a load is exact. `again` searches in less room.
+void planner::make_it_fit(plan_question & question, plan_rooms & rooms, const std::function<void()> & again) {
+    constexpr int tries = 4;
+    for (int i = 0; i < tries; i++) {
+        const memory_estimate   memory = fit_experts(question.model.file, question.model.inspection, question.model.options);
+        const device_estimate * small  = memory.short_device();
+        if (!small) {
+            return;
+        }
+        const auto     at   = std::find(question.model.options.devices.begin(), question.model.options.devices.end(), small->id);
+        uint64_t &     room = at == question.model.options.devices.end() ? rooms.ram : rooms.gpus[size_t(at - question.model.options.devices.begin())];
+        const uint64_t over = small->memory.sum() - small->free;
+        room -= std::min(room, over);
+        again();
+    }
+}
+
+planner::plan_answer planner::answer_as_loaded(plan_question & question) {
+    plan_model & model = question.model;
     refuse_hopeless(model.file, model.inspection, model.options);
-    const memory_estimate memory = fit_experts(model.file, model.inspection, model.options);
-    refuse_unless_fits(memory, request.path);
-    return memory;
+    plan_answer answer;
+    answer.memory = fit_experts(model.file, model.inspection, model.options);
+    refuse_unless_fits(answer.memory, question.request.path);
+    question.check();
+    answer.plan      = plan_as_loaded(model.file, model.inspection, model.options, answer.memory, model.layout);
+    answer.placement = placement_of(answer.plan, model.layout, question.hits());
+    std::vector<std::string> gpus;
+    for (size_t d = 1; d < answer.memory.devices.size(); d++) {
+        gpus.push_back(answer.memory.devices[d].id);
+    }
+    const bool from_disk = std::any_of(answer.placement.experts.begin(), answer.placement.experts.end(), [](const expert_place_plan & layer) { return layer.absent > 0; });
+    answer.machine       = machine_for(question.request, model, gpus, from_disk);
+    question.check();
+    std::vector<bool> used(answer.machine.rig.size(), false);
+    used[answer.plan.head_device] = true;
+    for (const uint32_t device : answer.plan.block_device) {
+        used[device] = true;
+    }
+    planned_model open(model.file, model.inspection, model.options, false);
+    answer.turn = planned_turn(open, question.lengths, answer.machine, used, question.check).forecast(answer.placement);
+    return answer;
 }
 
 json planner::make(const json & params, const std::function<void()> & check) {
     const plan_request                request = plan_request_parse(params);
     const std::lock_guard<std::mutex> one(mutex);
     const uint64_t                    engine = host_process_bytes();
-    plan_model                        asked(request);
-    const step_lengths                lengths = lengths_of(request, asked.options);
-    const memory_estimate             memory  = remember(request, asked);
-    const expert_layout &             layout  = asked.layout;
-    check();
-    const tier_plan plan = request.rig ? plan_for_rig(asked.file, *request.rig, memory, layout) : plan_as_loaded(asked.file, asked.inspection, asked.options, memory, layout);
-    if (request.rig && !layout.empty() && plan.slots[0].front() < layout.experts) {
-        asked.options.expert_ram_bytes = plan.needs[0].experts;
-    }
-    const hit_rates      hits(trace_path(request), layout, policy_at_load(asked.options), check);
-    const plan_placement placement = placement_of(plan, layout, hits);
-    const plan_machine   machine   = machine_for(request, asked, memory, std::any_of(placement.experts.begin(), placement.experts.end(), [](const expert_place_plan & layer) { return layer.absent > 0; }));
-    check();
-    planned_model       model(asked.file, asked.inspection, asked.options, request.rig.has_value());
-    const step_forecast prefill = forecast_prompt(model, lengths.prompt, asked.options.batch, machine, placement);
-    check();
-    const step_forecast decode = forecast_step(price_step(model, 1, lengths.prompt + lengths.reply / 2, machine, placement), machine.rig);
-    const bool          reads  = machine.read.per_expert > 0;
+    plan_question                     question(request, check);
+    const plan_answer                 answer = request.rig || request.fold ? answer_with_best_split(question) : answer_as_loaded(question);
+    const hit_rates                   hits   = question.hits();
+    const expert_layout &             layout = question.model.layout;
+    const bool                        reads  = answer.machine.read.per_expert > 0;
     return {
-        { "memory", plan_memory_to_json(plan, machine, memory, request.rig, engine) },
-        { "placement", tier_plan_to_json(plan, ids_of(machine), layout) },
-        { "prefill", forecast_to_json(prefill, lengths.prompt) },
-        { "decode", forecast_to_json(decode, 1) },
-        { "promptTokens", lengths.prompt },
-        { "replyTokens", lengths.reply },
-        { "hitRate", hits_to_json(placement, hits, asked.options) },
-        { "hardware", hardware_to_json(machine) },
-        { "diskBandwidth", reads ? json(expert_bytes(layout.layers.front()) / machine.read.per_expert) : json(nullptr) },
+        { "memory", plan_memory_to_json(answer.plan, answer.machine, answer.memory, request.rig, engine) },
+        { "placement", tier_plan_to_json(answer.plan, ids_of(answer.machine), layout) },
+        { "prefill", forecast_to_json(answer.turn.prefill, question.lengths.prompt) },
+        { "decode", forecast_to_json(answer.turn.decode, 1) },
+        { "promptTokens", question.lengths.prompt },
+        { "replyTokens", question.lengths.reply },
+        { "hitRate", hits_to_json(answer.placement, hits, question.model.options) },
+        { "hardware", hardware_to_json(answer.machine) },
+        { "diskBandwidth", reads ? json(expert_bytes(layout.layers.front()) / answer.machine.read.per_expert) : json(nullptr) },
         { "offloading", hits.suitability() },
-        { "options", options_to_json(asked.options) },
+        { "folding", answer.folding },
+        { "options", options_to_json(question.model.options) },
     };
 }
 

@@ -3,7 +3,7 @@
 
 #include "estimate.h"
 #include "plan-request.h"
-#include "plan-speed.h"
+#include "plan-turn.h"
 
 #include <mutex>
 
@@ -18,11 +18,22 @@ class planner {
 
   private:
     struct plan_model;
+    struct plan_question;
+    struct plan_answer {
+        tier_plan       plan;
+        memory_estimate memory;
+        plan_machine    machine;
+        plan_placement  placement;
+        turn_forecast   turn;
+        json            folding;  // null: it was not asked for
+    };
 
-    memory_estimate             remember(const plan_request & request, plan_model & model);
+    plan_answer                 answer_as_loaded(plan_question & question);
+    plan_answer                 answer_with_best_split(plan_question & question);
+    static void                 make_it_fit(plan_question & question, plan_rooms & rooms, const std::function<void()> & again);
     std::shared_ptr<node_timer> timer_of(ggml_backend_dev_t device, int32_t threads);
     batch_cost                  reads_of(const expert_layout & layout);
-    plan_machine                machine_for(const plan_request & request, const plan_model & model, const memory_estimate & memory, bool from_disk);
+    plan_machine                machine_for(const plan_request & request, const plan_model & model, const std::vector<std::string> & gpus, bool from_disk);
 
     std::mutex                                         mutex;
     std::map<std::string, std::shared_ptr<node_timer>> timers;

@@ -1,7 +1,6 @@
-// The planner's pure parts: steps are as long as their parts, the limit is named, memory is filled in order and never beyond.
+// The planner's pure parts: steps are as long as their parts, the limit is named, devices share a layer as the engine's scheduler has it.
 #include "check.h"
 #include "experts/plan/step-forecast.h"
-#include "experts/plan/tier-plan.h"
 
 #include <numeric>
 
@@ -119,70 +118,6 @@ void the_cpu_takes_over_what_it_has_and_reads_what_nobody_has() {
     CHECK(half.seconds > 1e-3 && half.seconds < 7e-3);
 }
 
-// --- tiers
-
-constexpr uint64_t expert_size = 4096 * 3;
-
-expert_layout layout_of(size_t layers, uint32_t experts) {
-    expert_layout layout;
-    layout.experts = experts;
-    layout.used    = 2;
-    for (size_t i = 0; i < layers; i++) {
-        expert_layer layer;
-        layer.block = int32_t(i);
-        for (const expert_matrix matrix : { expert_matrix::gate, expert_matrix::up, expert_matrix::down }) {
-            layer.parts.push_back({ matrix, GGML_TYPE_F32, 32, 32, 0, 0, 4096 });
-        }
-        layout.layers.push_back(layer);
-    }
-    return layout;
-}
-
-plan_sizes sizes_of_four() {
-    plan_sizes sizes;
-    sizes.blocks    = { 1000, 1000, 1000, 1000 };
-    sizes.kv        = { 100, 100, 100, 100 };
-    sizes.embedding = 500;
-    sizes.head      = 300;
-    sizes.compute   = 200;
-    return sizes;
-}
-
-void check_within(const tier_plan & plan, const plan_rooms & rooms) {
-    CHECK(plan.needs[0].sum() <= rooms.ram);
-    for (size_t g = 0; g < rooms.gpus.size(); g++) {
-        CHECK(plan.needs[g + 1].sum() <= rooms.gpus[g]);
-    }
-}
-
-void gpus_take_layers_in_proportion_then_experts() {
-    const plan_rooms rooms{ { 3000 + 8 * expert_size, 3000 + 8 * expert_size }, 100000000 };
-    const tier_plan  plan = plan_tiers(sizes_of_four(), layout_of(4, 8), rooms);
-    CHECK(plan.block_device == (std::vector<uint32_t>{ 1, 1, 2, 2 }));
-    CHECK_EQUAL(plan.head_device, 2u);
-    CHECK(plan.slots[1] == (std::vector<uint32_t>{ 2, 2, 2, 2 }));
-    CHECK(plan.slots[0] == (std::vector<uint32_t>(4, 8)));
-    CHECK(all_slots(plan, 1, 3) == (std::vector<uint32_t>(4, 3)));
-    check_within(plan, rooms);
-}
-
-void the_first_layers_stay_in_ram_where_gpus_are_small() {
-    const plan_rooms rooms{ { 2 * 1100 + 300 + 200 }, 100000000 };
-    const tier_plan  plan = plan_tiers(sizes_of_four(), layout_of(4, 8), rooms);
-    CHECK(plan.block_device == (std::vector<uint32_t>{ 0, 0, 1, 1 }));
-    CHECK_EQUAL(plan.needs[0].weights, 500u + 2 * 1000u);
-    check_within(plan, rooms);
-}
-
-void what_ram_cannot_hold_is_refused_with_the_bytes() {
-    const auto small = [] { plan_tiers(sizes_of_four(), layout_of(4, 8), { {}, 5000 }); };
-    CHECK_THROWS(small(), user_error, error.code == "model.does-not-fit" && error.details["have"] == 5000 && error.details["need"] > 5000 + 8 * expert_size);
-    const plan_rooms rooms{ {}, 6000 + 2 * 4 * 3 * 12288 };
-    const tier_plan  plan = plan_tiers(sizes_of_four(), layout_of(4, 8), rooms);  // slots are rounded up to pages
-    CHECK(plan.slots[0].front() >= 2 && plan.slots[0].front() < 8);
-    check_within(plan, rooms);
-}
-
 }  // namespace
 
 int main() {
@@ -196,8 +131,5 @@ int main() {
     replicas_keep_experts_from_waiting();
     a_prompt_is_split_by_speed();
     the_cpu_takes_over_what_it_has_and_reads_what_nobody_has();
-    gpus_take_layers_in_proportion_then_experts();
-    the_first_layers_stay_in_ram_where_gpus_are_small();
-    what_ram_cannot_hold_is_refused_with_the_bytes();
     return moebius_test::check_result();
 }

@@ -92,6 +92,14 @@ double expert_seconds(const expert_step & step) {
     return longest;
 }
 
+double slowest_link(const std::vector<device_rates> & rig) {
+    double slowest = 0;
+    for (const device_rates & device : rig) {
+        slowest = device.link > 0 && (slowest == 0 || device.link < slowest) ? device.link : slowest;
+    }
+    return slowest;
+}
+
 step_forecast forecast_step(const step_work & work, const std::vector<device_rates> & rig) {
     resources     used(rig);
     step_forecast forecast;
@@ -110,10 +118,7 @@ step_forecast forecast_step(const step_work & work, const std::vector<device_rat
         }
         overhead += fixed;
     }
-    double slowest = 0;
-    for (const device_rates & device : rig) {
-        slowest = device.link > 0 && (slowest == 0 || device.link < slowest) ? device.link : slowest;
-    }
+    const double slowest = slowest_link(rig);
     link = slowest > 0 ? work.moved / slowest : 0.0;
     forecast.seconds += work.overhead + link;
     forecast.limits = used.sorted(link, overhead);

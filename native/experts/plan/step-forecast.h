@@ -71,6 +71,9 @@ struct step_forecast {
 // binomial where few experts are used.
 double expert_seconds(const expert_step & step);
 
+// Bytes a second of the slowest link; 0: there is none.
+double slowest_link(const std::vector<device_rates> & rig);
+
 // rig: the devices that `work` counts; the CPU first. Not empty.
 step_forecast forecast_step(const step_work & work, const std::vector<device_rates> & rig);
 

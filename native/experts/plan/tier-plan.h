@@ -1,4 +1,4 @@
-// Which part of a model goes on which device of a rig, and which experts have slots where. Pure.
+// Which part of a model is on which device, and which experts have slots where. Pure.
 #pragma once
 
 #include "experts/store/expert-layout.h"
@@ -14,7 +14,7 @@ struct plan_sizes {
     std::vector<uint64_t> kv;             // [blocks]
     uint64_t              embedding = 0;  // stays in RAM
     uint64_t              head      = 0;
-    uint64_t              compute   = 0;  // of each device that computes
+    uint64_t              compute   = 0;  // of each device that computes; once more for one that computes experts of the store, too
 };
 
 // Bytes that may be used.
@@ -37,11 +37,6 @@ struct tier_plan {
     std::vector<device_need>           needs;            // [devices]
     bool                               stored      = false;  // the expert store spreads experts over what has slots
 };
-
-// Attention, norms and KV cache first, on GPUs as far as they go: the last blocks, each GPU a run of them in proportion to its room, as
-// llama.cpp splits layers. What is left there becomes slots for experts, then RAM does; all experts in RAM if they fit. Throws
-// model.does-not-fit when what must be in RAM is more than there is (with slots for two experts of each layer), details need, have, device.
-tier_plan plan_tiers(const plan_sizes & sizes, const expert_layout & layout, const plan_rooms & rooms);
 
 // [layers] slots of all devices together, at most all experts.
 std::vector<uint32_t> all_slots(const tier_plan & plan, uint32_t first_device, uint32_t experts);

@@ -3,6 +3,7 @@ import { useEffect, useState, useSyncExternalStore } from 'react';
 import type { LoadOptions, ModelCard } from '../../../main/contract/index.ts';
 import { Button, Dialog } from '../../components/index.ts';
 import { useApp, useStores } from '../../stores/index.tsx';
+import { BestSplit } from './best-split.tsx';
 import { BudgetSliders } from './budget-sliders.tsx';
 import { LivePlan, type LivePlanState } from './live-plan.ts';
 import { ContextFields, LoadFields } from './load-fields.tsx';
@@ -52,6 +53,7 @@ export function LoadDialog({ card, onClose }: { card: ModelCard; onClose: () => 
         <div className={style.choices}>
           <ContextFields options={options} defaults={defaults} inspection={card.inspection} onChange={setOptions} />
           <BudgetSliders options={options} estimate={estimate} devices={devices} onChange={setOptions} />
+          <BestSplit id={card.id} options={options} devices={devices} onUse={setOptions} />
         </div>
         <PlanView state={state} />
         <LoadFields options={options} defaults={defaults} onChange={setOptions} />

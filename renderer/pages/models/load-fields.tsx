@@ -60,7 +60,7 @@ export function LoadFields({ options, defaults, onChange }: LoadFieldsProps) {
   const chosen = options.devices ?? defaults.devices ?? [];
   const toggle = (id: string, on: boolean) => {
     const devices = gpus.map((device) => device.id).filter((other) => (other === id ? on : chosen.includes(other)));
-    onChange({ ...options, devices });
+    onChange({ ...options, devices, tensorSplit: undefined }); // which has a share for each device
   };
   return (
     <div className={style.fields}>

@@ -62,3 +62,16 @@ export function shortDevice({ devices }: Estimate): { id: string; need: number; 
   }
   return null;
 }
+
+type Split = NonNullable<PlanResult['folding']>['chosen'];
+
+const perDevice = (counts: Record<string, number>, unit: string): string =>
+  Object.entries(counts)
+    .flatMap(([id, count]) => (count > 0 ? [`${count} ${unit}${count === 1 ? '' : 's'} ${id === 'CPU' ? 'in RAM' : `on ${id}`}`] : []))
+    .join(', ');
+
+/** `4 layers on G0; of each layer 8 experts on G0, 16 experts on G1` */
+export function splitText({ blocks, whole, copies }: Split): string {
+  const experts = whole ? 'experts with their layer' : `of each layer ${perDevice(copies, 'expert') || 'no expert on a GPU'}`;
+  return `${perDevice(blocks, 'layer')}; ${experts}`;
+}

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Device, type Estimate, type LoadOptions, MoebiusError, type PlanResult } from '../../../main/contract/index.ts';
 import { BUDGET_STEPS, bytesAt, deviceBudgets, ramBudget, stepOf, withDeviceBudget } from '../../../renderer/pages/models/budgets.ts';
 import { LivePlan } from '../../../renderer/pages/models/live-plan.ts';
-import { bottleneckText, hardwareLimit, layersText, shortDevice, slotsText } from '../../../renderer/pages/models/plan-text.ts';
+import { bottleneckText, hardwareLimit, layersText, shortDevice, slotsText, splitText } from '../../../renderer/pages/models/plan-text.ts';
 import { CoreDouble } from './core-double.ts';
 
 const split = { weights: 3, experts: 20, kvCache: 4, compute: 5 };
@@ -46,6 +46,7 @@ const planOf = (changes: Partial<PlanResult> = {}): PlanResult => ({
   ],
   diskBandwidth: 2 * 1024 ** 3,
   offloading: null,
+  folding: null,
   options: {},
   ...changes,
 });
@@ -190,6 +191,21 @@ describe('a plan in words', () => {
     expect(layersText(planOf())).toBe('layer 0 on CPU, layers 1 to 3 on G0; output on G0');
     expect(slotsText(planOf())).toBe('4 to 5 in RAM, 2 on G0, 1 to 2 only on disk');
     expect(slotsText(planOf({ placement: { blocks: [], output: 'CPU', experts: [] } }))).toBeNull();
+  });
+
+  it('tells a split', () => {
+    const split = {
+      blocks: { CPU: 1, G0: 3, G1: 0 },
+      copies: { G0: 8, G1: 24 },
+      whole: false,
+      seconds: 1,
+      prefillTokensPerSecond: 1,
+      decodeTokensPerSecond: 1,
+      options: {},
+    };
+    expect(splitText(split)).toBe('1 layer in RAM, 3 layers on G0; of each layer 8 experts on G0, 24 experts on G1');
+    expect(splitText({ ...split, whole: true, copies: {} })).toBe('1 layer in RAM, 3 layers on G0; experts with their layer');
+    expect(splitText({ ...split, copies: { G0: 0 } })).toMatch(/no expert on a GPU$/);
   });
 
   it('names the limit with what the hardware can do', () => {

@@ -1,0 +1,79 @@
+// Seeks the split of attention and experts over all GPUs that answers soonest, and compares it with the best one that has the same shares for both.
+import { useEffect, useRef, useState } from 'react';
+import { type Device, type ErrorBody, type LoadOptions, type PlanResult, toErrorBody } from '../../../main/contract/index.ts';
+import { Button, ErrorNotice, format } from '../../components/index.ts';
+import { useStores } from '../../stores/index.tsx';
+import style from './models.module.css';
+import { splitText } from './plan-text.ts';
+
+interface BestSplitProps {
+  id: string;
+  options: LoadOptions;
+  devices: readonly Device[];
+  onUse: (options: LoadOptions) => void;
+}
+
+type Found = Pick<PlanResult, 'folding' | 'promptTokens' | 'replyTokens'>;
+
+export function BestSplit({ id, options, devices, onUse }: BestSplitProps) {
+  const { client } = useStores();
+  const ticket = useRef(crypto.randomUUID()).current;
+  const [state, setState] = useState<{ busy: boolean; found: Found | null; error: ErrorBody | null }>({ busy: false, found: null, error: null });
+  const mounted = useRef(false);
+  useEffect(() => {
+    mounted.current = true;
+    return () => {
+      mounted.current = false;
+      client.call('models.cancelPlan', { ticket }).catch(() => undefined);
+    };
+  }, [client, ticket]);
+  const gpus = devices.filter(({ kind }) => kind === 'gpu' || kind === 'igpu').map((device) => device.id);
+  if (gpus.length === 0) return null;
+  const find = async () => {
+    setState({ busy: true, found: null, error: null });
+    try {
+      // What the search chooses must not be given.
+      const { tensorSplit: _, gpuLayers: __, cpuExpertLayers: ___, expertRamBytes: ____, expertDevices: _____, ...rest } = options;
+      const found = await client.call('models.plan', { id, options: { ...rest, devices: gpus }, exact: true, fold: true, ticket });
+      if (mounted.current) setState({ busy: false, found, error: null });
+    } catch (error) {
+      if (mounted.current) setState({ busy: false, found: null, error: toErrorBody(error) });
+    }
+  };
+  const { folding } = state.found ?? { folding: null };
+  return (
+    <section className={style.bestSplit} aria-label="Best split" aria-live="polite">
+      <Button
+        busy={state.busy}
+        onClick={() => void find()}
+        hint="Layers and experts, each over the devices by itself: all splits are predicted, none is loaded."
+      >
+        Find the best split
+      </Button>
+      {state.busy && <p className={style.note}>Measuring and predicting splits over {gpus.length} GPUs…</p>}
+      {state.error && <ErrorNotice error={state.error} />}
+      {folding && state.found && (
+        <>
+          <dl className={style.facts}>
+            <div>
+              <dt>
+                Best of {format.exact(folding.tried)} that fit, {format.duration(folding.chosen.seconds * 1000)} est. for {state.found.promptTokens} +{' '}
+                {state.found.replyTokens} tokens
+              </dt>
+              <dd>{splitText(folding.chosen)}</dd>
+            </div>
+            <div>
+              <dt>Best with the same shares for both, {format.duration(folding.coupled.seconds * 1000)} est.</dt>
+              <dd>{splitText(folding.coupled)}</dd>
+            </div>
+            <div>
+              <dt>Gain</dt>
+              <dd>{folding.speedup.toPrecision(3)} times as fast (est.)</dd>
+            </div>
+          </dl>
+          <Button onClick={() => onUse({ ...options, ...folding.chosen.options })}>Use this split</Button>
+        </>
+      )}
+    </section>
+  );
+}
