@@ -91,3 +91,22 @@ test('a budget that a device has no room for is refused with need and have in by
   await expect(refusal).toBeHidden();
   await expect(slider).toHaveAttribute('aria-valuetext', /^0 B .*, automatic$/);
 });
+
+test('the best split over all devices is found, compared with equal shares, and taken over', async ({ app, core }, testInfo) => {
+  test.setTimeout(180_000);
+  await using rig = await startRpcServers(2, { memory: 200_000_000 });
+  const { dialog, ids } = await openPlanner(app, core, rig);
+  await expect(fact(dialog, 'Writing a reply')).toBeVisible({ timeout: 30_000 });
+  const split = dialog.getByRole('region', { name: 'Best split' });
+  await split.getByRole('button', { name: 'Find the best split' }).click();
+  await expect(split).toContainText(/Best of [\d,]+ that fit/, { timeout: 120_000 });
+  await expect(split).toContainText(/Gain\s*[1-9][\d.]* times as fast \(est\.\)/);
+  await testInfo.attach('best split', { body: await app.screenshot(), contentType: 'image/png' });
+  const layers = Number(/that fit.*?(\d) layers? on RPC0/.exec((await split.textContent()) ?? '')?.[1] ?? 0);
+  await split.getByRole('button', { name: 'Use this split' }).click();
+  for (const id of ids) await expect(dialog.getByRole('checkbox', { name: new RegExp(`^${id}`) })).toBeChecked();
+  await expect(dialog.getByLabel('Layers on GPUs')).toHaveValue(layers > 0 ? /^[1-5]$/ : '0');
+  await expect(fact(dialog, 'Writing a reply')).toHaveText(/^[\d.]+ tok\/s est\.$/, { timeout: 30_000 });
+  await dialog.getByRole('button', { name: 'Load', exact: true }).click();
+  await expect.poll(async () => (await core.call('models.list', {}))[0]?.state.state, { timeout: 30_000 }).toBe('loaded');
+});
