@@ -14,6 +14,8 @@ export const ExpertDevices = z.object({
   replication: z.boolean(),
   /** the CPU takes experts over from a device that would end later than it */
   cpuHelps: z.boolean(),
+  /** devices copy experts that they lack for one batch, where its layer ends earlier by that */
+  fetching: z.boolean(),
   /** copies that are wanted and not there yet */
   moving: z.number().int(),
   /** of the last copy that could not be made */
@@ -36,6 +38,9 @@ export const ExpertDevices = z.object({
       /** experts that were copied there while the model was used, and their bytes */
       copied: z.number(),
       bytesCopied: z.number(),
+      /** experts that were copied there for one batch, and their bytes */
+      fetched: z.number(),
+      bytesFetched: z.number(),
       cost: BatchCost,
     }),
   ),

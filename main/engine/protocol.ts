@@ -411,6 +411,7 @@ export const PlacementChange = z.strictObject({
   devices: z.array(ExpertDeviceBudget).max(8).optional(),
   replication: z.boolean().optional(),
   cpuHelps: z.boolean().optional(),
+  fetching: z.boolean().optional(),
 });
 export type PlacementChange = z.infer<typeof PlacementChange>;
 

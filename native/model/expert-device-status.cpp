@@ -46,6 +46,7 @@ json layers_to_json(const device_dispatch & devices) {
 
 json expert_devices_to_json(const device_dispatch & devices) {
     const std::vector<device_counters> counters = devices.tier.counters();
+    const std::vector<fetch_counters>  fetched  = devices.fetched();
     const std::vector<bool>            lost     = devices.tier.lost();
     const std::vector<uint64_t>        budgets  = devices.tier.budgets();
     const std::vector<batch_cost>      costs    = devices.costs();
@@ -58,11 +59,14 @@ json expert_devices_to_json(const device_dispatch & devices) {
                          { "tokens", counters[d].tokens },
                          { "copied", counters[d].copied },
                          { "bytesCopied", counters[d].bytes_copied },
+                         { "fetched", fetched[d].experts },
+                         { "bytesFetched", fetched[d].bytes },
                          { "cost", cost_to_json(costs[d]) } });
     }
     const std::string error = devices.tier.error();
     return { { "replication", devices.tier.adapts() },
              { "cpuHelps", devices.cpu_helps() },
+             { "fetching", devices.fetches() },
              { "moving", devices.tier.moving() },
              { "error", error.empty() ? json(nullptr) : json(error) },
              { "cpuTokens", devices.tokens_on_cpu() },

@@ -199,6 +199,7 @@ json configure(const json & params, const model_registry & registry) {
     const json *       devices   = source.optional_array("devices");
     const auto         replicate = source.optional_boolean("replication");
     const auto         cpu_helps = source.optional_boolean("cpuHelps");
+    const auto         fetching  = source.optional_boolean("fetching");
     source.finish();
     const model_lease lease = registry.lease(model);
     if (!lease->experts) {
@@ -213,7 +214,8 @@ json configure(const json & params, const model_registry & registry) {
         }
         on.tier.set_adapts(replicate.value_or(on.tier.adapts()));
         on.set_cpu_helps(cpu_helps.value_or(on.cpu_helps()));
-    } else if (devices || replicate || cpu_helps) {
+        on.set_fetches(fetching.value_or(on.fetches()));
+    } else if (devices || replicate || cpu_helps || fetching) {
         throw user_error("request.invalid", "The model was loaded without GPUs for its experts. Load it with expertDevices to have some.", { { "parameter", "devices" } });
     }
     return status_to_json(lease->experts.get());

@@ -6,12 +6,10 @@ import { promisify } from 'node:util';
 import { alternate, type BenchContext, type Benchmark, type Case, toCase } from './support/benchmark.ts';
 import { type LlamaBenchOptions, llamaBenchParameters } from './support/llama-bench.ts';
 import { buildLlamaTool } from './support/llama-tool.ts';
-import { wordPrompt } from './support/models.ts';
-import { benchFolder, moebiusCommand, tinyModel } from './support/paths.ts';
-import { widenModel } from './support/widen-model.ts';
+import { wide, wordPrompt } from './support/models.ts';
+import { moebiusCommand } from './support/paths.ts';
 
 const execute = promisify(execFile);
-const FACTOR = 160;
 const PROMPT = 512;
 const GENERATE = 64;
 const BATCH = 512;
@@ -31,7 +29,7 @@ interface Run {
 const benchmark: Benchmark = {
   description: 'a MoE of 4.3 GB with the routing of tiny-moe in a memory cgroup of half its size, against the memory map of llama.cpp and the disk’s limit',
   async run(context) {
-    const model = wideModel(context.log);
+    const model = wide(context.log);
     const program = await buildLlamaTool('llama-bench', context.log);
     makeCgroup(Math.floor(statSync(model).size / 2));
     try {
@@ -42,15 +40,6 @@ const benchmark: Benchmark = {
   },
 };
 export default benchmark;
-
-function wideModel(log: (text: string) => void): string {
-  const path = join(benchFolder(), 'tiny-moe-wide.gguf');
-  if (!existsSync(path)) {
-    log('widening tiny-moe to 4.3 GB (once)');
-    widenModel(tinyModel, FACTOR, path);
-  }
-  return path;
-}
 
 function makeCgroup(bytes: number): void {
   if (!existsSync('/sys/fs/cgroup/memory/memory.limit_in_bytes')) {

@@ -9,45 +9,102 @@ namespace moebius {
 
 namespace {
 
-// Of a batch in which each of some experts has the same number of tokens.
-double device_seconds(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t experts, uint32_t tokens) {
-    constexpr int                  runs   = 5;
-    const size_t                   n_embd = size_t(layout.layers[layer].parts[0].n_in);
-    std::vector<float>             input(n_embd * tokens, 0.1f);
-    const row_view                 from{ reinterpret_cast<char *>(input.data()), n_embd * sizeof(float) };
-    std::vector<device_assignment> assignments;
+using clock = std::chrono::steady_clock;
+
+double seconds_since(clock::time_point begin) {
+    return std::chrono::duration<double>(clock::now() - begin).count();
+}
+
+[[noreturn]] void throw_failed(const std::string & device) {
+    throw user_error("model.load-failed", device + " failed to compute with experts; the log has the reason. Load the model without experts there (expertDevices).", { { "device", device } });
+}
+
+// Every token with each of the first `experts` slots, but the last one without `missing` of them.
+std::vector<device_assignment> even_work(uint32_t experts, uint32_t tokens, uint32_t missing = 0) {
+    std::vector<device_assignment> work;
     for (uint32_t t = 0; t < tokens; t++) {
         for (uint32_t e = 0; e < experts; e++) {
-            assignments.push_back({ t, e, 0, 1.0f });
+            work.push_back({ t, e, 0, 1.0f });
         }
     }
+    work.resize(work.size() - missing);
+    return work;
+}
+
+// Rows for so many tokens.
+class made_input {
+  public:
+    made_input(const expert_layout & layout, uint32_t layer, uint32_t tokens) : columns(size_t(layout.layers[layer].parts[0].n_in)), values(columns * tokens, 0.1f) {}
+    row_view rows() { return { reinterpret_cast<char *>(values.data()), columns * sizeof(float) }; }
+
+  private:
+    size_t             columns;
+    std::vector<float> values;
+};
+
+double device_seconds(device_ffn & ffn, const std::string & id, uint32_t layer, row_view input, const std::vector<device_assignment> & work) {
+    const auto begin = clock::now();
+    if (!ffn.start(layer, input, work) || !ffn.wait()) {
+        throw_failed(id);
+    }
+    return seconds_since(begin);
+}
+
+// Of a batch in which each of some experts has the same number of tokens.
+double median_seconds(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t experts, uint32_t tokens) {
+    constexpr int       runs = 5;
+    made_input          input(layout, layer, tokens);
+    const auto          work = even_work(experts, tokens);
     std::vector<double> times;
-    for (int i = 0; i <= runs; i++) {
-        const auto begin = std::chrono::steady_clock::now();
-        if (!ffn.start(layer, from, assignments) || !ffn.wait()) {
-            throw user_error("model.load-failed", id + " failed to compute with experts; the log has the reason. Load the model without experts there (expertDevices).",
-                             { { "device", id } });
-        }
-        if (i > 0) {  // the first may compile shaders
-            times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-        }
+    device_seconds(ffn, id, layer, input.rows(), work);  // may compile shaders
+    for (int i = 0; i < runs; i++) {
+        times.push_back(device_seconds(ffn, id, layer, input.rows(), work));
     }
     std::sort(times.begin(), times.end());
     return times[times.size() / 2];
 }
 
+void warm_up(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t experts, uint32_t tokens) {
+    made_input input(layout, layer, tokens);
+    for (const uint32_t missing : { 0, 1 }) {  // graphs of two kinds
+        if (experts * tokens > missing) {
+            device_seconds(ffn, id, layer, input.rows(), even_work(experts, tokens, missing));
+        }
+    }
+}
+
 }  // namespace
 
 batch_cost measure_device(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t experts, uint32_t most) {
-    const uint32_t tokens  = std::clamp(most, 2u, 32u);
-    const double   one     = device_seconds(ffn, id, layout, layer, 1, 1);
-    const double   several = device_seconds(ffn, id, layout, layer, experts, 1);
-    const double   many    = device_seconds(ffn, id, layout, layer, experts, tokens);
+    const uint32_t tokens = std::clamp(most, 2u, 32u);
+    warm_up(ffn, id, layout, layer, experts, most);
+    const double one     = median_seconds(ffn, id, layout, layer, 1, 1);
+    const double several = median_seconds(ffn, id, layout, layer, experts, 1);
+    const double many    = median_seconds(ffn, id, layout, layer, experts, tokens);
     batch_cost     cost;
     cost.per_token  = std::max((many - several) / (experts * (tokens - 1)), 1e-9);
     cost.per_expert = experts > 1 ? std::max((several - one) / (experts - 1) - cost.per_token, 0.0) : 0;
     cost.fixed      = std::max(one - cost.per_expert - cost.per_token, 0.0);
     return cost;
+}
+
+batch_cost measure_fetches(device_fetch & fetcher, const std::string & id, const expert_layout & layout, uint32_t expert, uint32_t most) {
+    const uint32_t tokens = std::clamp(most, 2u, 32u);
+    const auto     time   = [&](uint32_t count) {
+        made_input                     input(layout, 0, count);
+        std::vector<device_assignment> work = even_work(1, count);
+        for (device_assignment & one : work) {
+            one.expert = int32_t(expert);
+        }
+        fetcher.start(0, input.rows(), std::move(work));
+        if (!fetcher.wait()) {
+            throw_failed(id);
+        }
+        return fetcher.seconds();
+    };
+    time(most);  // as warm_up
+    const double one = std::min(time(1), time(1)), many = std::min(time(tokens), time(tokens));
+    return { 0, one, std::max((many - one) / (tokens - 1), 1e-9) };
 }
 
 }  // namespace moebius

@@ -30,7 +30,8 @@ device_dispatch::device_dispatch(expert_storage & from, const std::vector<device
     : tier(from, budgets), source(from), tokens_most(tokens), cpu(cpu_cost_guess(from.layout())), timed(from.layout().layers.size()) {
     std::vector<uint64_t> bytes;
     for (const device_budget & budget : budgets) {
-        lanes.push_back({ nullptr, {}, 0, 0, false, cost_model(cpu_cost_guess(source.layout())) });
+        const cost_model guess(cpu_cost_guess(source.layout()));
+        lanes.push_back({ nullptr, nullptr, { {}, 0, 0, guess }, { {}, 0, 0, guess }, false, {} });
         bytes.push_back(budget.bytes);
     }
     for (layer_times & times : timed) {
@@ -42,7 +43,8 @@ device_dispatch::device_dispatch(expert_storage & from, const std::vector<device
 void device_dispatch::ensure_ffns(const std::vector<uint64_t> & bytes) {
     for (uint32_t d = 0; d < lanes.size(); d++) {
         if (bytes[d] > 0 && !lanes[d].ffn) {
-            lanes[d].ffn = std::make_unique<device_ffn>(tier.device(d), source.layout(), tokens_most);
+            lanes[d].ffn     = std::make_unique<device_ffn>(tier.device(d), source.layout(), tokens_most);
+            lanes[d].fetcher = std::make_unique<device_fetch>(tier.device(d), source, tokens_most);
         }
     }
 }
@@ -70,13 +72,23 @@ batch_cost device_dispatch::measure(uint32_t device) {
     return measure_device(*lanes[device].ffn, tier.device(device).id(), source.layout(), of, experts, tokens_most);
 }
 
+batch_cost device_dispatch::measure_fetching(uint32_t device) {
+    const std::vector<bool> here   = source.here(0);
+    const uint32_t          expert = uint32_t(std::find(here.begin(), here.end(), true) - here.begin());
+    if (!lanes[device].fetcher || expert == here.size()) {
+        return cpu_cost_guess(source.layout());
+    }
+    return measure_fetches(*lanes[device].fetcher, tier.device(device).id(), source.layout(), expert, tokens_most);
+}
+
 void device_dispatch::measure_all() {
     std::vector<double> speeds;
     for (uint32_t d = 0; d < lanes.size(); d++) {
-        const batch_cost cost = measure(d);
+        const batch_cost cost = measure(d), fetching_cost = measure_fetching(d);
         speeds.push_back(1 / (cost.per_expert + cost.per_token));
         const std::lock_guard<std::mutex> lock(mutex);
-        lanes[d].cost = cost_model(cost);
+        lanes[d].copies.cost  = cost_model(cost);
+        lanes[d].fetched.cost = cost_model(fetching_cost);
     }
     tier.set_speeds(speeds);
 }
@@ -85,9 +97,18 @@ std::vector<batch_cost> device_dispatch::costs() const {
     const std::lock_guard<std::mutex> lock(mutex);
     std::vector<batch_cost>           all;
     for (const lane & device : lanes) {
-        all.push_back(device.cost.estimate());
+        all.push_back(device.copies.cost.estimate());
     }
     all.push_back(cpu.estimate());
+    return all;
+}
+
+std::vector<std::optional<batch_cost>> device_dispatch::fetch_costs() const {
+    std::vector<std::optional<batch_cost>> all;
+    const std::lock_guard<std::mutex>      lock(mutex);
+    for (const lane & device : lanes) {
+        all.push_back(fetching && device.fetcher && !device.failed ? std::optional(device.fetched.cost.estimate()) : std::nullopt);
+    }
     return all;
 }
 
@@ -101,32 +122,45 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
     for (const int32_t id : batch.ids) {
         tokens[size_t(id)]++;
     }
-    const device_placement  placement = tier.begin(layer, tokens);
-    const std::vector<bool> here      = source.here(layer);
-    std::vector<batch_cost> all       = costs();
-    const batch_cost        of_cpu    = all.back();
-    all.pop_back();
+    const device_placement placement = tier.begin(layer, tokens);
+    layer_work             work;
+    work.tokens    = tokens;
+    work.placement = placement.copies;
+    work.in_ram    = source.here(layer);
+    work.devices   = costs();
+    work.cpu       = work.devices.back();
+    work.devices.pop_back();
+    work.cpu_helps = helping;
+    work.fetching  = fetch_costs();
     std::vector<shares_of_expert> shares(tokens.size());
     cpu_experts = cpu_tokens = 0;
     cpu_is_typical           = true;
     for (lane & device : lanes) {
-        device.experts = device.tokens = 0;
-        device.failed                  = false;
-        device.work.clear();
+        device.copies.clear();
+        device.fetched.clear();
     }
-    for (const token_share & share : schedule_layer(tokens, placement.copies, all, of_cpu, helping ? here : std::vector<bool>(here.size(), false))) {
+    for (const token_share & share : schedule_layer(work)) {
         shares[share.expert].push_back(share);
-        const bool on_cpu = share.device == lanes.size();
-        (on_cpu ? cpu_experts : lanes[share.device].experts)++;
-        (on_cpu ? cpu_tokens : lanes[share.device].tokens) += share.tokens;
-        cpu_is_typical = cpu_is_typical && (!on_cpu || here[share.expert]);
+        lane_work * const lane = work_of(share.device);
+        (lane ? lane->experts : cpu_experts)++;
+        (lane ? lane->tokens : cpu_tokens) += share.tokens;
+        cpu_is_typical = cpu_is_typical && (lane || work.in_ram[share.expert]);
     }
     assign(batch, shares, placement);
     for (lane & device : lanes) {
-        if (device.tokens > 0) {
-            device.failed = !device.ffn->start(layer, input, std::move(device.work));
+        if (device.fetched.tokens > 0) {
+            device.fetcher->start(layer, input, std::move(device.fetched.assignments));
+        }
+        if (device.copies.tokens > 0) {
+            device.failed = !device.ffn->start(layer, input, std::move(device.copies.assignments)) || device.failed;
         }
     }
+}
+
+// As schedule_layer counts devices; null: the CPU's.
+device_dispatch::lane_work * device_dispatch::work_of(uint32_t device) {
+    const uint32_t on_cpu = uint32_t(lanes.size());
+    return device < on_cpu ? &lanes[device].copies : device == on_cpu ? nullptr : &lanes[device - on_cpu - 1].fetched;
 }
 
 void device_dispatch::assign(expert_batch & batch, std::vector<shares_of_expert> & shares, const device_placement & placement) {
@@ -137,48 +171,78 @@ void device_dispatch::assign(expert_batch & batch, std::vector<shares_of_expert>
         if (--left.back().tokens == 0) {
             left.pop_back();
         }
-        if (device < lanes.size()) {
-            lanes[device].work.push_back({ uint32_t(int64_t(i) / batch.used), placement.slots[device][size_t(expert)], expert, batch.weights[i] });
+        if (lane_work * const lane = work_of(device)) {
+            const uint32_t slot = device < lanes.size() ? placement.slots[device][size_t(expert)] : 0;  // a fetcher chooses it itself
+            lane->assignments.push_back({ uint32_t(int64_t(i) / batch.used), slot, expert, batch.weights[i] });
             batch.ids[i] = -1;
         }
     }
 }
 
 // False: the CPU failed to compute what the device did not.
-bool device_dispatch::collect(uint32_t device, row_view output, const on_cpu & compute) {
-    device_ffn & ffn = *lanes[device].ffn;
-    if (lanes[device].failed || !ffn.wait()) {
+bool device_dispatch::collect(uint32_t device, bool done, device_batch & batch, row_view output, const on_cpu & compute) {
+    if (!done) {
+        if (!lanes[device].failed) {
+            log_write(log_level::error, tier.device(device).id() + " failed; its experts are computed by the others from now on.");
+        }
         lanes[device].failed = true;
-        log_write(log_level::error, tier.device(device).id() + " failed; its experts are computed by the others from now on.");
-        if (!compute(ffn.as_batch(used), ffn.input(), ffn.output())) {
+        if (!compute(batch.as_batch(layer, used), batch.input(), batch.output())) {
             return false;
         }
     }
-    ffn.add_to(output);
+    batch.add_to(output);
     return true;
 }
 
+bool device_dispatch::finish_copies(uint32_t d, row_view output, const on_cpu & compute, double & busy) {
+    lane & device = lanes[d];
+    if (device.copies.tokens == 0) {
+        return true;
+    }
+    const auto   before = clock::now();
+    const bool   done   = !device.failed && device.ffn->wait();
+    const bool   all    = collect(d, done, device.ffn->batch, output, compute);
+    const double waited = seconds_since(before), took = seconds_since(began);
+    const bool   seen   = waited > took * 0.05;  // it ended while we looked
+    const std::lock_guard<std::mutex> lock(mutex);
+    busy = seen ? took : std::min(device.copies.cost.estimate().of(device.copies.experts, device.copies.tokens), took);
+    if (seen && done) {
+        device.copies.cost.observe(device.copies.experts, device.copies.tokens, took);
+    }
+    return all;
+}
+
+bool device_dispatch::finish_fetched(uint32_t d, row_view output, const on_cpu & compute, double & busy) {
+    lane & device = lanes[d];
+    if (device.fetched.tokens == 0) {
+        return true;
+    }
+    const bool done = device.fetcher->wait();
+    const bool all  = collect(d, done, device.fetcher->batch, output, compute);
+    const std::lock_guard<std::mutex> lock(mutex);
+    busy = std::max(busy, device.fetcher->seconds());
+    if (done) {
+        device.fetched.cost.observe(device.fetched.experts, device.fetched.tokens, device.fetcher->seconds());
+        uint64_t bytes = 0;
+        for (const expert_part & part : source.layout().layers[layer].parts) {
+            bytes += part.bytes;
+        }
+        device.counters.experts += device.fetched.experts;
+        device.counters.tokens += device.fetched.tokens;
+        device.counters.bytes += device.fetched.experts * bytes;
+    }
+    return all;
+}
+
 bool device_dispatch::finish(row_view output, double cpu_seconds, const on_cpu & compute) {
-    bool                    all   = true;
-    std::vector<batch_cost> known = costs();
-    std::vector<double>     busy(lanes.size() + 1, 0.0);
-    std::vector<uint32_t>   tokens(lanes.size(), 0);
+    bool                  all = true;
+    std::vector<double>   busy(lanes.size() + 1, 0.0);
+    std::vector<uint32_t> tokens(lanes.size(), 0);
     busy.back() = cpu_experts > 0 ? cpu_seconds : 0;
     for (uint32_t d = 0; d < lanes.size(); d++) {
-        lane & device = lanes[d];
-        if (device.tokens == 0) {
-            continue;
-        }
-        tokens[d]         = device.tokens;
-        const auto before = clock::now();
-        all               = collect(d, output, compute) && all;
-        const double waited = seconds_since(before), took = seconds_since(began);
-        const bool   seen   = waited > took * 0.05;  // it ended while we looked
-        busy[d]             = seen ? took : std::min(known[d].of(device.experts, device.tokens), took);
-        if (seen && !device.failed) {
-            const std::lock_guard<std::mutex> lock(mutex);
-            device.cost.observe(device.experts, device.tokens, took);
-        }
+        tokens[d] = lanes[d].copies.tokens + lanes[d].fetched.tokens;
+        all       = finish_copies(d, output, compute, busy[d]) && all;
+        all       = finish_fetched(d, output, compute, busy[d]) && all;
     }
     tier.end(layer, tokens);
     for (uint32_t d = 0; d < lanes.size(); d++) {
@@ -187,6 +251,15 @@ bool device_dispatch::finish(row_view output, double cpu_seconds, const on_cpu &
         }
     }
     count(busy, seconds_since(began));
+    return all;
+}
+
+std::vector<fetch_counters> device_dispatch::fetched() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    std::vector<fetch_counters>       all;
+    for (const lane & device : lanes) {
+        all.push_back(device.counters);
+    }
     return all;
 }
 

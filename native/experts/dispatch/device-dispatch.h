@@ -3,6 +3,7 @@
 // A device that fails is given up for good: the CPU computes what it had to, in the same batch, and everything from then on.
 #pragma once
 
+#include "device-fetch.h"
 #include "device-ffn.h"
 #include "expert-ffn.h"
 #include "experts/policy/layer-schedule.h"
@@ -17,6 +18,12 @@ struct layer_times {
     std::vector<double> busy;
 };
 
+// Experts that a device had no copy of and computed all the same.
+struct fetch_counters {
+    uint64_t experts = 0, bytes = 0;  // that were copied there, each for one batch
+    uint64_t tokens  = 0;             // one for each token and expert
+};
+
 class device_dispatch {
   public:
     using on_cpu = std::function<bool(const expert_batch & batch, row_view input, row_view output)>;
@@ -25,7 +32,9 @@ class device_dispatch {
     device_dispatch(expert_storage & source, const std::vector<device_budget> & budgets, uint32_t tokens);
 
     // Device memory beside the slots that a device with a budget takes.
-    static uint64_t scratch_bytes(ggml_backend_dev_t device, const expert_layout & layout, uint32_t tokens) { return device_ffn::scratch_bytes(device, layout, tokens); }
+    static uint64_t scratch_bytes(ggml_backend_dev_t device, const expert_layout & layout, uint32_t tokens) {
+        return device_ffn::scratch_bytes(device, layout, tokens) + device_fetch::device_bytes(device, layout, tokens);
+    }
 
     // Before the first batch: copies experts into the slots (device_tier::fill), measures what the devices need, in some tenths of a second each, and
     // lets copies change from then on. False: `go_on` said so. Throws file.unreadable, model.load-failed.
@@ -49,6 +58,10 @@ class device_dispatch {
     // Whether the CPU takes experts over from a device that would end later than it.
     void                     set_cpu_helps(bool helps) { helping = helps; }
     bool                     cpu_helps() const { return helping; }
+    // Whether devices fetch experts that they have no copy of, where that lets a layer end earlier.
+    void                     set_fetches(bool fetches) { fetching = fetches; }
+    bool                     fetches() const { return fetching; }
+    std::vector<fetch_counters> fetched() const;  // [devices]
 
     device_tier tier;
 
@@ -56,19 +69,35 @@ class device_dispatch {
     using shares_of_expert = std::vector<token_share>;
     using clock            = std::chrono::steady_clock;
 
-    struct lane {  // of one device
-        std::unique_ptr<device_ffn>    ffn;  // null: it has no slots
-        std::vector<device_assignment> work;
-        uint32_t                       experts = 0, tokens = 0;  // of the batch that runs
-        bool                           failed  = false;          // in it
+    // What one device does of the batch that runs with experts of one kind: copies, or fetched ones.
+    struct lane_work {
+        std::vector<device_assignment> assignments;
+        uint32_t                       experts = 0, tokens = 0;
         cost_model                     cost;
+
+        void clear() {
+            assignments.clear();
+            experts = tokens = 0;
+        }
+    };
+    struct lane {  // of one device
+        std::unique_ptr<device_ffn>   ffn;      // null: it has no slots
+        std::unique_ptr<device_fetch> fetcher;  // null with it
+        lane_work                     copies, fetched;
+        bool                          failed = false;  // for good
+        fetch_counters                counters;        // under `mutex`
     };
 
     batch_cost measure(uint32_t device);
+    batch_cost measure_fetching(uint32_t device);
     void       measure_all();
     void       ensure_ffns(const std::vector<uint64_t> & bytes);
+    std::vector<std::optional<batch_cost>> fetch_costs() const;
+    lane_work * work_of(uint32_t share_device);
     void       assign(expert_batch & batch, std::vector<shares_of_expert> & shares, const device_placement & placement);
-    bool       collect(uint32_t device, row_view output, const on_cpu & compute);
+    bool       collect(uint32_t device, bool done, device_batch & batch, row_view output, const on_cpu & compute);
+    bool       finish_copies(uint32_t device, row_view output, const on_cpu & compute, double & busy);
+    bool       finish_fetched(uint32_t device, row_view output, const on_cpu & compute, double & busy);
     void       count(const std::vector<double> & busy, double total);
 
     expert_storage &         source;
@@ -83,7 +112,7 @@ class device_dispatch {
     cost_model               cpu;
     std::vector<layer_times> timed;
     uint64_t                 counted_on_cpu = 0;
-    std::atomic<bool>        helping{ true };
+    std::atomic<bool>        helping{ true }, fetching{ true };
 };
 
 }  // namespace moebius

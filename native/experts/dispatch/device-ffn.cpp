@@ -130,10 +130,12 @@ uint64_t device_ffn::scratch_bytes(ggml_backend_dev_t device, const expert_layou
 }
 
 device_ffn::device_ffn(device_slots & of, const expert_layout & all, uint32_t tokens)
-    : slots(of),
+    : batch(of.device()),
+      slots(of),
       layout(all),
       backend(ggml_backend_dev_init(of.device(), nullptr)),
-      allocator(ggml_gallocr_new(ggml_backend_dev_buffer_type(of.device()))) {
+      allocator(ggml_gallocr_new(ggml_backend_dev_buffer_type(of.device()))),
+      inputs(of.device()) {
     bool enough = backend != nullptr;
     each_reserved(layout, tokens, [&](ggml_cgraph * graph) { enough = enough && ggml_gallocr_reserve(allocator.get(), graph); });
     if (!enough) {
@@ -148,22 +150,9 @@ bool device_ffn::is_fused(uint32_t of) const {
     return layout.layers[of].parts[0].matrix == expert_matrix::gate_up;
 }
 
-bool device_ffn::start(uint32_t of, row_view input, std::vector<device_assignment> next) {
-    layer               = of;
-    work                = std::move(next);
-    const size_t n_embd = size_t(layout.layers[layer].parts[0].n_in);
-    begins.clear();
-    for (size_t i = 0; i < work.size(); i++) {
-        if (i == 0 || work[i].token != work[i - 1].token) {
-            begins.push_back(i);
-        }
-    }
-    rows.resize(begins.size() * n_embd);
-    sums.resize(rows.size());
-    for (size_t t = 0; t < begins.size(); t++) {
-        std::memcpy(rows.data() + t * n_embd, input.row(work[begins[t]].token), n_embd * sizeof(float));
-    }
-    begins.push_back(work.size());
+bool device_ffn::start(uint32_t of, row_view input, std::vector<device_assignment> work) {
+    layer = of;
+    batch.gather(input, size_t(layout.layers[layer].parts[0].n_in), std::move(work));
     first = last = 0;
     take_chunk();
     return launch();
@@ -172,7 +161,7 @@ bool device_ffn::start(uint32_t of, row_view input, std::vector<device_assignmen
 // As many tokens as a graph can take, one at least.
 void device_ffn::take_chunk() {
     first = last;
-    while (last + 1 < begins.size() && (last == first || int64_t(begins[last + 1] - begins[first]) <= assignments_most)) {
+    while (last < batch.tokens() && (last == first || int64_t(batch.begin_of(last + 1) - batch.begin_of(first)) <= assignments_most)) {
         last++;
     }
 }
@@ -180,36 +169,39 @@ void device_ffn::take_chunk() {
 device_ffn::graph_shape device_ffn::chunk_shape() const {
     graph_shape shape;
     shape.tokens      = int64_t(last - first);
-    shape.assignments = int64_t(begins[last] - begins[first]);
+    shape.assignments = int64_t(batch.begin_of(last) - batch.begin_of(first));
     for (size_t t = first; t < last; t++) {
-        shape.most = std::max(shape.most, int64_t(begins[t + 1] - begins[t]));
+        shape.most = std::max(shape.most, int64_t(batch.begin_of(t + 1) - batch.begin_of(t)));
     }
     return shape;
 }
 
 void device_ffn::fill_inputs(const graph_shape & shape) {
-    inputs.ids.clear();
-    inputs.columns.clear();
-    inputs.weights.clear();
-    inputs.ranks.clear();
-    for (size_t i = begins[first]; i < begins[last]; i++) {
-        inputs.ids.push_back(int32_t(work[i].slot));
+    const std::vector<device_assignment> & work = batch.work();
+    inputs.ids.resize(size_t(shape.assignments));
+    for (size_t i = batch.begin_of(first); i < batch.begin_of(last); i++) {
+        inputs.ids.data()[i - batch.begin_of(first)] = int32_t(work[i].slot);
     }
     if (shape.even()) {
-        for (size_t i = begins[first]; i < begins[last]; i++) {
-            inputs.weights.push_back(work[i].weight);
+        inputs.weights.resize(size_t(shape.assignments));
+        for (size_t i = batch.begin_of(first); i < batch.begin_of(last); i++) {
+            inputs.weights.data()[i - batch.begin_of(first)] = work[i].weight;
         }
         return;
     }
+    inputs.columns.resize(size_t(shape.assignments));
+    inputs.ranks.resize(size_t(shape.tokens * shape.most));
+    inputs.weights.resize(inputs.ranks.size());
     for (size_t t = first; t < last; t++) {
-        inputs.columns.insert(inputs.columns.end(), begins[t + 1] - begins[t], int32_t(t - first));
+        std::fill(inputs.columns.data() + batch.begin_of(t) - batch.begin_of(first), inputs.columns.data() + batch.begin_of(t + 1) - batch.begin_of(first), int32_t(t - first));
     }
+    size_t at = 0;
     for (int64_t rank = 0; rank < shape.most; rank++) {
-        for (size_t t = first; t < last; t++) {
-            const bool   there = begins[t] + size_t(rank) < begins[t + 1];
-            const size_t which = begins[t] + (there ? size_t(rank) : 0);
-            inputs.ranks.push_back(int32_t(which - begins[first]));
-            inputs.weights.push_back(there ? work[which].weight : 0.0f);
+        for (size_t t = first; t < last; t++, at++) {
+            const bool   there        = batch.begin_of(t) + size_t(rank) < batch.begin_of(t + 1);
+            const size_t which        = batch.begin_of(t) + (there ? size_t(rank) : 0);
+            inputs.ranks.data()[at]   = int32_t(which - batch.begin_of(first));
+            inputs.weights.data()[at] = there ? work[which].weight : 0.0f;
         }
     }
 }
@@ -232,7 +224,7 @@ bool device_ffn::launch() {
             ggml_backend_tensor_set_async(backend.get(), tensor, data, 0, ggml_nbytes(tensor));
         }
     };
-    set(running.input, rows.data() + first * size_t(running.input->ne[0]));
+    set(running.input, batch.input().row(int64_t(first)));
     set(running.ids, inputs.ids.data());
     set(running.weights, inputs.weights.data());
     set(running.columns, inputs.columns.data());
@@ -241,10 +233,9 @@ bool device_ffn::launch() {
 }
 
 void device_ffn::collect() {
-    const size_t n_embd = size_t(running.output->ne[0]);
     {
         const device_slots::use driver(slots);
-        ggml_backend_tensor_get_async(backend.get(), running.output, sums.data() + first * n_embd, 0, ggml_nbytes(running.output));
+        ggml_backend_tensor_get_async(backend.get(), running.output, batch.output().row(int64_t(first)), 0, ggml_nbytes(running.output));
     }
     ggml_backend_synchronize(backend.get());
 }
@@ -255,48 +246,12 @@ bool device_ffn::wait() {
         if (is_lost(remote_link_of(slots.device()))) {
             return false;
         }
-        if (last + 1 == begins.size()) {
+        if (last == batch.tokens()) {
             return true;
         }
         take_chunk();
         if (!launch()) {
             return false;
-        }
-    }
-}
-
-expert_batch device_ffn::as_batch(int64_t used) const {
-    expert_batch batch;
-    batch.layer  = layer;
-    batch.tokens = int64_t(begins.size()) - 1;
-    batch.used   = used;
-    batch.ids.assign(size_t(batch.tokens * used), -1);
-    batch.weights.assign(batch.ids.size(), 0.0f);
-    for (size_t t = 0; t + 1 < begins.size(); t++) {
-        for (size_t i = begins[t]; i < begins[t + 1]; i++) {
-            const size_t at   = t * size_t(used) + (i - begins[t]);
-            batch.ids[at]     = work[i].expert;
-            batch.weights[at] = work[i].weight;
-        }
-    }
-    return batch;
-}
-
-row_view device_ffn::input() {
-    return { reinterpret_cast<char *>(rows.data()), size_t(layout.layers[layer].parts[0].n_in) * sizeof(float) };
-}
-
-row_view device_ffn::output() {
-    return { reinterpret_cast<char *>(sums.data()), size_t(layout.layers[layer].parts[0].n_in) * sizeof(float) };
-}
-
-void device_ffn::add_to(row_view output) const {
-    const size_t n_embd = size_t(layout.layers[layer].parts[0].n_in);
-    for (size_t t = 0; t + 1 < begins.size(); t++) {
-        float *       to   = output.row(work[begins[t]].token);
-        const float * from = sums.data() + t * n_embd;
-        for (size_t i = 0; i < n_embd; i++) {
-            to[i] += from[i];
         }
     }
 }

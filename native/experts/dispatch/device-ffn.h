@@ -1,20 +1,12 @@
 // The expert FFN of one layer on one device, for the assignments (a token and one of its experts) whose experts have a slot there.
 #pragma once
 
-#include "expert-batch.h"
+#include "device-batch.h"
 #include "experts/store/device-slots.h"
-#include "row-view.h"
 
 #include <functional>
 
 namespace moebius {
-
-struct device_assignment {
-    uint32_t token  = 0;
-    uint32_t slot   = 0;
-    int32_t  expert = 0;
-    float    weight = 0;
-};
 
 class device_ffn {
   public:
@@ -34,13 +26,8 @@ class device_ffn {
     // Waits. False: the device failed; nothing of the work is to be used.
     bool wait();
 
-    // Adds the weighted sums to the rows of `output` [tokens][n_embd] that the work is for.
-    void add_to(row_view output) const;
-
-    // The work as a batch of its tokens, each with up to `used` experts, for somebody else to compute: from `input` to `output`, before add_to.
-    expert_batch as_batch(int64_t used) const;
-    row_view     input();
-    row_view     output();
+    // That it computes, with the sums once `wait` has returned.
+    device_batch batch;
 
   private:
     // Sizes of a graph. Even: every token has as many assignments, `most`.
@@ -60,8 +47,10 @@ class device_ffn {
     };
     // Of a graph that runs, which may still read them.
     struct graph_inputs {
-        std::vector<float>   input, weights;
-        std::vector<int32_t> ids, columns, ranks;
+        explicit graph_inputs(ggml_backend_dev_t device) : weights(device), ids(device), columns(device), ranks(device) {}
+
+        transfer_memory<float>   weights;
+        transfer_memory<int32_t> ids, columns, ranks;
     };
 
     static graph_tensors build(ggml_context * context, const std::vector<ggml_tensor *> & parts, bool fused, const graph_shape & shape);
@@ -82,11 +71,7 @@ class device_ffn {
     graph_tensors                  running;
     graph_inputs                   inputs;
     uint32_t                       layer = 0;
-    std::vector<device_assignment> work;
-    std::vector<size_t>            begins;  // of each of its tokens, in `work`, and the end
-    std::vector<float>             rows;    // [tokens of the work][n_embd]
-    std::vector<float>             sums;    // of the same shape
-    size_t                         first = 0, last = 0;  // tokens of the work that run; those before are done
+    size_t                         first = 0, last = 0;  // tokens of the batch that run; those before are done
 };
 
 }  // namespace moebius

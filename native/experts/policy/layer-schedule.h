@@ -4,16 +4,27 @@
 #include "cost-model.h"
 #include "token-split.h"
 
+#include <optional>
+
 namespace moebius {
 
-// As token_share; a `device` equal to the number of devices is the CPU.
-// tokens: [experts], 0 where an expert is not used. placement: [experts], the devices that hold a copy, possibly none.
-// costs: [devices]. cpu_has: [experts], what it need not read first.
+// A layer's batch, and what can compute it.
+struct layer_work {
+    std::vector<uint32_t>   tokens;     // [experts], 0 where an expert is not used
+    layer_placement         placement;  // [experts], the devices that hold a copy, possibly none
+    std::vector<bool>       in_ram;     // [experts], those that the CPU need not read from disk first
+    std::vector<batch_cost> devices;    // with copies that they hold
+    batch_cost              cpu;
+    bool                    cpu_helps = true;  // also with experts that devices hold
+    std::vector<std::optional<batch_cost>> fetching;  // [devices], with experts that are fetched from RAM first; empty: none does
+};
+
+// As token_share. A `device` equal to the number of devices is the CPU, one that is larger by 1 + d is device d with an expert that it fetches.
 //
 // Experts without a copy are the CPU's. The tokens of the others are split over their copies, so that the last device ends as early as it can.
 // Then, as in HybriMoE (arXiv 2504.05897), the CPU takes experts that it has over from the device that ends last, those with the fewest
-// tokens first, for as long as that lets the layer end earlier.
-std::vector<token_share> schedule_layer(const std::vector<uint32_t> & tokens, const layer_placement & placement, const std::vector<batch_cost> & costs, const batch_cost & cpu,
-                                        const std::vector<bool> & cpu_has);
+// tokens first, for as long as that lets the layer end earlier; and devices fetch experts that the CPU would compute, those with the most tokens
+// first, for as long as they end before the CPU would have. At last whole shares move away from who ends last while that helps.
+std::vector<token_share> schedule_layer(const layer_work & work);
 
 }  // namespace moebius

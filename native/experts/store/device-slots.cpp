@@ -50,7 +50,8 @@ uint64_t device_slots_bytes(const expert_layout & layout, const std::vector<uint
     return sum;
 }
 
-device_slots::device_slots(ggml_backend_dev_t device, const expert_layout & all, const std::vector<uint32_t> & counts) : where(device), layout(all) {
+device_slots::device_slots(ggml_backend_dev_t device, const expert_layout & all, const std::vector<uint32_t> & counts, const device_slots * beside)
+    : where(device), layout(all), driver(beside ? beside->driver : std::make_shared<driver_lock>()) {
     for (uint32_t i = 0; i < layout.layers.size(); i++) {
         layers.push_back(allocate(i, counts[i]));
         allocated += layers[i].count > 0 ? ggml_backend_buffer_get_size(layers[i].buffer.get()) : 0;
@@ -83,9 +84,9 @@ device_slots::layer_slots device_slots::allocate(uint32_t layer, uint32_t count)
 }
 
 device_slots::use::use(device_slots & slots) {
-    slots.urgent++;
-    lock = std::unique_lock<std::mutex>(slots.driver);
-    slots.urgent--;
+    slots.driver->urgent++;
+    lock = std::unique_lock<std::mutex>(slots.driver->mutex);
+    slots.driver->urgent--;
 }
 
 void device_slots::write(uint32_t layer, uint32_t slot, uint32_t part, const uint8_t * data) {
@@ -93,16 +94,16 @@ void device_slots::write(uint32_t layer, uint32_t slot, uint32_t part, const uin
     ggml_tensor *      tensor = layers[layer].parts[part];
     const uint64_t     bytes  = layout.layers[layer].parts[part].bytes;
     for (uint64_t at = 0; at < bytes; at += piece) {
-        while (urgent > 0) {
+        while (driver->urgent > 0) {
             std::this_thread::sleep_for(std::chrono::microseconds(20));
         }
-        const std::lock_guard<std::mutex> lock(driver);
+        const std::lock_guard<std::mutex> lock(driver->mutex);
         ggml_backend_tensor_set(tensor, data + at, slot * tensor->nb[2] + at, std::min(piece, bytes - at));
     }
 }
 
 void device_slots::resize(uint32_t layer, uint32_t count, const std::vector<slot_move> & kept) {
-    const std::lock_guard<std::mutex> lock(driver);
+    const std::lock_guard<std::mutex> lock(driver->mutex);
     layer_slots &                     before = layers[layer];
     layer_slots                       next   = allocate(layer, count);
     if (!kept.empty()) {

@@ -22,8 +22,8 @@ uint64_t device_slots_bytes(const expert_layout & layout, const std::vector<uint
 
 class device_slots {
   public:
-    // counts: [layers]. Throws model.does-not-fit.
-    device_slots(ggml_backend_dev_t device, const expert_layout & layout, const std::vector<uint32_t> & counts);
+    // counts: [layers]. `beside`: other slots on the same device, whose `use` keeps calls to these apart, too. Throws model.does-not-fit.
+    device_slots(ggml_backend_dev_t device, const expert_layout & layout, const std::vector<uint32_t> & counts, const device_slots * beside = nullptr);
 
     ggml_backend_dev_t device() const { return where; }
     std::string        id() const { return ggml_backend_dev_name(where); }
@@ -62,8 +62,11 @@ class device_slots {
     const expert_layout &    layout;
     std::vector<layer_slots> layers;
     std::atomic<uint64_t>    allocated{ 0 };
-    std::mutex               driver;
-    std::atomic<int>         urgent{ 0 };  // that wait for `driver`
+    struct driver_lock {
+        std::mutex       mutex;
+        std::atomic<int> urgent{ 0 };  // that wait for it
+    };
+    std::shared_ptr<driver_lock> driver;
 };
 
 }  // namespace moebius

@@ -52,6 +52,19 @@ export function DeviceSection({ devices, rates, configure }: { devices: ExpertDe
             />
           )}
         </Field>
+        <Field
+          layout="row"
+          label="Devices fetch experts"
+          hint="For a long prompt a device copies experts that it lacks from RAM, each for one batch, where the CPU would take longer."
+        >
+          {(control) => (
+            <Switch
+              {...control}
+              checked={devices.fetching}
+              onChange={(fetching) => void configure({ fetching }, fetching ? 'devices fetch' : 'devices do not fetch')}
+            />
+          )}
+        </Field>
       </div>
       <Table
         caption="Devices with experts"
@@ -133,6 +146,13 @@ const columns: Column<Row>[] = [
     header: 'Copies made',
     cell: ({ device }) => <span title={`${device.bytesCopied} bytes`}>{format.count(device.copied)}</span>,
     sort: ({ device }) => device.copied,
+    align: 'right',
+  },
+  {
+    id: 'fetched',
+    header: 'Fetched',
+    cell: ({ device }) => <span title={`${device.bytesFetched} bytes, each expert for one batch`}>{format.count(device.fetched)}</span>,
+    sort: ({ device }) => device.fetched,
     align: 'right',
   },
   {

@@ -8,6 +8,7 @@ import { buildLlamaTool } from './llama-tool.ts';
 import { makeModel } from './make-model.ts';
 import { benchFolder, tinyModel } from './paths.ts';
 import { Random } from './random.ts';
+import { widenModel } from './widen-model.ts';
 
 export interface BenchModel {
   name: string;
@@ -45,6 +46,16 @@ export async function bigIn(type: string, log: (text: string) => void): Promise<
     renameSync(`${path}.new`, path);
   }
   return { ...source, name: `${source.name}, ${type}`, path };
+}
+
+/** Path of tiny-moe with its experts widened by units of zero weight: 4.3 GB with the function and the routing of the small one; made once and kept. */
+export function wide(log: (text: string) => void): string {
+  const path = join(benchFolder(), 'tiny-moe-wide.gguf');
+  if (!existsSync(path)) {
+    log('widening tiny-moe to 4.3 GB (once)');
+    widenModel(tinyModel, 160, path);
+  }
+  return path;
 }
 
 /** A text of `count` tokens: words that are one token each, in random order, so that all experts get work. Another seed gives another text. */

@@ -90,16 +90,20 @@ export function recordSecondMoe(model: string, trace: string): Promise<void> {
   return record(model, trace, 1, { texts, reply: 150, contextLength: 256, seeds: [7, 8] });
 }
 
+/** Records tiny-moe, or it with another number of experts per token; returns the path of the trace. */
+export async function recordTiny(model: string, used: number, threads: number, log: (text: string) => void): Promise<string> {
+  const trace = join(benchFolder(), `hit-rate-top-${used}.moetrace`);
+  log(`recording tiny-moe, ${used} of 32: ${prompts.length} texts, ${REPLY} tokens each`);
+  await record(model, trace, threads, { texts: prompts, reply: REPLY, contextLength: CONTEXT, seeds: [7] });
+  return trace;
+}
+
 /** Records tiny-moe as every checkout can run it, and adds the committed trace of the second model and what traces of others lie in `traces` of the bench folder. */
 export async function tracedModels(threads: number, log: (text: string) => void): Promise<TracedModel[]> {
   const models = [
-    { name: 'tiny-moe, 2 of 32', path: tinyModel, trace: join(benchFolder(), 'hit-rate-top-2.moetrace') },
-    { name: 'tiny-moe, 4 of 32', path: withExpertsUsed(4), trace: join(benchFolder(), 'hit-rate-top-4.moetrace') },
+    { name: 'tiny-moe, 2 of 32', trace: await recordTiny(tinyModel, 2, threads, log) },
+    { name: 'tiny-moe, 4 of 32', trace: await recordTiny(withExpertsUsed(4), 4, threads, log) },
   ];
-  for (const { name, path, trace } of models) {
-    log(`recording ${name}: ${prompts.length} texts, ${REPLY} tokens each`);
-    await record(path, trace, threads, { texts: prompts, reply: REPLY, contextLength: CONTEXT, seeds: [7] });
-  }
   const folder = join(benchFolder(), 'traces');
   const others = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.moetrace')) : [];
   return [

@@ -60,9 +60,20 @@ const cost = { fixed: 0.1, perExpert: 0.2, perToken: 0.01 };
 
 /** Two devices and the CPU. */
 function devices(tokens: [number, number, number], busy: [number, number, number], copied: number): ExpertDevices {
-  const device = (id: string, i: 0 | 1) => ({ id, lost: false, budgetBytes: 10, bytes: 10, tokens: tokens[i], copied, bytesCopied: copied * 100, cost });
+  const device = (id: string, i: 0 | 1) => ({
+    id,
+    lost: false,
+    budgetBytes: 10,
+    bytes: 10,
+    tokens: tokens[i],
+    copied,
+    bytesCopied: copied * 100,
+    fetched: 0,
+    bytesFetched: 0,
+    cost,
+  });
   const layer = { layer: 1, slots: [2, 1], copies: '00010302', totalMilliseconds: Math.max(...busy), busyMilliseconds: busy };
-  const rest = { replication: true, cpuHelps: true, moving: 0, error: null, cpuTokens: tokens[2], cpuCost: cost, bytesMost: 40 };
+  const rest = { replication: true, cpuHelps: true, fetching: true, moving: 0, error: null, cpuTokens: tokens[2], cpuCost: cost, bytesMost: 40 };
   return { ...rest, devices: [device('A', 0), device('B', 1)], layers: [layer] };
 }
 

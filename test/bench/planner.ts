@@ -1,0 +1,168 @@
+// `moebius plan` against what then happens: memory and speed of many configurations, each planned and run in turn by new engines.
+import { readFileSync, statSync } from 'node:fs';
+import { withEngine, withModel } from '../../main/cli/engine-session.ts';
+import { toReport } from '../../main/cli/generate.ts';
+import type { LoadOptions, PlanResult } from '../../main/contract/index.ts';
+import { startRpcServers } from '../support/rpc-servers.ts';
+import { type BenchContext, type Benchmark, type Case, median } from './support/benchmark.ts';
+import { big, bigIn, wide, wordPrompt } from './support/models.ts';
+import { tinyModel } from './support/paths.ts';
+import { recordTiny } from './support/traced-models.ts';
+
+/** How far a prediction may be from what is measured. */
+const MEMORY_ERROR = 0.1;
+const SPEED_ERROR = 0.2;
+
+interface Configuration {
+  name: string;
+  model: string;
+  prompt: number;
+  reply: number;
+  options: LoadOptions;
+  /** recorded routing, for the hit rate of experts on disk */
+  trace?: string;
+}
+
+/** Of a plan, or of a run. */
+interface Figures {
+  /** tokens per second */
+  prefill: number;
+  decode: number;
+  /** bytes: of RAM, the engine's own included, and of each GPU */
+  memory: Record<string, number>;
+  bottlenecks?: string;
+}
+
+const benchmark: Benchmark = {
+  description: 'predicted memory and speed of configurations against measured ones, on the CPU, from disk and on one and two devices',
+  async run(context) {
+    await using rig = await startRpcServers(2);
+    const cases: Case[] = [];
+    for (const configuration of await configurations(
+      rig.servers.map(({ device }) => device),
+      context,
+    ))
+      cases.push(...(await compare(configuration, context)));
+    return cases;
+  },
+};
+export default benchmark;
+
+async function configurations([first = '', second = '']: string[], { log, threads }: BenchContext): Promise<Configuration[]> {
+  const [q8, q4k, q4, large] = [big(log).path, (await bigIn('Q4_K_M', log)).path, (await bigIn('Q4_0', log)).path, wide(log)];
+  const trace = await recordTiny(tinyModel, 2, threads, log);
+  const cpu = { threads, threadsBatch: threads, devices: [], sequences: 1 };
+  const gpu = { ...cpu, threads: 1, threadsBatch: 1 };
+  const share = (model: string, part: number) => Math.round(statSync(model).size * part);
+  const lengths = { prompt: 512, reply: 64 };
+  return [
+    { name: 'tiny-moe', model: tinyModel, prompt: 320, reply: 160, options: { ...cpu, contextLength: 512 } },
+    {
+      name: 'tiny-moe, batches of 64, one thread',
+      model: tinyModel,
+      prompt: 320,
+      reply: 160,
+      options: { ...cpu, contextLength: 512, batch: 64, threads: 1, threadsBatch: 1 },
+    },
+    { name: '1.1 GB Q8_0', model: q8, ...lengths, options: { ...cpu, contextLength: 1024 } },
+    {
+      name: '1.1 GB Q8_0, context 4096, KV in Q8_0',
+      model: q8,
+      prompt: 2048,
+      reply: 64,
+      options: { ...cpu, contextLength: 4096, kvTypeK: 'q8_0', kvTypeV: 'q8_0', flashAttention: 'on' },
+    },
+    { name: '1.1 GB Q4_K_M', model: q4k, ...lengths, options: { ...cpu, contextLength: 1024 } },
+    { name: '1.1 GB Q4_0', model: q4, ...lengths, options: { ...cpu, contextLength: 1024 } },
+    { name: '1.1 GB Q4_K_M, batches of 128', model: q4k, ...lengths, options: { ...cpu, contextLength: 1024, batch: 128 } },
+    { name: '4.3 GB, all in RAM', model: large, ...lengths, options: { ...cpu, contextLength: 1024 } },
+    {
+      name: '4.3 GB, half of the experts in RAM',
+      model: large,
+      ...lengths,
+      trace,
+      options: { ...cpu, contextLength: 1024, expertRamBytes: share(large, 0.5) },
+    },
+    { name: '4.3 GB, a quarter in RAM', model: large, ...lengths, trace, options: { ...cpu, contextLength: 1024, expertRamBytes: share(large, 0.25) } },
+    { name: '1.1 GB Q8_0 on one device', model: q8, ...lengths, options: { ...gpu, contextLength: 1024, devices: [first], gpuLayers: 100 } },
+    { name: '1.1 GB Q8_0, half of its layers there', model: q8, ...lengths, options: { ...gpu, contextLength: 1024, devices: [first], gpuLayers: 4 } },
+    { name: '1.1 GB Q8_0 on two devices', model: q8, ...lengths, options: { ...gpu, contextLength: 1024, devices: [first, second], gpuLayers: 100 } },
+    {
+      name: '1.1 GB Q8_0, its experts in RAM',
+      model: q8,
+      ...lengths,
+      options: { ...gpu, contextLength: 1024, devices: [first], gpuLayers: 100, cpuExpertLayers: 100 },
+    },
+    {
+      name: '1.1 GB Q8_0, copies of all experts on a device',
+      model: q8,
+      ...lengths,
+      options: { ...gpu, contextLength: 1024, expertRamBytes: share(q8, 0.5), expertDevices: [{ id: first, bytes: share(q8, 1.1) }] },
+    },
+  ];
+}
+
+async function planned({ model, prompt, reply, options, trace }: Configuration): Promise<Figures> {
+  const plan: PlanResult = await withEngine((engine) =>
+    engine.call('plan.make', { path: model, options, promptTokens: prompt, replyTokens: reply, ...(trace === undefined ? {} : { trace }) }),
+  );
+  const memory = plan.memory.devices.map(({ id, need }) => [id, need + (id === 'CPU' ? plan.memory.engineBytes : 0)] as const);
+  return {
+    prefill: plan.prefill.tokensPerSecond,
+    decode: plan.decode.tokensPerSecond,
+    memory: Object.fromEntries(memory),
+    bottlenecks: `${plan.prefill.bottleneck}, ${plan.decode.bottleneck}`,
+  };
+}
+
+async function measured({ model, prompt, reply, options }: Configuration, seed: number): Promise<Figures> {
+  return withModel(model, options, async ({ engine, generations, loaded, modelId }) => {
+    const request = {
+      modelId,
+      input: { prompt: wordPrompt(prompt, seed) },
+      sampling: { temperature: 0.8, seed: 7 },
+      maxTokens: reply,
+      ignoreEndOfGeneration: true,
+    };
+    const report = toReport(await generations.start(request, {}).done);
+    const devices = loaded.memory
+      .filter(({ id }) => id !== 'CPU')
+      .map(({ id, weights, experts, kvCache, compute }) => [id, weights + experts + kvCache + compute] as const);
+    return {
+      prefill: report.promptTokensPerSecond,
+      decode: report.tokensPerSecond,
+      memory: Object.fromEntries([['CPU', peakBytes(engine.status.processId)], ...devices]),
+    };
+  });
+}
+
+/** The most RAM that a process had (Linux). */
+function peakBytes(processId: number | null): number {
+  const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8'));
+  if (!found) throw new Error('Linux does not say how much memory the engine had.');
+  return Number(found[1]) * 1024;
+}
+
+async function compare(configuration: Configuration, { runs, log }: BenchContext): Promise<Case[]> {
+  const [plans, results]: [Figures[], Figures[]] = [[], []];
+  for (let run = 0; run < runs; run++) {
+    plans.push(await planned(configuration));
+    results.push(await measured(configuration, run));
+  }
+  const accuracy = (label: string, unit: string, error: number, value: (figures: Figures) => number): Case => {
+    const [predicted, actual] = [median(plans.map(value)), median(results.map(value))];
+    const ratio = 1 - Math.abs(predicted - actual) / actual;
+    return { case: `${configuration.name}: ${label}`, ours: predicted, baseline: actual, unit, ratio, bar: 1 - error, ok: ratio >= 1 - error };
+  };
+  const cases = [
+    accuracy('prefill', 'tokens/s', SPEED_ERROR, ({ prefill }) => prefill),
+    accuracy('decode', 'tokens/s', SPEED_ERROR, ({ decode }) => decode),
+    ...Object.keys(results[0]?.memory ?? {}).map((id) =>
+      accuracy(id === 'CPU' ? 'RAM' : 'device memory', 'bytes', MEMORY_ERROR, ({ memory }) => memory[id] ?? 0),
+    ),
+  ];
+  log(
+    `  ${configuration.name} (limited by ${plans[0]?.bottlenecks}): ${cases.map(({ unit, ours, baseline }) => `${ours.toPrecision(4)} for ${baseline.toPrecision(4)} ${unit}`).join('; ')}`,
+  );
+  return cases;
+}
