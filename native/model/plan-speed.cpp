@@ -100,7 +100,11 @@ expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t 
     const auto holder = std::max_element(place.slots.begin(), place.slots.end());
     step.share[size_t(holder - place.slots.begin())] = 1;
     if (place.stored && holders > 1) {
-        const layer_spread spread = spread_layer({ layout.experts, layout.used, tokens, place.slots, single ? place.found : place.copied, step.missing, step.costs, step.read });
+        std::vector<double> upload;
+        for (const device_rates & rates : machine.rig) {
+            upload.push_back(rates.link > 0 ? step.bytes / rates.link : 0);
+        }
+        const layer_spread spread = spread_layer({ layout.experts, layout.used, tokens, place.slots, single ? place.found : place.copied, step.missing, step.costs, step.read, upload });
         step.share   = spread.share;
         step.seconds = spread.seconds;
     }

@@ -113,6 +113,12 @@ void the_cpu_takes_over_what_it_has_and_reads_what_nobody_has() {
     CHECK_NEAR(disk.seconds, 8e-3 + 1e-3, 1e-12);
     CHECK_NEAR(disk.share[0], 1.0, 1e-9);
     // with a copy for every second use one of two is read on average
+    // 100 tokens for each of 8 experts, none of them on the GPU but one: it fetches the others from RAM where the CPU would need longer
+    spread_question prompt{ 8, 2, 400, { 8, 1 }, 0.125, 0, { { 0, 1e-3, 1e-4 }, { 0, 1e-5, 1e-6 } }, {}, { 0, 2e-3 } };
+    const double    fetching = spread_layer(prompt).seconds;
+    prompt.upload.clear();
+    CHECK_NEAR(spread_layer(prompt).seconds, 7 * 11e-3, 1e-3);
+    CHECK(fetching < 20e-3);
     const layer_spread half = spread_layer({ 8, 2, 1, { 2, 4 }, 0.5, 0.5, { fast, fast }, { 0, 3e-3, 0 } });
     CHECK_NEAR(half.share[1], 0.5, 0.08);
     CHECK(half.seconds > 1e-3 && half.seconds < 7e-3);

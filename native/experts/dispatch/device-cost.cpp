@@ -9,12 +9,6 @@ namespace moebius {
 
 namespace {
 
-using clock = std::chrono::steady_clock;
-
-double seconds_since(clock::time_point begin) {
-    return std::chrono::duration<double>(clock::now() - begin).count();
-}
-
 [[noreturn]] void throw_failed(const std::string & device) {
     throw user_error("model.load-failed", device + " failed to compute with experts; the log has the reason. Load the model without experts there (expertDevices).", { { "device", device } });
 }
@@ -43,11 +37,11 @@ class made_input {
 };
 
 double device_seconds(device_ffn & ffn, const std::string & id, uint32_t layer, row_view input, const std::vector<device_assignment> & work) {
-    const auto begin = clock::now();
+    const auto begin = std::chrono::steady_clock::now();
     if (!ffn.start(layer, input, work) || !ffn.wait()) {
         throw_failed(id);
     }
-    return seconds_since(begin);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 // Of a batch in which each of some experts has the same number of tokens.

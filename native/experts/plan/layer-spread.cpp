@@ -93,10 +93,17 @@ class spread_model {
     }
 
     void add(const drawn_batch & batch, double weight, layer_spread & sum) const {
-        const size_t        cpu = gpu_costs.size();
-        std::vector<double> experts(cpu + 1, 0.0), tokens(cpu + 1, 0.0);
+        const size_t        cpu = gpu_costs.size();  // lanes: as token_share counts devices
+        std::vector<double> experts(2 * cpu + 1, 0.0), tokens(2 * cpu + 1, 0.0);
         double              missing = 0;
-        for (const token_share & share : schedule_layer(batch.tokens, placement, gpu_costs, asked.costs[0], batch.here)) {
+        layer_work          work;
+        work.tokens    = batch.tokens;
+        work.placement = placement;
+        work.in_ram    = batch.here;
+        work.devices   = gpu_costs;
+        work.cpu       = asked.costs[0];
+        work.fetching  = fetch_costs();
+        for (const token_share & share : schedule_layer(work)) {
             experts[share.device] += 1;
             tokens[share.device] += share.tokens;
             missing += share.device == cpu && !batch.here[share.expert] ? 1 : 0;
@@ -104,11 +111,23 @@ class spread_model {
         double       longest = cpu_with_disk(asked.costs[0], asked.read, experts[cpu], tokens[cpu], missing);
         const double all     = double(asked.tokens) * asked.used;
         for (size_t g = 0; g < cpu; g++) {
+            const size_t fetched = cpu + 1 + g;
             longest = std::max(longest, gpu_costs[g].of(experts[g], tokens[g]));
-            sum.share[g + 1] += weight * tokens[g] / all;
+            longest = std::max(longest, experts[fetched] > 0 ? work.fetching[g]->of(experts[fetched], tokens[fetched]) : 0);
+            sum.share[g + 1] += weight * (tokens[g] + tokens[fetched]) / all;
         }
         sum.share[0] += weight * tokens[cpu] / all;
         sum.seconds += weight * longest;
+    }
+
+    // A graph for each expert that is fetched.
+    std::vector<std::optional<batch_cost>> fetch_costs() const {
+        std::vector<std::optional<batch_cost>> all;
+        for (size_t g = 0; g < gpu_costs.size() && !asked.upload.empty(); g++) {
+            const batch_cost & cost = gpu_costs[g];
+            all.push_back(asked.slots[g + 1] > 0 ? std::optional<batch_cost>({ 0, cost.fixed + cost.per_expert + asked.upload[g + 1], cost.per_token }) : std::nullopt);
+        }
+        return all;
     }
 
     const spread_question & asked;

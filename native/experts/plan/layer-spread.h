@@ -16,6 +16,7 @@ struct spread_question {
     double                  missing = 0;   // share of the uses whose expert has to be read from disk
     std::vector<batch_cost> costs;         // [devices]
     batch_cost              read;          // from disk
+    std::vector<double>     upload = {};   // [devices] seconds to copy an expert from RAM there for one batch; empty: nothing is fetched
 };
 
 struct layer_spread {
