@@ -1,15 +1,5 @@
-import { AxeBuilder } from '@axe-core/playwright';
-import type { Page } from '@playwright/test';
-import { answered, composer, endless, goTo, modelLoaded, openChat, repeatable, replies, send, stopped, streaming } from './app.ts';
+import { answered, composer, endless, goTo, modelLoaded, openChat, repeatable, replies, send, stopped, streaming, violations } from './app.ts';
 import { expect, test } from './fixture.ts';
-
-/** Violations that keep somebody out. */
-async function violations(page: Page): Promise<string[]> {
-  const { violations: found } = await new AxeBuilder({ page }).analyze();
-  return found
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-}
 
 for (const theme of ['dark', 'light'] as const) {
   test(`no page keeps anybody out, ${theme} theme`, async ({ app, core }) => {

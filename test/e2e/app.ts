@@ -1,4 +1,5 @@
 // How the specs use the app: what a person would look for, by its name.
+import { AxeBuilder } from '@axe-core/playwright';
 import { expect, type Locator, type Page } from '@playwright/test';
 import type { Chat, GenerationParameters, LoadOptions } from '../../main/contract/index.ts';
 import type { CoreClient } from '../support/core-client.ts';
@@ -81,4 +82,12 @@ export async function answered(page: Page): Promise<void> {
 /** Nothing runs any more: for after a stop. */
 export async function stopped(page: Page): Promise<void> {
   await expect(page.getByRole('contentinfo').getByText('No reply is running')).toBeVisible({ timeout: 30_000 });
+}
+
+/** Violations on a page that keep somebody out. */
+export async function violations(page: Page): Promise<string[]> {
+  const { violations: found } = await new AxeBuilder({ page }).analyze();
+  return found
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
 }

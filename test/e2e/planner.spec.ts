@@ -2,7 +2,7 @@
 import type { Locator, Page } from '@playwright/test';
 import type { CoreClient } from '../support/core-client.ts';
 import { type RpcServers, startRpcServers } from '../support/rpc-servers.ts';
-import { answered, EMBEDDED, EMBEDDED_NAME, goTo, modelLoaded, openChat, repeatable, SHAPE, send } from './app.ts';
+import { answered, EMBEDDED, EMBEDDED_NAME, goTo, modelLoaded, openChat, repeatable, SHAPE, send, violations } from './app.ts';
 import { expect, test } from './fixture.ts';
 
 /** The rig's devices are the engine's, and the dialog is open. */
@@ -102,6 +102,19 @@ test('the best split over all devices is found, compared with equal shares, and 
   await expect(split).toContainText(/Best of [\d,]+ that fit/, { timeout: 120_000 });
   await expect(split).toContainText(/Gain\s*[1-9][\d.]* times as fast \(est\.\)/);
   await testInfo.attach('best split', { body: await app.screenshot(), contentType: 'image/png' });
+  await dialog.locator('summary', { hasText: 'Slots of each layer' }).click();
+  for (const theme of ['dark', 'light'] as const) {
+    await core.call('settings.set', { theme });
+    await expect(app.locator('html')).toHaveAttribute('data-theme', theme);
+    await app.waitForTimeout(200); // transitions of 120 ms
+    expect(await violations(app), theme).toEqual([]);
+  }
+  await dialog.getByLabel('Sequences').fill('3');
+  await dialog.getByLabel('Sequences').press('Tab');
+  await expect(split).not.toContainText('Gain'); // other options, another answer
+  await dialog.getByLabel('Sequences').fill('');
+  await dialog.getByLabel('Sequences').press('Tab');
+  await expect(split).toContainText('Gain');
   const layers = Number(/that fit.*?(\d) layers? on RPC0/.exec((await split.textContent()) ?? '')?.[1] ?? 0);
   await split.getByRole('button', { name: 'Use this split' }).click();
   for (const id of ids) await expect(dialog.getByRole('checkbox', { name: new RegExp(`^${id}`) })).toBeChecked();

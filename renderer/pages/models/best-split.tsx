@@ -15,10 +15,28 @@ interface BestSplitProps {
 
 type Found = Pick<PlanResult, 'folding' | 'promptTokens' | 'replyTokens'>;
 
+/** The options that a search goes by: all but those that it chooses. */
+function given(options: LoadOptions): LoadOptions {
+  return {
+    ...options,
+    devices: undefined,
+    gpuLayers: undefined,
+    tensorSplit: undefined,
+    cpuExpertLayers: undefined,
+    expertRamBytes: undefined,
+    expertDevices: undefined,
+  };
+}
+
 export function BestSplit({ id, options, devices, onUse }: BestSplitProps) {
   const { client } = useStores();
   const ticket = useRef(crypto.randomUUID()).current;
-  const [state, setState] = useState<{ busy: boolean; found: Found | null; error: ErrorBody | null }>({ busy: false, found: null, error: null });
+  const [state, setState] = useState<{ busy: boolean; found: Found | null; error: ErrorBody | null; of: string }>({
+    busy: false,
+    found: null,
+    error: null,
+    of: '',
+  });
   const mounted = useRef(false);
   useEffect(() => {
     mounted.current = true;
@@ -29,18 +47,18 @@ export function BestSplit({ id, options, devices, onUse }: BestSplitProps) {
   }, [client, ticket]);
   const gpus = devices.filter(({ kind }) => kind === 'gpu' || kind === 'igpu').map((device) => device.id);
   if (gpus.length === 0) return null;
+  const of = JSON.stringify([given(options), gpus]);
   const find = async () => {
-    setState({ busy: true, found: null, error: null });
+    setState({ busy: true, found: null, error: null, of });
     try {
-      // What the search chooses must not be given.
-      const { tensorSplit: _, gpuLayers: __, cpuExpertLayers: ___, expertRamBytes: ____, expertDevices: _____, ...rest } = options;
-      const found = await client.call('models.plan', { id, options: { ...rest, devices: gpus }, exact: true, fold: true, ticket });
-      if (mounted.current) setState({ busy: false, found, error: null });
+      const found = await client.call('models.plan', { id, options: { ...given(options), devices: gpus }, exact: true, fold: true, ticket });
+      if (mounted.current) setState({ busy: false, found, error: null, of });
     } catch (error) {
-      if (mounted.current) setState({ busy: false, found: null, error: toErrorBody(error) });
+      if (mounted.current) setState({ busy: false, found: null, error: toErrorBody(error), of });
     }
   };
-  const { folding } = state.found ?? { folding: null };
+  const found = state.of === of ? state.found : null; // other options, another answer
+  const folding = found?.folding;
   return (
     <section className={style.bestSplit} aria-label="Best split" aria-live="polite">
       <Button
@@ -51,14 +69,14 @@ export function BestSplit({ id, options, devices, onUse }: BestSplitProps) {
         Find the best split
       </Button>
       {state.busy && <p className={style.note}>Measuring and predicting splits over {gpus.length} GPUs…</p>}
-      {state.error && <ErrorNotice error={state.error} />}
-      {folding && state.found && (
+      {state.error && state.of === of && <ErrorNotice error={state.error} />}
+      {found && folding && (
         <>
           <dl className={style.facts}>
             <div>
               <dt>
-                Best of {format.exact(folding.tried)} that fit, {format.duration(folding.chosen.seconds * 1000)} est. for {state.found.promptTokens} +{' '}
-                {state.found.replyTokens} tokens
+                Best of {format.exact(folding.tried)} that fit, {format.duration(folding.chosen.seconds * 1000)} est. for {found.promptTokens} +{' '}
+                {found.replyTokens} tokens
               </dt>
               <dd>{splitText(folding.chosen)}</dd>
             </div>
