@@ -2,6 +2,7 @@
 
 #include "devices.h"
 #include "experts/layout/layout-file.h"
+#include "experts/policy/slot-allocation.h"
 #include "rpc/log.h"
 
 #include <filesystem>
