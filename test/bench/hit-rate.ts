@@ -11,7 +11,7 @@ const BAR_FACTOR = 2;
 /** Percentage points below Belady's hit rate that the cache may be with reads ahead of need. */
 const POINTS = 5;
 /** Times the reads of LRU that reading ahead may take. */
-const MOST_READS = 1.25;
+const MOST_READS = 1.05;
 
 const benchmark: Benchmark = {
   description: 'hit rate of the expert cache on recorded routing, against Belady’s offline optimum; and experts read, against LRU',

@@ -46,7 +46,7 @@ class cache_policy {
     virtual double keep_value(expert_ref expert) const = 0;
 
     // Called before the next batch reaches `layer`, with all layers below told: what it will probably use there, most probable first.
-    // Until used() is called for the layer, its keep_values are these probabilities. Empty: the policy foresees nothing.
+    // Until used() is called for the layer, its keep_values are on the scale of these probabilities. Empty: the policy foresees nothing.
     virtual std::vector<foreseen_use> foresee(uint32_t layer) {
         (void) layer;
         return {};

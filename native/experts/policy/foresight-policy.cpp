@@ -8,9 +8,10 @@ namespace moebius {
 namespace {
 
 constexpr double decay         = 0.95;  // of uses, per batch; as "lrfu"
+constexpr double lasting_decay = 0.999;
 constexpr double doubt         = 1.0;   // uses that the decayed share weighs against what was seen to follow
 constexpr double chain_weight  = 0.5;   // of the chain against the share when a resident has to leave
-constexpr double learning_rate = 0.01;
+constexpr double lasting_value = 0.2;   // of the share against the next batch's probability, when a resident has to leave for a read ahead
 constexpr double least_chance  = 1e-4;  // a logarithm needs a floor
 
 double log_of(double chance) {
@@ -20,11 +21,15 @@ double log_of(double chance) {
 }  // namespace
 
 foresight_policy::foresight_policy(const expert_cache_shape & shape)
-    : experts(shape.experts), layers(shape.layers), recent(size_t(shape.layers) * shape.experts, 0.0), values(recent), follows(shape.experts), goes_with(shape.experts), rows(shape.experts * inputs) {
-    for (layer_state & state : layers) {
-        const double start[inputs] = { 1.0, 1.0, 0.0, 0.0, 0.0 };
-        std::copy(start, start + inputs, state.weights);
-    }
+    : experts(shape.experts),
+      recent(size_t(shape.layers) * shape.experts, 0.0),
+      lasting(recent),
+      values(recent),
+      follows(shape.experts),
+      goes_with(shape.experts),
+      rows(shape.experts * use_regression::inputs) {
+    const std::array<double, use_regression::inputs> start = { 1.0, 1.0, 0.0, 0.0, 0.0, 0.0 };  // of late, and with the layer below
+    layers.assign(shape.layers, { {}, use_regression(experts, start) });
     for (chain * links : { &in_layer, &from_below }) {
         links->counts.resize(recent.size());
         links->given.assign(recent.size(), 0.0f);
@@ -82,40 +87,16 @@ void foresight_policy::read_inputs(uint32_t layer) {
     chances(in_layer, layer, last, follows);
     chances(from_below, layer, below(layer), goes_with);
     for (uint32_t e = 0; e < experts; e++) {
-        double * row = &rows[e * inputs];
+        double * row = &rows[e * use_regression::inputs];
         row[0]       = log_of(share({ layer, e }));
         row[1]       = goes_with[e];
         row[2]       = follows[e];
-        row[3]       = 0.0;
-        row[4]       = 1.0;
+        row[3]       = log_of(lasting[at({ layer, e })] / std::max(1.0, layers[layer].batches));
+        row[4]       = 0.0;
+        row[5]       = 1.0;
     }
     for (const uint32_t e : last) {
-        rows[e * inputs + 3] = 1.0;
-    }
-}
-
-double foresight_policy::probability(uint32_t layer, uint32_t expert) const {
-    double sum = 0.0;
-    for (size_t i = 0; i < inputs; i++) {
-        sum += layers[layer].weights[i] * rows[expert * inputs + i];
-    }
-    return 1.0 / (1.0 + std::exp(-sum));
-}
-
-// One step down the gradient of the logarithmic loss, all experts of the layer at once.
-void foresight_policy::learn(uint32_t layer, const std::vector<expert_use> & uses) {
-    read_inputs(layer);
-    std::vector<double> wrong(experts, 0.0);
-    for (const expert_use & use : uses) {
-        wrong[use.expert] = 1.0;
-    }
-    for (uint32_t e = 0; e < experts; e++) {
-        wrong[e] -= probability(layer, e);
-    }
-    for (uint32_t e = 0; e < experts; e++) {
-        for (size_t i = 0; i < inputs; i++) {
-            layers[layer].weights[i] += learning_rate * wrong[e] * rows[e * inputs + i];
-        }
+        rows[e * use_regression::inputs + 4] = 1.0;
     }
 }
 
@@ -123,16 +104,20 @@ void foresight_policy::used(uint32_t layer, const std::vector<expert_use> & uses
     layer_state & state = layers[layer];
     const bool    few   = few_tokens(state, uses);
     if (few) {
-        learn(layer, uses);
+        read_inputs(layer);
+        state.regression.learn(rows, given(layer), uses);
         add_links(from_below, layer, below(layer), uses);
         add_links(in_layer, layer, state.last, uses);
     }
     state.last.clear();
+    state.batches = state.batches * lasting_decay + 1.0;
     for (uint32_t e = 0; e < experts; e++) {
         recent[at({ layer, e })] *= decay;
+        lasting[at({ layer, e })] *= lasting_decay;
     }
     for (const expert_use & use : uses) {
         recent[at({ layer, use.expert })] += 1.0;
+        lasting[at({ layer, use.expert })] += 1.0;
         if (few) {
             state.last.push_back(use.expert);
         }
@@ -145,10 +130,11 @@ void foresight_policy::used(uint32_t layer, const std::vector<expert_use> & uses
 
 std::vector<foreseen_use> foresight_policy::foresee(uint32_t layer) {
     read_inputs(layer);
+    const std::vector<double> probabilities = layers[layer].regression.probabilities(rows, given(layer));
     std::vector<foreseen_use> all(experts);
     for (uint32_t e = 0; e < experts; e++) {
-        all[e]                   = { e, probability(layer, e) };
-        values[at({ layer, e })] = all[e].probability;
+        all[e]                   = { e, probabilities[e] };
+        values[at({ layer, e })] = (1.0 - lasting_value) * probabilities[e] + lasting_value * share({ layer, e });
     }
     std::sort(all.begin(), all.end(), [](const foreseen_use & a, const foreseen_use & b) {
         return a.probability != b.probability ? a.probability > b.probability : a.expert < b.expert;

@@ -16,12 +16,12 @@ struct slot_move {
     uint32_t to   = 0;
 };
 
-// How much is read before it is asked for. The defaults trade bytes for hits: on recorded traces up to 25% more reads than "lru" for a hit
-// rate that beats or nears Belady's. A lower `least` hits more often and reads more (0.15: up to a third more), a higher one the other way (0.4: as "lru").
+// How much is read before it is asked for. The defaults read ahead what is more likely than not: on recorded traces as many bytes as "lru" in all, for a hit
+// rate of Belady's or up to 4 points less. A lower `least` hits more often and reads more (0.3: 10% to 25% more).
 struct read_ahead {
-    uint32_t most   = 0;     // experts per layer and batch; 0: none
-    double   least  = 0.25;  // probability that it is used
-    double   margin = 3.0;   // and more than that many times the probability of the resident that has to leave
+    uint32_t most   = 0;    // experts per layer and batch; 0: none
+    double   least  = 0.5;  // probability that it is used
+    double   margin = 2.0;  // and more than that many times the worth of the resident that has to leave
 };
 
 class slot_cache {
