@@ -10,6 +10,7 @@ import { EngineSupervisor } from './engine/supervisor.ts';
 import { CacheTuner } from './experts/cache-tuner.ts';
 import { ExpertService } from './experts/expert-service.ts';
 import { PlacementService } from './experts/placement-service.ts';
+import { SuperExpertMemory } from './experts/super-experts.ts';
 import { GenerationService } from './generation/generation-service.ts';
 import { embeddedModelId, ModelLibrary } from './library/library.ts';
 import { Dispatcher } from './rpc/dispatcher.ts';
@@ -59,7 +60,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const machines = new RemoteMachines({ engine, publish, logger });
   const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel, logger });
   const tuner = new CacheTuner({ engine, folder: join(dataFolder, 'routing'), logger });
-  const experts = new ExpertService({ database, engine, tuner, logger });
+  const superExperts = new SuperExpertMemory({ engine, folder: join(dataFolder, 'routing'), logger });
+  const experts = new ExpertService({ database, engine, tuner, superExperts, logger });
   const generations = new GenerationService({ engine, models: library, usage: experts, publish });
   const placement = new PlacementService({ engine, models: library, tuner });
   const chats = new ChatService({ database, generations, models: library, publish, recordRoutes: () => settings.current.recordRoutes, logger });
@@ -90,7 +92,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     } else if (isIn(payload, 'loaded')) {
       const { id } = payload;
       void library.acquire(id).then(
-        ({ loaded }) => tuner.loaded(id, loaded),
+        ({ loaded }) => {
+          tuner.loaded(id, loaded);
+          void superExperts.loaded(id, loaded);
+        },
         () => {},
       ); // gone again already
     }

@@ -354,6 +354,16 @@ export const ExpertPredictor = PrefetchCounters.extend({
 export type ExpertPredictor = z.infer<typeof ExpertPredictor>;
 
 /** Routed experts that are read from disk when they are needed; counters since the model was loaded. */
+/** An expert whose output has massive values, which later layers need: native/experts/policy/super-experts.h. */
+export const SuperExpert = z.strictObject({
+  /** block index */
+  layer: z.number().int(),
+  expert: z.number().int(),
+  /** the largest magnitude of its output so far */
+  peak: z.number(),
+});
+export type SuperExpert = z.infer<typeof SuperExpert>;
+
 export const ExpertStore = ExpertCounters.extend({
   /** slots of each layer, or a ring that the layers take in turn */
   storage: z.enum(['slots', 'ring']),
@@ -386,6 +396,8 @@ export const ExpertStore = ExpertCounters.extend({
       tiers: z.string(),
     }),
   ),
+  /** null: too few experts were seen to tell; `protected`: never evicted */
+  superExperts: z.array(SuperExpert.extend({ protected: z.boolean() })).nullable(),
 });
 export type ExpertStore = z.infer<typeof ExpertStore>;
 
@@ -443,6 +455,8 @@ export const engineMethods = {
       /** anew, within the RAM that there is; `slots` instead: so many for each layer, fewer where they do not fit */
       slotAllocation: z.enum(['uniform', 'shallow']).optional(),
       slots: z.array(z.number().int().min(1)).optional(),
+      /** as an earlier life of the model has shown; until this one shows more */
+      superExperts: z.array(SuperExpert).max(1024).optional(),
     }),
     result: ExpertPlacement,
   },

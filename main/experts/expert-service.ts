@@ -9,6 +9,7 @@ import type { CacheTuner } from './cache-tuner.ts';
 import { continues, ExpertStore } from './expert-store.ts';
 import { MessageRecorder } from './message-recorder.ts';
 import { PieceCache } from './piece-cache.ts';
+import type { SuperExpertMemory } from './super-experts.ts';
 import { tokenRoutes } from './token-routes.ts';
 import { sumOfLatestModel, toUsage, UsageCounter } from './usage.ts';
 
@@ -17,6 +18,8 @@ export interface ExpertDependencies {
   engine: Engine;
   /** hears every generation; default: nobody tunes caches */
   tuner?: CacheTuner;
+  /** keeps what generations show of super experts; default: nobody does */
+  superExperts?: SuperExpertMemory;
   logger?: Logger;
 }
 
@@ -28,6 +31,7 @@ export class ExpertService implements UsageSink {
   readonly #pieces: PieceCache;
   readonly #logger: Logger;
   readonly #tuner: CacheTuner | undefined;
+  readonly #superExperts: SuperExpertMemory | undefined;
   /** counters since the load; `life` tells one load of a model from the next */
   readonly #models = new Map<string, { life: string; usage: UsageCounter }>();
   /** generations of messages that still run */
@@ -37,11 +41,12 @@ export class ExpertService implements UsageSink {
   /** how many were begun to be stored */
   #stores = 0;
 
-  constructor({ database, engine, tuner, logger }: ExpertDependencies) {
+  constructor({ database, engine, tuner, superExperts, logger }: ExpertDependencies) {
     this.#store = new ExpertStore(database);
     this.#pieces = new PieceCache(engine);
     this.#logger = logger ?? silentLogger;
     this.#tuner = tuner;
+    this.#superExperts = superExperts;
     this.handlers = {
       'experts.usage': ({ scope }) => this.usage(scope),
       'experts.tokens': ({ messageId, offset, limit }) => this.tokens(messageId, offset, limit),
@@ -74,6 +79,7 @@ export class ExpertService implements UsageSink {
       },
       finish: (evaluatedPromptTokens) => {
         listener?.finish(evaluatedPromptTokens);
+        void this.#superExperts?.used(run.modelId, run.loaded);
         return this.#finish(recorder, evaluatedPromptTokens);
       },
     };

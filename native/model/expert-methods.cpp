@@ -73,6 +73,22 @@ json prefetch_to_json(const loaded_experts & experts) {
     };
 }
 
+// null: nothing is known of them.
+json super_experts_to_json(const expert_store * store) {
+    const auto known = store ? store->super_experts() : std::nullopt;
+    if (!known) {
+        return nullptr;
+    }
+    json list = json::array();
+    for (const super_expert & one : *known) {
+        list.push_back({ { "layer", store->layout().layers[one.expert.layer].block },
+                         { "expert", one.expert.expert },
+                         { "peak", one.peak },
+                         { "protected", store->is_protected(one.expert) } });
+    }
+    return list;
+}
+
 json store_to_json(const loaded_experts & experts) {
     const expert_storage &      store    = experts.store;
     const expert_store_counters counters = store.counters();
@@ -98,6 +114,7 @@ json store_to_json(const loaded_experts & experts) {
     result["bytesHidden"]   = counters.bytes_hidden;
     result["layoutFile"]    = store.layout().layers.front().is_packed() ? json(store.layout().files[store.layout().layers.front().packed.file]) : json(nullptr);
     result["layers"]        = std::move(layers);
+    result["superExperts"]  = super_experts_to_json(dynamic_cast<const expert_store *>(&store));
     return result;
 }
 
@@ -146,7 +163,26 @@ struct store_change {
     std::optional<std::string>         allocation;
     std::optional<std::vector<double>> slots;
     std::optional<std::string>         prefetch;
+    const json *                       super_experts = nullptr;
 };
+
+// [{layer: block index, expert, peak}]
+std::vector<super_expert> super_experts_parse(const json & list, const expert_layout & layout) {
+    std::vector<super_expert> experts;
+    for (const json & each : list) {
+        parameters    source(each, "superExperts");
+        const int64_t block  = source.integer("layer", 0, std::numeric_limits<int32_t>::max());
+        const auto    expert = uint32_t(source.integer("expert", 0, int64_t(layout.experts) - 1));
+        const auto    peak   = source.optional_number("peak", 0, std::numeric_limits<float>::max());
+        source.finish();
+        const auto layer = std::find_if(layout.layers.begin(), layout.layers.end(), [&](const expert_layer & one) { return one.block == block; });
+        if (layer == layout.layers.end()) {
+            source.refuse("layer", "has to be a block with experts");
+        }
+        experts.push_back({ { uint32_t(layer - layout.layers.begin()), expert }, float(peak.value_or(0)) });
+    }
+    return experts;
+}
 
 store_change take_store_change(parameters & source) {
     store_change change;
@@ -155,6 +191,7 @@ store_change take_store_change(parameters & source) {
     change.allocation = source.optional_choice("slotAllocation", { "uniform", "shallow" });
     change.slots      = source.optional_numbers("slots", 1, most_slots);
     change.prefetch   = source.optional_choice("prefetch", prefetch_modes());
+    change.super_experts = source.optional_array("superExperts");
     if (change.allocation && change.slots) {
         source.refuse("slots", "and slotAllocation contradict each other; give one of them");
     }
@@ -162,11 +199,11 @@ store_change take_store_change(parameters & source) {
 }
 
 void apply(loaded_experts & experts, const store_change & change) {
-    if (!experts.slots() && (change.policy || change.allocation || change.slots)) {
+    if (!experts.slots() && (change.policy || change.allocation || change.slots || change.super_experts)) {
         throw user_error("request.invalid",
                          "This model's experts are in a ring that all layers take in turn: there is no policy and no share of a layer to choose. With more RAM (expertRamBytes) it is "
                          "loaded with slots for every layer.",
-                         { { "parameter", change.policy ? "policy" : change.allocation ? "slotAllocation" : "slots" } });
+                         { { "parameter", change.policy ? "policy" : change.allocation ? "slotAllocation" : change.slots ? "slots" : "superExperts" } });
     }
     if (change.bytes) {
         const uint64_t wanted = std::min(uint64_t(*change.bytes), experts.store.most_bytes());
@@ -189,6 +226,9 @@ void apply(loaded_experts & experts, const store_change & change) {
     }
     if (change.slots) {
         share_out(store, *change.slots);
+    }
+    if (change.super_experts) {
+        store.remember_super_experts(super_experts_parse(*change.super_experts, store.layout()));
     }
 }
 

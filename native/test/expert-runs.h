@@ -26,6 +26,8 @@ struct outcome {
     std::vector<prefetch_report> prefetched;
     uint64_t                 resizes = 0;
     bool                     packed  = false;  // experts came from a layout file
+    std::optional<std::vector<super_expert>> supers;            // that the store knows at the end
+    bool                     supers_stay = true;  // all of them are protected, and there
     uint64_t                 ffns  = 0;      // that the device computed with loaded experts
     bool                     given_up = false;  // they are llama.cpp's again
 };
@@ -154,6 +156,9 @@ struct tiny {
             result.packed   = experts->store.layout().layers[0].is_packed();
             result.counters   = experts->store.counters();
             result.prefetched = experts->store.prefetch_reports();
+            if (const expert_store * slots = experts->slots()) {
+                note_super_experts(*slots, result);
+            }
         }
         if (loaded) {
             const ggml_tensor * down = model->get_tensor(expert_tensor_name(layout.layers[0], layout.layers[0].parts.back()).c_str());
@@ -161,6 +166,14 @@ struct tiny {
             result.given_up          = expert_tensor_of(down)->tokens_most == 0;
         }
         return result;
+    }
+
+    static void note_super_experts(const expert_store & store, outcome & result) {
+        result.supers    = store.super_experts();
+        const auto tiers = store.tiers();
+        for (const super_expert & one : result.supers.value_or(std::vector<super_expert>())) {
+            result.supers_stay = result.supers_stay && store.is_protected(one.expert) && tiers[one.expert.layer][one.expert.expert] == expert_tier::ram;
+        }
     }
 
     static void generate(llama_context * context, uint32_t batch, uint32_t prompt_length, uint32_t steps, outcome & result) {

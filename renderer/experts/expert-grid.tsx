@@ -28,6 +28,8 @@ export interface ExpertGridProps {
   top?: number;
   /** a value at the legend */
   valueText?: (value: number) => string;
+  /** cells with a frame of their own */
+  marked?: readonly Cell[];
   pinned?: Cell | null;
   /** null: the pinned cell is let go */
   onPin?: (cell: Cell | null) => void;
@@ -64,7 +66,7 @@ interface StageProps extends ExpertGridProps {
 }
 
 /** Pointer and keyboard over the cells. */
-function Stage({ label, source, pinned = null, onPin, cursor, onCursor, children }: StageProps) {
+function Stage({ label, source, marked = [], pinned = null, onPin, cursor, onCursor, children }: StageProps) {
   const pin = (cell: Cell) => onPin?.(sameCell(cell, pinned) ? null : cell);
   const onKeyDown = (event: KeyboardEvent) => {
     const shown = cursor ?? pinned;
@@ -89,6 +91,9 @@ function Stage({ label, source, pinned = null, onPin, cursor, onCursor, children
       onClick={() => cursor && pin(cursor)}
     >
       {children}
+      {marked.map((cell) => (
+        <Outline key={`${cell.layer} ${cell.expert}`} cell={cell} source={source} className={style.marked} />
+      ))}
       {pinned && <Outline cell={pinned} source={source} className={style.pinned} />}
       {cursor && <Outline cell={cursor} source={source} className={style.cursor} />}
     </div>

@@ -63,6 +63,30 @@ it('reads ahead by default, tells what came of it, and stops when told to', asyn
   await engine.call('model.unload', { model });
 });
 
+it('protects the super experts that it is told of, until it has seen enough to know better', async () => {
+  const options = { devices: [], contextLength: 256, expertRamBytes: EXPERT_RAM };
+  const { model, inspection } = await engine.call('model.load', { path: tinyModel, options });
+  const layer = inspection.moeLayers[1] ?? 0;
+  const status = async () => (await engine.call('experts.status', { model })).store;
+  expect((await status())?.superExperts).toBeNull();
+  const told = { layer, expert: 30, peak: 900 };
+  expect((await status())?.layers[1]?.tiers[30]).toBe('d');
+  await engine.call('experts.configure', { model, superExperts: [told] });
+  expect((await status())?.superExperts).toEqual([{ ...told, protected: true }]);
+  await expect.poll(async () => (await status())?.layers[1]?.tiers[30]).toBe('r');
+  await expect(engine.call('experts.configure', { model, superExperts: [{ ...told, layer: 99 }] })).rejects.toMatchObject({ code: 'request.invalid' });
+
+  await engine.call('generate', {
+    model,
+    prompt: 'The mountain '.repeat(40),
+    maxTokens: 64,
+    sampling: { temperature: 1, seed: 3 },
+    ignoreEndOfGeneration: true,
+  });
+  expect((await status())?.superExperts).toEqual([]); // tiny-moe has none
+  await engine.call('model.unload', { model });
+});
+
 it('has no store where every expert is loaded', async () => {
   const { model, options } = await engine.call('model.load', { path: tinyModel, options: { devices: [], contextLength: 256 } });
   expect(options.expertRamBytes).toBe(0);

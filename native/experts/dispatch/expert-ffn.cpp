@@ -1,5 +1,7 @@
 #include "expert-ffn.h"
 
+#include "experts/store/super-expert-finder.h"
+
 #include <algorithm>
 #include <cstring>
 #include <thread>
@@ -40,6 +42,19 @@ template <typename Condition> void spin_until(Condition && condition) {
 int64_t block_of(int64_t rows, int64_t unit, int threads) {
     const int64_t wanted = rows / (int64_t(threads) * tasks_a_thread);
     return std::clamp(wanted / unit * unit, std::max<int64_t>(unit, 32), std::max(unit, block_most));
+}
+
+// Compares bits, as magnitudes are ordered like them: that takes vectors of values at a time.
+float largest_magnitude(const float * values, int64_t count) {
+    uint32_t most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        std::memcpy(&bits, values + i, sizeof(bits));
+        most = std::max(most, bits & 0x7fffffffu);
+    }
+    float result;
+    std::memcpy(&result, &most, sizeof(result));
+    return result;
 }
 
 // out[token][row] for rows [begin, end) of a matrix, tile by tile. `row` and `column` give addresses; out is stored by `store`.
@@ -227,6 +242,13 @@ void expert_ffn::output_rows(group & group, int64_t begin, int64_t end) {
     multiply(kernels.traits(part.type)->vec_dot, n_ff, begin, end, group.count, [&](int64_t r) { return down + size_t(r) * row_bytes; },
              [&](int64_t c) { return hiddens.data() + member[c] * hidden_bytes; },
              [&](int64_t c) { return outputs.data() + member[c] * n_embd + begin; });
+    if (source.finder) {
+        float peak = 0.0f;
+        for (uint32_t c = 0; c < group.count; c++) {
+            peak = std::max(peak, largest_magnitude(outputs.data() + member[c] * n_embd + begin, end - begin));
+        }
+        source.finder->saw(uint32_t(batch.layer), group.expert, peak);
+    }
 }
 
 void expert_ffn::end_of_group(group & group) {

@@ -1,12 +1,14 @@
 #include "slot-cache.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace moebius {
 
 namespace {
 
-constexpr uint32_t free_slot = UINT32_MAX;
+constexpr uint32_t free_slot   = UINT32_MAX;
+constexpr size_t   for_others  = 2;  // slots of a layer that no protected expert has: one computes, one is read
 
 }  // namespace
 
@@ -16,6 +18,7 @@ slot_cache::slot_cache(expert_cache_shape shape, std::unique_ptr<cache_policy> p
     for (const uint32_t count : cache_shape.slots) {
         residents.emplace_back(count, free_slot);
     }
+    protect_first.resize(cache_shape.layers);
 }
 
 void slot_cache::used(uint32_t layer, const std::vector<expert_use> & uses) {
@@ -40,7 +43,7 @@ int32_t slot_cache::slot_to_leave(uint32_t layer, const std::vector<double> * ch
         if (resident == free_slot) {
             return int32_t(slot);
         }
-        if (pinned({ layer, resident }) || (chances && (*chances)[resident] >= less_than)) {
+        if (pinned({ layer, resident }) || is_protected({ layer, resident }) || (chances && (*chances)[resident] >= less_than)) {
             continue;
         }
         const double keep = policy->keep_value({ layer, resident });
@@ -115,6 +118,20 @@ void slot_cache::give_back(expert_ref expert, uint32_t evicted) {
     }
 }
 
+void slot_cache::protect(const std::vector<expert_ref> & experts) {
+    protect_first.assign(cache_shape.layers, {});
+    for (const expert_ref & expert : experts) {
+        protect_first[expert.layer].push_back(expert.expert);
+    }
+}
+
+bool slot_cache::is_protected(expert_ref expert) const {
+    const std::vector<uint32_t> & first = protect_first[expert.layer];
+    const size_t                  slots = residents[expert.layer].size();
+    const auto                    end   = first.begin() + ptrdiff_t(std::min(first.size(), slots - std::min(slots, for_others)));
+    return std::find(first.begin(), end, expert.expert) != end;
+}
+
 void slot_cache::drop(expert_ref expert) {
     int32_t & slot                        = slots[expert.layer][expert.expert];
     residents[expert.layer][size_t(slot)] = free_slot;
@@ -122,15 +139,15 @@ void slot_cache::drop(expert_ref expert) {
 }
 
 std::vector<uint32_t> slot_cache::by_value(uint32_t layer, bool resident) const {
-    std::vector<std::pair<double, uint32_t>> found;
+    std::vector<std::tuple<bool, double, uint32_t>> found;
     for (uint32_t expert = 0; expert < cache_shape.experts; expert++) {
         if ((slots[layer][expert] != none) == resident) {
-            found.push_back({ policy->keep_value({ layer, expert }), expert });
+            found.emplace_back(is_protected({ layer, expert }), policy->keep_value({ layer, expert }), expert);
         }
     }
     std::sort(found.rbegin(), found.rend());
     std::vector<uint32_t> experts;
-    for (const auto & [value, expert] : found) {
+    for (const auto & [first, value, expert] : found) {
         experts.push_back(expert);
     }
     return experts;

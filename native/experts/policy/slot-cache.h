@@ -36,8 +36,8 @@ class slot_cache {
     // The slot that holds `expert`, or none.
     int32_t slot_of(expert_ref expert) const;
 
-    // Takes a slot for an expert that has none: a free one, else that of the unpinned resident with the lowest keep_value, which
-    // leaves and is written to `evicted` (when given; .expert = UINT32_MAX if the slot was free). none: every slot is pinned.
+    // Takes a slot for an expert that has none: a free one, else that of the resident with the lowest keep_value that is neither pinned nor protected,
+    // which leaves and is written to `evicted` (when given; .expert = UINT32_MAX if the slot was free). none: there is none.
     int32_t take(expert_ref expert, expert_ref * evicted = nullptr);
 
     // See cache_policy::foresee.
@@ -52,6 +52,11 @@ class slot_cache {
     void pin(expert_ref expert);
     void unpin(expert_ref expert);
     bool pinned(expert_ref expert) const;
+
+    // These are never evicted once they are there, whatever the policy says, and come first when slots are free; the first of a layer's until two of
+    // its slots are left for the others. Until the next call. No expert twice.
+    void protect(const std::vector<expert_ref> & experts);
+    bool is_protected(expert_ref expert) const;
 
     // Forgets a resident, e.g. when reading it failed. It must not be pinned.
     void drop(expert_ref expert);
@@ -72,7 +77,7 @@ class slot_cache {
     void set_policy(std::unique_ptr<cache_policy> policy);
 
   private:
-    // The experts of a layer that have a slot, or that have none, by falling keep_value.
+    // The experts of a layer that have a slot, or that have none: those that are protected, then by falling keep_value.
     std::vector<uint32_t> by_value(uint32_t layer, bool resident) const;
     // chances: [experts], null: anybody may leave who is not pinned; else those below `less_than` only.
     int32_t  slot_to_leave(uint32_t layer, const std::vector<double> * chances = nullptr, double less_than = 0.0) const;
@@ -83,6 +88,7 @@ class slot_cache {
     std::vector<std::vector<int32_t>>  slots;      // [layer][expert] -> slot
     std::vector<std::vector<uint32_t>> residents;  // [layer][slot] -> expert, UINT32_MAX: free
     std::vector<std::vector<uint32_t>> pins;       // [layer][expert]
+    std::vector<std::vector<uint32_t>> protect_first;  // [layer] experts, the first of which are protected
 };
 
 }  // namespace moebius

@@ -12,6 +12,7 @@ namespace moebius {
 
 class device_dispatch;
 class expert_ahead;
+class super_expert_finder;
 
 class expert_source {
   public:
@@ -32,6 +33,9 @@ class expert_source {
 
     // That foretells what the next layers will use; null: nobody does.
     expert_ahead * ahead = nullptr;
+
+    // That hears how large the outputs of experts are which the CPU computes; null: nobody wants to know.
+    super_expert_finder * finder = nullptr;
 
     // --- one batch in one layer; by one thread, one at a time (hold `session`)
 

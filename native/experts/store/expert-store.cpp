@@ -27,7 +27,9 @@ expert_store::expert_store(expert_layout layout, const expert_store_settings & s
       current(settings),
       entries(all.layers.size() * all.experts),
       cache(shape_of(all, slots_at_start(all, settings)), cache_policy_make(settings.policy, shape_of(all, slots_at_start(all, settings)))),
-      ahead_of(uint32_t(all.layers.size()), all.experts) {
+      ahead_of(uint32_t(all.layers.size()), all.experts),
+      supers(all) {
+    finder = &supers;
     ahead_of.set_on(settings.prefetch, seconds_now());
     for (size_t i = 0; i < all.layers.size(); i++) {
         const uint64_t bytes = expert_slot_bytes(all.layers[i]);
@@ -187,6 +189,9 @@ void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
     check_resident();
     expert_layer_counters & count = counted.layers[layer];
     cache.used(layer, uses);
+    if (supers.look()) {
+        protect_super_experts();
+    }
     if (resident) {
         count.hits += uses.size();
         return;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "expert-storage.h"
+#include "super-expert-finder.h"
 
 namespace moebius {
 
@@ -36,6 +37,14 @@ class expert_store : public expert_storage {
     void set_prefetch(bool on) override;
     // Of each predictor.
     std::vector<prefetch_report> prefetch_reports() const override;
+
+    // Of this model, as it was remembered or has shown since, highest peak first; nullopt: not enough was seen to tell. Those that are protected stay in RAM,
+    // with all the slots of a layer but two: the others are left to what the policy evicts.
+    std::optional<std::vector<super_expert>> super_experts() const;
+    bool                                     is_protected(expert_ref expert) const;
+    // What an earlier life of the model has shown: read now, until this one has seen enough itself.
+    void remember_super_experts(std::vector<super_expert> earlier);
+
     bool fill(const std::function<bool(uint64_t, uint64_t)> & go_on) override;
 
     // Experts that are there are kept, the others are read in the order given as slots become free; `uses` gets those that are there
@@ -86,6 +95,7 @@ class expert_store : public expert_storage {
     void      read_proposed();
     void      withdraw_overtaken(uint32_t layer, const std::vector<expert_use> & uses);
     void      drop_if_failed(uint32_t layer, uint32_t expert);
+    void      protect_super_experts();
 
     expert_store_settings                   current;
     bool                                    resident = false;  // every expert is there; changes under `session` only
@@ -98,6 +108,7 @@ class expert_store : public expert_storage {
     std::vector<entry>                      entries;       // [layer][expert]
     slot_cache                              cache;
     prefetcher                              ahead_of;  // batches
+    super_expert_finder                     supers;
     uint32_t                                pending_layer = 0;
     std::deque<uint32_t>                    pending;  // experts of that layer without a slot yet
 };

@@ -122,7 +122,10 @@ function Tiers({ placement, name }: { placement: ExpertPlacement; name: string }
   const [pinned, setPinned] = useState<Cell | null>(null);
   const source = useMemo(() => new TierGrid(placement), [placement]);
   return (
-    <Section title="Experts" hint="Rows are layers, columns experts.">
+    <Section
+      title="Experts"
+      hint={`Rows are layers, columns experts.${source.marked.length > 0 ? ' Framed: super experts, whose outputs later layers lean on; they stay in RAM.' : ''}`}
+    >
       <ExpertGrid
         label={`Places of the experts of ${name}`}
         source={source}
@@ -131,6 +134,7 @@ function Tiers({ placement, name }: { placement: ExpertPlacement; name: string }
         valueText={tierText}
         layers={placement.store.layers.map(({ layer }) => layer)}
         cellText={(cell) => source.describe(cell)}
+        marked={source.marked}
         pinned={pinned}
         onPin={setPinned}
       />

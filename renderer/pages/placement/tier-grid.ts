@@ -21,6 +21,8 @@ export class TierGrid implements GridSource {
   readonly expertCount: number;
   readonly values: Float32Array;
   readonly quiet = true;
+  /** super experts that are known */
+  readonly marked: readonly Cell[];
   readonly #placement: ExpertPlacement;
   /** [layer][expert] */
   readonly #copies: number[][];
@@ -30,6 +32,7 @@ export class TierGrid implements GridSource {
     this.#placement = placement;
     this.layerCount = layers.length;
     this.expertCount = layers[0]?.tiers.length ?? 0;
+    this.marked = (placement.store.superExperts ?? []).map(({ layer, expert }) => ({ layer: layers.findIndex((row) => row.layer === layer), expert }));
     this.values = new Float32Array(this.layerCount * this.expertCount);
     this.#copies = placement.devices?.layers.map(copiesOf) ?? [];
     for (const [row, { tiers }] of layers.entries()) {
@@ -40,7 +43,7 @@ export class TierGrid implements GridSource {
     }
   }
 
-  /** `layer 3 · expert 17 · on Vulkan0, Vulkan1, in RAM · 12 of 32 experts of the layer are in RAM` */
+  /** `layer 3 · expert 17 · super expert · on Vulkan0, Vulkan1, in RAM · 12 of 32 experts of the layer are in RAM` */
   describe({ layer, expert }: Cell): string {
     const row = this.#placement.store.layers[layer];
     const here = row ? [...row.tiers].filter((tier) => tier === 'r').length : 0;
@@ -48,6 +51,8 @@ export class TierGrid implements GridSource {
     const on = this.#placement.devices?.devices.flatMap(({ id }, i) => ((set >> i) & 1 ? [id] : [])) ?? [];
     const tier = text[value[row?.tiers[expert] ?? 'd'] ?? 0] ?? '';
     const where = on.length > 0 ? `on ${on.join(', ')}, ${tier}` : tier;
-    return `layer ${row?.layer ?? layer} · expert ${expert} · ${where} · ${here} of ${this.expertCount} experts of the layer are in RAM`;
+    const one = this.#placement.store.superExperts?.find((each) => each.layer === row?.layer && each.expert === expert);
+    const kind = one ? `super expert${one.protected ? ', never evicted' : ''} · ` : '';
+    return `layer ${row?.layer ?? layer} · expert ${expert} · ${kind}${where} · ${here} of ${this.expertCount} experts of the layer are in RAM`;
   }
 }

@@ -15,6 +15,7 @@ function store(hits: number, misses: number, bytesRead: number, change: Partial<
     bytesHidden: 0,
     storage: 'slots',
     layoutFile: null,
+    superExperts: null,
     layers: [{ ...counters, layer: 1, slots: 2, tiers: 'drmd' }],
     ...change,
   };
@@ -54,6 +55,14 @@ it('says where an expert is', () => {
   expect([...grid.values]).toEqual([0, 2, 1, 0]);
   expect(grid.describe({ layer: 0, expert: 1 })).toBe('layer 1 · expert 1 · in RAM · 1 of 4 experts of the layer are in RAM');
   expect(grid.describe({ layer: 0, expert: 2 })).toContain('on its way to RAM');
+});
+
+it('marks super experts, and says so', () => {
+  const superExperts = [{ layer: 1, expert: 3, peak: 900, protected: true }];
+  const grid = new TierGrid({ store: store(1, 1, 1, { superExperts }), devices: null });
+  expect(grid.marked).toEqual([{ layer: 0, expert: 3 }]);
+  expect(grid.describe({ layer: 0, expert: 3 })).toContain('expert 3 · super expert, never evicted · on disk');
+  expect(grid.describe({ layer: 0, expert: 1 })).not.toContain('super');
 });
 
 const cost = { fixed: 0.1, perExpert: 0.2, perToken: 0.01 };
