@@ -95,8 +95,9 @@ describe('moebius plan', () => {
     if (!folding) throw new Error('the plan of a rig has no folding');
     expect(folding.speedup).toBeGreaterThan(1.2);
     expect(folding.speedup).toBeCloseTo(folding.coupled.seconds / folding.chosen.seconds, 6);
-    expect(folding.chosen.blocks).toMatchObject({ CPU: 0, fast: 4 });
-    expect(folding.chosen.copies.slow).toBe(32);
+    expect(folding.chosen.blocks).toEqual({ CPU: 0, fast: 4, slow: 0 }); // all attention on one, experts on both
+    expect(folding.chosen.copies.fast).toBeGreaterThan(0);
+    expect(folding.chosen.copies.slow).toBeGreaterThan(0);
     // the plan is that of the chosen split
     expect(result.prefill.seconds + result.replyTokens * result.decode.seconds).toBeCloseTo(folding.chosen.seconds, 9);
     expect(result.placement.experts.map(({ slots }) => [slots.fast, slots.slow])).toEqual(
