@@ -68,6 +68,7 @@ device_slots::layer_slots device_slots::allocate(uint32_t layer, uint32_t count)
     made.context.reset(ggml_init({ parts.size() * ggml_tensor_overhead(), nullptr, true }));
     for (const expert_part & part : parts) {
         made.parts.push_back(ggml_new_tensor_3d(made.context.get(), part.type, part.n_in, part.n_out, count));
+        ggml_format_name(made.parts.back(), "slots.%u.%d", layer, int(part.matrix));  // a graph names leaves that have no name, and others may be writing to these
     }
     made.buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(made.context.get(), ggml_backend_dev_buffer_type(where)));
     if (!made.buffer) {
