@@ -19,8 +19,8 @@ void same_bits_whatever_is_in_ram() {
 
     const outcome storm = model.run({ least }, 1200, 300);  // two slots a layer: nearly every use evicts
     CHECK(same_bits(storm, stock));
-    CHECK(storm.counters.total().misses > 1000);
-    CHECK(storm.counters.bytes_read > model.layout.bytes());
+    CHECK(storm.counters.total().misses > 100);
+    CHECK(storm.counters.bytes_read > 5 * model.layout.bytes());  // on demand or, where the disk has time, ahead of it
 
     const outcome half = model.run({ all / 2, "lfru" }, 1200, 300);
     CHECK(same_bits(half, stock));
