@@ -4,6 +4,7 @@ import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { lavapipeDevices } from '../support/lavapipe.ts';
 import type { Benchmark, Case } from './support/benchmark.ts';
 import { buildLlamaTool } from './support/llama-tool.ts';
 import { wordPrompt } from './support/models.ts';
@@ -112,15 +113,7 @@ const requestOf = ({ model, devices, runs }: Rig) => ({ model, promptTokens: PRO
 
 async function compare(program: string, rig: Rig): Promise<Outcome[]> {
   const request = JSON.stringify({ ...requestOf(rig), prompt: wordPrompt(PROMPT, 7) });
-  const driver = ['x86_64', 'aarch64'].map((machine) => `/usr/share/vulkan/icd.d/lvp_icd.${machine}.json`).find((path) => existsSync(path));
-  const vulkan = {
-    GGML_VK_VISIBLE_DEVICES: Array(rig.devices.vulkan ?? 0)
-      .fill('0')
-      .join(),
-    GGML_VK_DISABLE_FUSION: '1', // Mesa 22.3 of Debian 12 crashes with it
-    ...(driver === undefined ? {} : { VK_DRIVER_FILES: driver, VK_ICD_FILENAMES: driver }),
-  };
-  const { stdout } = await execute(program, [request], { env: { ...process.env, ...vulkan }, maxBuffer: 64 << 20 });
+  const { stdout } = await execute(program, [request], { env: { ...process.env, ...lavapipeDevices(rig.devices.vulkan ?? 0) }, maxBuffer: 64 << 20 });
   const outcomes = stdout
     .trim()
     .split('\n')

@@ -1,5 +1,5 @@
 // `moebius plan` against what then happens: memory and speed of many configurations, each planned and run in turn by new engines.
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { withEngine, withModel } from '../../main/cli/engine-session.ts';
 import { toReport } from '../../main/cli/generate.ts';
 import type { LoadOptions, PlanResult } from '../../main/contract/index.ts';
@@ -19,6 +19,8 @@ interface Configuration {
   prompt: number;
   reply: number;
   options: LoadOptions;
+  /** llama.cpp copies its experts into another form */
+  repacked?: boolean;
   /** recorded routing, for the hit rate of experts on disk */
   trace?: string;
 }
@@ -55,6 +57,7 @@ async function configurations([first = '', second = '']: string[], { log, thread
   const gpu = { ...cpu, threads: 1, threadsBatch: 1 };
   const share = (model: string, part: number) => Math.round(statSync(model).size * part);
   const lengths = { prompt: 512, reply: 64 };
+  const short = { prompt: 256, reply: 32 };
   return [
     { name: 'tiny-moe', model: tinyModel, prompt: 320, reply: 160, options: { ...cpu, contextLength: 512 } },
     {
@@ -66,24 +69,24 @@ async function configurations([first = '', second = '']: string[], { log, thread
     },
     { name: '1.1 GB Q8_0', model: q8, ...lengths, options: { ...cpu, contextLength: 1024 } },
     {
-      name: '1.1 GB Q8_0, context 4096, KV in Q8_0',
+      name: '1.1 GB Q8_0, context 2048, KV in Q8_0',
       model: q8,
-      prompt: 2048,
+      prompt: 128,
       reply: 64,
-      options: { ...cpu, contextLength: 4096, kvTypeK: 'q8_0', kvTypeV: 'q8_0', flashAttention: 'on' },
+      options: { ...cpu, contextLength: 2048, kvTypeK: 'q8_0', kvTypeV: 'q8_0', flashAttention: 'on' },
     },
-    { name: '1.1 GB Q4_K_M', model: q4k, ...lengths, options: { ...cpu, contextLength: 1024 } },
-    { name: '1.1 GB Q4_0', model: q4, ...lengths, options: { ...cpu, contextLength: 1024 } },
-    { name: '1.1 GB Q4_K_M, batches of 128', model: q4k, ...lengths, options: { ...cpu, contextLength: 1024, batch: 128 } },
-    { name: '4.3 GB, all in RAM', model: large, ...lengths, options: { ...cpu, contextLength: 1024 } },
+    { name: '1.1 GB Q4_K_M', model: q4k, repacked: true, ...lengths, options: { ...cpu, contextLength: 1024 } },
+    { name: '1.1 GB Q4_0', model: q4, repacked: true, ...lengths, options: { ...cpu, contextLength: 1024 } },
+    { name: '1.1 GB Q4_K_M, batches of 128', model: q4k, repacked: true, ...lengths, options: { ...cpu, contextLength: 1024, batch: 128 } },
+    { name: '4.3 GB, all in RAM', model: large, ...short, options: { ...cpu, contextLength: 1024 } },
     {
       name: '4.3 GB, half of the experts in RAM',
       model: large,
-      ...lengths,
+      ...short,
       trace,
       options: { ...cpu, contextLength: 1024, expertRamBytes: share(large, 0.5) },
     },
-    { name: '4.3 GB, a quarter in RAM', model: large, ...lengths, trace, options: { ...cpu, contextLength: 1024, expertRamBytes: share(large, 0.25) } },
+    { name: '4.3 GB, a quarter in RAM', model: large, ...short, trace, options: { ...cpu, contextLength: 1024, expertRamBytes: share(large, 0.25) } },
     { name: '1.1 GB Q8_0 on one device', model: q8, ...lengths, options: { ...gpu, contextLength: 1024, devices: [first], gpuLayers: 100 } },
     { name: '1.1 GB Q8_0, half of its layers there', model: q8, ...lengths, options: { ...gpu, contextLength: 1024, devices: [first], gpuLayers: 4 } },
     { name: '1.1 GB Q8_0 on two devices', model: q8, ...lengths, options: { ...gpu, contextLength: 1024, devices: [first, second], gpuLayers: 100 } },
@@ -115,8 +118,10 @@ async function planned({ model, prompt, reply, options, trace }: Configuration):
   };
 }
 
-async function measured({ model, prompt, reply, options }: Configuration, seed: number): Promise<Figures> {
+async function measured(configuration: Configuration, seed: number): Promise<Figures> {
+  const { model, prompt, reply, options } = configuration;
   return withModel(model, options, async ({ engine, generations, loaded, modelId }) => {
+    forgetUses(engine.status.processId);
     const request = {
       modelId,
       input: { prompt: wordPrompt(prompt, seed) },
@@ -131,16 +136,26 @@ async function measured({ model, prompt, reply, options }: Configuration, seed: 
     return {
       prefill: report.promptTokensPerSecond,
       decode: report.tokensPerSecond,
-      memory: Object.fromEntries([['CPU', peakBytes(engine.status.processId)], ...devices]),
+      memory: Object.fromEntries([['CPU', ramInUse(engine.status.processId, configuration)], ...devices]),
     };
   });
 }
 
-/** The most RAM that a process had (Linux). */
-function peakBytes(processId: number | null): number {
-  const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8'));
-  if (!found) throw new Error('Linux does not say how much memory the engine had.');
-  return Number(found[1]) * 1024;
+/** From now on `ramInUse` knows which pages are used (Linux). */
+const forgetUses = (processId: number | null) => writeFileSync(`/proc/${processId}/clear_refs`, '1');
+
+/**
+ * RAM of a process, bytes. `repacked`: of the model's file only pages that were used since `forgetUses`, since what llama.cpp has copied elsewhere stays mapped
+ * until somebody needs the memory.
+ */
+function ramInUse(processId: number | null, { model, repacked }: Configuration): number {
+  let sum = 0;
+  for (const mapping of readFileSync(`/proc/${processId}/smaps`, 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {
+    const counted = mapping.split('\n', 1)[0]?.endsWith(model) && repacked ? 'Referenced' : 'Rss';
+    sum += Number(new RegExp(`^${counted}:\\s+(\\d+) kB$`, 'm').exec(mapping)?.[1] ?? 0) * 1024;
+  }
+  if (sum === 0) throw new Error('Linux does not say how much memory the engine has.');
+  return sum;
 }
 
 async function compare(configuration: Configuration, { runs, log }: BenchContext): Promise<Case[]> {

@@ -1,13 +1,14 @@
 // Greedy tokens, logits and expert ids of the engine process against stock llama.cpp's (test/reference), on CPU and with every
 // layer on one and on two Vulkan devices, with all experts loaded and with a few of them in RAM and the others on disk. The
 // devices are Mesa's software device (lavapipe): about 8 tokens a second, so few tokens.
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { RoutesFrame } from '../../main/engine/engine.ts';
 import type { EngineSupervisor } from '../../main/engine/supervisor.ts';
 import { startEngine, tinyModel } from '../support/engine.ts';
+import { lavapipeDevices } from '../support/lavapipe.ts';
 
 /**
  * Largest allowed difference of a logit. CPU: the stored values may come from a CPU with other kernels; in one process the
@@ -39,7 +40,6 @@ const file = fileURLToPath(new URL('../data/reference-q8_0.json', import.meta.ur
 const { cases } = Reference.parse(JSON.parse(readFileSync(file, 'utf8')));
 
 const NOT_COMPUTED = 0xffff;
-const lavapipe = ['/usr/share/vulkan/icd.d/lvp_icd.x86_64.json', '/usr/share/vulkan/icd.d/lvp_icd.aarch64.json'].find((path) => existsSync(path));
 
 const VULKAN_OPTIONS = { contextLength: 128, batch: 32, threads: 1, threadsBatch: 1, gpuLayers: 100 };
 const NO_VULKAN = 'too few Vulkan devices; install a driver, e.g. mesa-vulkan-drivers';
@@ -103,7 +103,7 @@ async function start(environment: Record<string, string>): Promise<EngineSupervi
 }
 
 it.each([0, FEW_EXPERTS])('equals stock llama.cpp on CPU for three prompts, with %i bytes of RAM for experts (0: all)', async (expertRamBytes) => {
-  const engine = await start({ GGML_VK_VISIBLE_DEVICES: '' });
+  const engine = await start(lavapipeDevices(0));
   const options = { contextLength: 256, threads: 1, threadsBatch: 1, devices: [], expertRamBytes };
   const { model } = await engine.call('model.load', { path: tinyModel, options });
   for (const one of cases) {
@@ -115,11 +115,7 @@ it.each([0, FEW_EXPERTS])('equals stock llama.cpp on CPU for three prompts, with
 
 /** An engine with that many Vulkan devices, and their ids; null: this machine has no driver for them. */
 async function startVulkan(count: number): Promise<{ engine: EngineSupervisor; gpus: string[] } | null> {
-  const engine = await start({
-    GGML_VK_VISIBLE_DEVICES: Array(count).fill('0').join(),
-    GGML_VK_DISABLE_FUSION: '1', // Mesa 22.3 of Debian 12 crashes with it
-    ...(lavapipe === undefined ? {} : { VK_DRIVER_FILES: lavapipe, VK_ICD_FILENAMES: lavapipe }),
-  });
+  const engine = await start(lavapipeDevices(count));
   const { devices } = await engine.call('devices.list', {});
   const gpus = devices.filter((device) => device.backend === 'Vulkan').map((device) => device.id);
   return gpus.length < count ? null : { engine, gpus };
