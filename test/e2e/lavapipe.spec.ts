@@ -48,6 +48,7 @@ test('a model is planned for two Vulkan devices, loaded, and its copies move and
   await goTo(app, 'placement');
   await expect.poll(async () => (await devices())?.devices.map(({ tokens }) => tokens > 0), { timeout: 60_000 }).toEqual([true, true]);
   await expect.poll(async () => (await devices())?.devices.reduce((sum, { copied }) => sum + copied, 0), { timeout: 90_000 }).toBeGreaterThan(0);
+  await expect(app.getByRole('table', { name: 'Devices with experts' }).locator('tbody tr')).toHaveCount(GPUS.length);
   await testInfo.attach('placement', { body: await app.screenshot({ fullPage: true }), contentType: 'image/png' });
 
   const slider = app.getByRole('slider', { name: 'Experts on Vulkan1' });
