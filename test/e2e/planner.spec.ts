@@ -80,7 +80,7 @@ test('a budget that a device has no room for is refused with need and have in by
   await expect(dialog.getByText(/2\d,\d{3},\d{3} bytes of \d\d,\d{3},\d{3}\./)).toBeVisible();
   await expect(dialog.getByRole('region', { name: 'Predicted speed' })).toBeHidden();
   await expect(dialog.getByRole('button', { name: 'Load', exact: true })).toBeDisabled();
-  for (let press = 0; press < 5; press++) await slider.press('PageDown');
+  for (let press = 0; press < 8; press++) await slider.press('PageDown');
   await expect(refusal).toBeHidden();
   await expect(dialog.getByRole('button', { name: 'Load', exact: true })).toBeEnabled();
   await expect(fact(dialog, 'Writing a reply')).toHaveText(/tok\/s/, { timeout: 30_000 }); // a device that is nearly full is measured, too
