@@ -9,6 +9,7 @@ import { RemoteMachines } from './engine/remote-machines.ts';
 import { EngineSupervisor } from './engine/supervisor.ts';
 import { CacheTuner } from './experts/cache-tuner.ts';
 import { ExpertService } from './experts/expert-service.ts';
+import { LayoutKeeper, type LayoutKeeperTuning } from './experts/layout-keeper.ts';
 import { PlacementService } from './experts/placement-service.ts';
 import { SuperExpertMemory } from './experts/super-experts.ts';
 import { GenerationService } from './generation/generation-service.ts';
@@ -28,6 +29,8 @@ export interface CoreOptions {
   logger: Logger;
   /** where the engine is, if not in this checkout */
   engine?: LocateOptions;
+  /** when layout files are written; for tests */
+  layouts?: Partial<LayoutKeeperTuning>;
 }
 
 export interface StartOptions {
@@ -61,7 +64,16 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel, logger });
   const tuner = new CacheTuner({ engine, folder: join(dataFolder, 'routing'), logger });
   const superExperts = new SuperExpertMemory({ engine, folder: join(dataFolder, 'routing'), logger });
-  const experts = new ExpertService({ database, engine, tuner, superExperts, logger });
+  const layouts = new LayoutKeeper({
+    engine,
+    database,
+    tuner,
+    settings: () => settings.current,
+    publish,
+    logger,
+    ...(options.layouts && { tuning: options.layouts }),
+  });
+  const experts = new ExpertService({ database, engine, tuner, superExperts, layouts, logger });
   const generations = new GenerationService({ engine, models: library, usage: experts, publish });
   const placement = new PlacementService({ engine, models: library, tuner });
   const chats = new ChatService({ database, generations, models: library, publish, recordRoutes: () => settings.current.recordRoutes, logger });
@@ -80,20 +92,24 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...chats.handlers,
     ...experts.handlers,
     ...placement.handlers,
+    ...layouts.handlers,
     ...api.handlers,
   };
 
   engine.onStatus((status) => publish('engine.changed', status));
   hub.subscribe((event, payload) => {
+    if (event === 'models.removed' && 'id' in payload) layouts.removed(payload.id);
     if (event !== 'models.changed' || !('state' in payload)) return;
     if (isIn(payload, 'unloaded')) {
       experts.resetModel(payload.id);
       tuner.unloaded(payload.id);
+      layouts.unloaded(payload.id);
     } else if (isIn(payload, 'loaded')) {
       const { id } = payload;
       void library.acquire(id).then(
         ({ loaded }) => {
           tuner.loaded(id, loaded);
+          layouts.loaded(id, loaded);
           void superExperts.loaded(id, loaded);
         },
         () => {},
@@ -124,6 +140,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       disposed ??= (async () => {
         await api.dispose();
         await chats.dispose();
+        await layouts.dispose();
         await tuner.dispose();
         await library.dispose();
         machines.dispose();

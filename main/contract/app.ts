@@ -40,6 +40,8 @@ export const Settings = z.object({
   hubUrl: z.url(),
   /** keep token-level routes of replies for the token inspector */
   recordRoutes: z.boolean(),
+  /** layout files of models that do not fit into RAM: written in the background by themselves, or offered; `off`: only when asked for */
+  expertLayouts: z.enum(['auto', 'ask', 'off']),
   /** load at start what was loaded at the end */
   reloadModels: z.boolean(),
   api: z.object({ enabled: z.boolean(), port: z.number().int().min(0).max(65535) }),

@@ -3,11 +3,12 @@ import type { z } from 'zod';
 import { appEvents, appMethods } from './app.ts';
 import { chatEvents, chatMethods } from './chats.ts';
 import { expertEvents, expertMethods } from './experts.ts';
+import { layoutEvents, layoutMethods } from './layouts.ts';
 import { modelEvents, modelMethods } from './models.ts';
 import { placementMethods } from './placement.ts';
 
-export const methods = { ...appMethods, ...modelMethods, ...chatMethods, ...expertMethods, ...placementMethods } as const;
-export const events = { ...appEvents, ...modelEvents, ...chatEvents, ...expertEvents } as const;
+export const methods = { ...appMethods, ...modelMethods, ...chatMethods, ...expertMethods, ...placementMethods, ...layoutMethods } as const;
+export const events = { ...appEvents, ...modelEvents, ...chatEvents, ...expertEvents, ...layoutEvents } as const;
 
 export type Method = keyof typeof methods;
 export type Parameters<M extends Method> = z.input<(typeof methods)[M]['parameters']>;
@@ -37,5 +38,6 @@ export * from './app.ts';
 export * from './chats.ts';
 export * from './errors.ts';
 export * from './experts.ts';
+export * from './layouts.ts';
 export * from './models.ts';
 export * from './placement.ts';

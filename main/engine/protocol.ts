@@ -349,8 +349,8 @@ export const engineMethods = {
     result: ExpertPlacement,
   },
   'experts.writeLayout': {
-    /** trace: a .moetrace file of this model, to order the experts of a layer by */
-    parameters: Path.extend({ trace: z.string().min(1).optional(), progressToken: z.string().optional() }),
+    /** trace: a .moetrace file of this model, to order the experts of a layer by; background: at the lowest priority, and held up (stage `paused`) while any model generates */
+    parameters: Path.extend({ trace: z.string().min(1).optional(), background: z.boolean().optional(), progressToken: z.string().optional() }),
     result: LayoutWritten,
   },
   'experts.choose': { parameters: ChoiceParameters, result: ChoiceResult },
@@ -385,5 +385,9 @@ export type EngineMethod = keyof typeof engineMethods;
 export type EngineParameters<M extends EngineMethod> = z.input<(typeof engineMethods)[M]['parameters']>;
 export type EngineResult<M extends EngineMethod> = z.output<(typeof engineMethods)[M]['result']>;
 
-export const Progress = z.object({ token: z.string(), fraction: z.number(), stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt', 'layout']) });
+export const Progress = z.object({
+  token: z.string(),
+  fraction: z.number(),
+  stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt', 'layout', 'paused']),
+});
 export type Progress = z.infer<typeof Progress>;

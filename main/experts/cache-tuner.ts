@@ -83,6 +83,16 @@ export class CacheTuner {
     return tuned === undefined ? null : { modes: tuned.modes, choice: tuned.choice };
   }
 
+  /** Saves what was recorded of the model and says where; null: it is too little to go by, or a generation is under way. */
+  async recording(modelId: string): Promise<string | null> {
+    const tuned = this.#models.get(modelId);
+    const history = await tuned?.history;
+    if (tuned === undefined || history === undefined || tuned.running > 0 || history.tokens < LEAST_TOKENS) return null;
+    const path = this.#pathOf(modelId);
+    await history.save(path);
+    return path;
+  }
+
   /** The user's wish; `auto` chooses as soon as the model is idle, and so does a change of `slots` (RAM) under it. */
   configured(modelId: string, modes: Partial<CacheModes>): void {
     const tuned = this.#models.get(modelId);

@@ -7,6 +7,7 @@ import type { GenerationRun, UsageRecorder, UsageSink } from '../generation/usag
 import type { Database } from '../storage/database.ts';
 import type { CacheTuner } from './cache-tuner.ts';
 import { continues, ExpertStore } from './expert-store.ts';
+import type { LayoutKeeper } from './layout-keeper.ts';
 import { MessageRecorder } from './message-recorder.ts';
 import { PieceCache } from './piece-cache.ts';
 import type { SuperExpertMemory } from './super-experts.ts';
@@ -20,6 +21,8 @@ export interface ExpertDependencies {
   tuner?: CacheTuner;
   /** keeps what generations show of super experts; default: nobody does */
   superExperts?: SuperExpertMemory;
+  /** hears when generations begin and end; default: nobody does */
+  layouts?: Pick<LayoutKeeper, 'began' | 'ended'>;
   logger?: Logger;
 }
 
@@ -32,6 +35,7 @@ export class ExpertService implements UsageSink {
   readonly #logger: Logger;
   readonly #tuner: CacheTuner | undefined;
   readonly #superExperts: SuperExpertMemory | undefined;
+  readonly #layouts: Pick<LayoutKeeper, 'began' | 'ended'> | undefined;
   /** counters since the load; `life` tells one load of a model from the next */
   readonly #models = new Map<string, { life: string; usage: UsageCounter }>();
   /** generations of messages that still run */
@@ -41,12 +45,13 @@ export class ExpertService implements UsageSink {
   /** how many were begun to be stored */
   #stores = 0;
 
-  constructor({ database, engine, tuner, superExperts, logger }: ExpertDependencies) {
+  constructor({ database, engine, tuner, superExperts, layouts, logger }: ExpertDependencies) {
     this.#store = new ExpertStore(database);
     this.#pieces = new PieceCache(engine);
     this.#logger = logger ?? silentLogger;
     this.#tuner = tuner;
     this.#superExperts = superExperts;
+    this.#layouts = layouts;
     this.handlers = {
       'experts.usage': ({ scope }) => this.usage(scope),
       'experts.tokens': ({ messageId, offset, limit }) => this.tokens(messageId, offset, limit),
@@ -66,6 +71,7 @@ export class ExpertService implements UsageSink {
     const model = this.#modelCounter(run);
     const recorder = new MessageRecorder(run, this.#pieces);
     const listener = this.#tuner?.listen(run.modelId, run.loaded);
+    this.#layouts?.began();
     if (run.messageId !== null) this.#running.add(recorder);
     return {
       onTokens: (tokens) => recorder.onTokens(tokens),
@@ -79,6 +85,7 @@ export class ExpertService implements UsageSink {
       },
       finish: (evaluatedPromptTokens) => {
         listener?.finish(evaluatedPromptTokens);
+        this.#layouts?.ended();
         void this.#superExperts?.used(run.modelId, run.loaded);
         return this.#finish(recorder, evaluatedPromptTokens);
       },

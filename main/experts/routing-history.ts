@@ -20,6 +20,7 @@ export class RoutingHistory {
   readonly header: TraceHeader;
   readonly #limitBytes: number;
   #episodes: Episode[] = [];
+  #saved: Promise<void> = Promise.resolve();
 
   /** `limitBytes`: of the trace file that `save` writes, but for its header. */
   constructor(header: TraceHeader, limitBytes: number) {
@@ -60,8 +61,14 @@ export class RoutingHistory {
     this.#push(records.filter(({ tokenIds }) => tokenIds.length > 0));
   }
 
-  /** Replaces the file at `path`. */
-  async save(path: string): Promise<void> {
+  /** Replaces the file at `path`; one after another. */
+  save(path: string): Promise<void> {
+    const saving = this.#saved.then(() => this.#write(path));
+    this.#saved = saving.catch(() => undefined);
+    return saving;
+  }
+
+  async #write(path: string): Promise<void> {
     const shape = traceShape(this.header);
     const records = this.#episodes.flatMap((episode, sequence) => episode.records.map((record) => encodeRecord({ ...record, sequence }, shape)));
     await mkdir(dirname(path), { recursive: true });

@@ -17,6 +17,7 @@ export function defaultSettings(dataFolder: string): Settings {
     loadDefaults: {},
     hubUrl: defaultHubUrl,
     recordRoutes: true,
+    expertLayouts: 'auto',
     reloadModels: true,
     api: { enabled: false, port: 8674 },
   };

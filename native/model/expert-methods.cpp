@@ -1,15 +1,13 @@
 #include "expert-methods.h"
 
 #include "experts.h"
-#include "experts/layout/layout-order.h"
 #include "expert-device-status.h"
 #include "experts/dispatch/device-dispatch.h"
 #include "experts/simulate/cache-choice.h"
 #include "experts/simulate/device-report.h"
 #include "experts/simulate/replay-report.h"
 #include "host.h"
-#include "inspect.h"
-#include "load-progress.h"
+#include "layout-method.h"
 #include "rpc/parameters.h"
 
 #include <limits>
@@ -261,43 +259,12 @@ json configure(const json & params, const model_registry & registry) {
     return status_to_json(lease->experts.get());
 }
 
-json gain_to_json(const layout_gain & gain) {
-    return { { "tokens", gain.tokens }, { "expertsPerToken", gain.chosen }, { "piecesByIndex", gain.pieces_by_index }, { "pieces", gain.pieces } };
-}
-
-json write_layout(call & request, const json & params) {
-    parameters    source(params);
-    const std::string path  = source.string("path", 1);
-    const auto        trace = source.optional_string("trace", 1);
-    load_progress     progress(request, source.optional_string("progressToken"));
-    source.finish();
-    const gguf_model    file   = gguf_open(path);
-    const expert_layout layout = expert_layout_usable(file, inspect_model(file));
-    if (layout.empty()) {
-        throw user_error("request.invalid", path + " has no routed experts that the expert cache could read from a layout file.", { { "parameter", "path" } });
-    }
-    layout_orders orders = layout_orders_by_index(layout);
-    json          gain   = nullptr;
-    if (trace) {
-        const routing_trace recorded = trace_read(*trace);
-        orders                       = layout_orders_from(layout, recorded);
-        gain                         = gain_to_json(layout_gain_of(layout, recorded));
-    }
-    const std::string to    = layout_path_of(file);
-    const uint64_t    bytes = layout_write(layout, layout_fingerprint(file, layout), orders, to,
-                                           [&](uint64_t done, uint64_t total) { return progress.report("layout", double(done) / double(total)); });
-    if (bytes == 0) {
-        request.throw_if_cancelled();
-    }
-    return { { "path", to }, { "bytes", bytes }, { "gain", std::move(gain) } };
-}
-
 }  // namespace
 
 void add_expert_methods(dispatcher & methods, const model_registry & registry) {
     methods.add("experts.status", lane::job, [&](call &, const json & params) { return status(params, registry); });
     methods.add("experts.configure", lane::job, [&](call &, const json & params) { return configure(params, registry); });
-    methods.add("experts.writeLayout", lane::job, [](call & request, const json & params) { return write_layout(request, params); });
+    methods.add("experts.writeLayout", lane::job, [&](call & request, const json & params) { return write_layout(request, params, registry); });
     methods.add("experts.replay", lane::job, [](call & request, const json & params) {
         return replay_report(params, [&] { request.throw_if_cancelled(); });
     });

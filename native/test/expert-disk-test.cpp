@@ -18,7 +18,7 @@ void same_bits_from_a_layout_file() {
     for (auto & order : orders) {
         std::shuffle(order.begin(), order.end(), random);
     }
-    layout_write(model.layout, layout_fingerprint(model.file, model.layout), orders, layout_path_of(model.file), [](uint64_t, uint64_t) { return true; });
+    layout_write(model.layout, layout_fingerprint(model.file, model.layout), orders, layout_path_of(model.file), layout_flush, [](uint64_t, uint64_t) { return true; });
     settings       how{ 0, "score", 1, 64 };
     const outcome  stock = plain.run(how, 100, 24);
     const uint64_t least = expert_slots_least_bytes(model.layout);

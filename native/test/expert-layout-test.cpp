@@ -1,5 +1,6 @@
 // Layout files: the order of experts, writing and finding the file, and what must never happen with it.
 #include "check.h"
+#include "experts/layout/background-thread.h"
 #include "experts/layout/file-writer.h"
 #include "experts/layout/layout-order.h"
 #include "experts/policy/expert-order.h"
@@ -12,6 +13,10 @@
 #include <fstream>
 #include <numeric>
 
+#if defined(__linux__)
+#    include <sys/resource.h>
+#    include <sys/syscall.h>
+#endif
 #if !defined(_WIN32)
 #    include <sys/wait.h>
 #    include <unistd.h>
@@ -114,7 +119,7 @@ struct model_copy {
     std::string sidecar() const { return layout_path_of(file); }
     std::string fingerprint() const { return layout_fingerprint(file, layout); }
     uint64_t    write(const layout_orders & orders) const {
-        return layout_write(layout, fingerprint(), orders, sidecar(), [](uint64_t, uint64_t) { return true; });
+        return layout_write(layout, fingerprint(), orders, sidecar(), layout_flush, [](uint64_t, uint64_t) { return true; });
     }
     size_t files() const { return size_t(std::distance(std::filesystem::directory_iterator(folder), {})); }
 };
@@ -203,14 +208,14 @@ void a_damaged_layout_is_not_used() {
     refused("file.corrupt");
     expert_layout other = model.layout;
     other.layers.pop_back();
-    layout_write(other, fingerprint, layout_orders_by_index(other), model.sidecar(), [](uint64_t, uint64_t) { return true; });
+    layout_write(other, fingerprint, layout_orders_by_index(other), model.sidecar(), layout_flush, [](uint64_t, uint64_t) { return true; });
     refused("file.corrupt");
 }
 
 void what_is_stopped_or_killed_leaves_the_old_file_or_none() {
     const model_copy model;
     const auto       orders = layout_orders_by_index(model.layout);
-    const auto       write  = [&](const std::function<bool(uint64_t, uint64_t)> & go_on) { return layout_write(model.layout, model.fingerprint(), orders, model.sidecar(), go_on); };
+    const auto       write  = [&](const std::function<bool(uint64_t, uint64_t)> & go_on) { return layout_write(model.layout, model.fingerprint(), orders, model.sidecar(), layout_flush_background, go_on); };
     CHECK_EQUAL(write([](uint64_t done, uint64_t total) { return done < total / 2; }), 0u);
     CHECK_EQUAL(model.files(), 1u);
 #if !defined(_WIN32)
@@ -239,17 +244,29 @@ void two_writers_and_full_disks_are_refused() {
     const model_copy  model;
     const std::string path = (model.folder / "some").u8string();
     {
-        file_writer one(path, 10);
-        CHECK_THROWS(file_writer(path, 10), user_error, error.code == "file.unwritable" && std::string(error.what()).find("another process") != std::string::npos);
+        file_writer one(path, 10, 4);
+        CHECK_THROWS(file_writer(path, 10, 4), user_error, error.code == "file.unwritable" && std::string(error.what()).find("another process") != std::string::npos);
         one.write("0123456789", 10);
         one.publish();
     }
     CHECK_EQUAL(std::filesystem::file_size(path), 10u);
-    CHECK_THROWS(file_writer(path, uint64_t(1) << 60), user_error,
+    CHECK_THROWS(file_writer(path, uint64_t(1) << 60, 4), user_error,
                  error.code == "disk.full" && error.details["need"] == uint64_t(1) << 60 && error.details["have"].get<uint64_t>() > 0);
-    CHECK_THROWS(file_writer((model.folder / "no" / "such").u8string(), 1), user_error, error.code == "file.unwritable");
+    CHECK_THROWS(file_writer((model.folder / "no" / "such").u8string(), 1, 4), user_error, error.code == "file.unwritable");
     CHECK_EQUAL(std::filesystem::file_size(path), 10u);
     CHECK_EQUAL(model.files(), 2u);
+}
+
+void background_work_gives_way_and_its_caller_does_not() {
+#if defined(__linux__)
+    const auto nice_now = [] { return getpriority(PRIO_PROCESS, id_t(syscall(SYS_gettid))); };
+    const int  before   = nice_now();
+    int        inside   = 0;
+    run_in_background([&] { inside = nice_now(); });
+    CHECK_EQUAL(inside, 19);
+    CHECK_EQUAL(nice_now(), before);
+#endif
+    CHECK_THROWS(run_in_background([] { throw user_error("disk.full", "no room"); }), user_error, error.code == "disk.full");
 }
 
 }  // namespace
@@ -259,6 +276,7 @@ int main() {
     without_co_use_the_order_is_that_of_the_numbers();
     unseen_tokens_lie_in_fewer_pieces();
     what_is_stopped_or_killed_leaves_the_old_file_or_none();
+    background_work_gives_way_and_its_caller_does_not();
     start_llama();
     every_matrix_is_where_the_layout_says();
     a_layout_of_another_state_of_the_model_is_not_used();

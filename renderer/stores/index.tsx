@@ -10,6 +10,7 @@ import { type Command, type CommandsState, createCommandsStore } from './command
 import { type ConversationsState, createConversationStores } from './conversations.ts';
 import { createDraftStore, type DraftState } from './draft.ts';
 import { errorHelp } from './error-help.ts';
+import { createLayoutsStore, type LayoutsState } from './layouts.ts';
 import type { LiveState } from './live.ts';
 import { createModelsStore, type ModelsState } from './models.ts';
 import { createNoticesStore, type NoticesState } from './notices.ts';
@@ -24,6 +25,7 @@ export interface Stores {
   conversations: StoreApi<ConversationsState>;
   live: StoreApi<LiveState>;
   draft: StoreApi<DraftState>;
+  layouts: StoreApi<LayoutsState>;
   notices: StoreApi<NoticesState>;
   commands: StoreApi<CommandsState>;
   /** live expert counters; no store, since they change 30 times a second and are read by canvases */
@@ -51,6 +53,7 @@ export function createStores(client: CoreClient): Stores {
     notices,
     commands,
     draft,
+    layouts: createLayoutsStore(client, notices),
     usage: new UsageHub(client, DEFAULT_HALF_LIFE),
     ...createConversationStores(client, notices),
   };
@@ -93,6 +96,7 @@ export const useChats = <T,>(selector: (state: ChatsState) => T): T => useStore(
 export const useConversations = <T,>(selector: (state: ConversationsState) => T): T => useStore(useStores().conversations, selector);
 export const useLive = <T,>(selector: (state: LiveState) => T): T => useStore(useStores().live, selector);
 export const useDraft = <T,>(selector: (state: DraftState) => T): T => useStore(useStores().draft, selector);
+export const useLayouts = <T,>(selector: (state: LayoutsState) => T): T => useStore(useStores().layouts, selector);
 export const useNotices = <T,>(selector: (state: NoticesState) => T): T => useStore(useStores().notices, selector);
 export const useCommandList = (): Command[] => useStore(useStores().commands, (state) => state.commands);
 

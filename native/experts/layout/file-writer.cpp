@@ -21,8 +21,6 @@ namespace moebius {
 
 namespace {
 
-constexpr uint64_t flush_bytes = 64u << 20;  // written and not yet on the disk, at most
-
 #if defined(_WIN32)
 
 int open_alone(const std::string & path) {
@@ -118,7 +116,8 @@ bool sync_folder(const std::filesystem::path & folder) {
 
 }  // namespace
 
-file_writer::file_writer(const std::string & path, uint64_t bytes) : path(path), temporary(path + ".tmp"), need(bytes) {
+file_writer::file_writer(const std::string & path, uint64_t bytes, uint64_t flush_bytes)
+    : path(path), temporary(path + ".tmp"), need(bytes), flush_bytes(flush_bytes) {
     const auto folder = std::filesystem::u8path(path).parent_path();
     descriptor        = open_alone(temporary);
     if (descriptor < 0) {

@@ -10,8 +10,9 @@ namespace moebius {
 // are refused.
 class file_writer {
   public:
-    // Reserves the room where the file system can. Throws disk.full (details need and have, bytes), file.unwritable.
-    file_writer(const std::string & path, uint64_t bytes);
+    // Reserves the room where the file system can. At most `flush_bytes` are written and not yet on the disk. Throws disk.full (details need and
+    // have, bytes), file.unwritable.
+    file_writer(const std::string & path, uint64_t bytes, uint64_t flush_bytes);
     ~file_writer();  // not published: nothing is left of it
     file_writer(const file_writer &)             = delete;
     file_writer & operator=(const file_writer &) = delete;
@@ -28,7 +29,7 @@ class file_writer {
     [[noreturn]] void fail_full(uint64_t have) const;
 
     std::string path, temporary;  // UTF-8
-    uint64_t    need;
+    uint64_t    need, flush_bytes;
     uint64_t    written    = 0;
     uint64_t    flushed    = 0;
     int         descriptor = -1;

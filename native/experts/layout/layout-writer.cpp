@@ -8,12 +8,14 @@
 #include <ggml-cpp.h>
 #include <gguf.h>
 
-#include <cstring>
+#include <algorithm>
 #include <numeric>
 
 namespace moebius {
 
 namespace {
+
+constexpr uint64_t piece_bytes = 4u << 20;  // that are copied in one go
 
 // Metadata and tensor table, padded to the data.
 std::vector<uint8_t> layout_header(const expert_layout & layout, const std::string & fingerprint, const layout_orders & orders) {
@@ -55,7 +57,8 @@ class model_files {
         }
     }
 
-    void read(uint32_t file, uint64_t offset, uint64_t bytes, uint8_t * into, slot_memory & room) const {
+    // The bytes come to lie somewhere in `room`.
+    const uint8_t * read(uint32_t file, uint64_t offset, uint64_t bytes, slot_memory & room) const {
         const uint64_t shift = file_reader::shift_of(offset), needed = shift + bytes;
         const int64_t  got   = file_read_at(files[file].descriptor, room.data(), file_reader::aligned(needed), needed, offset - shift);
         if (got < int64_t(needed)) {
@@ -65,23 +68,13 @@ class model_files {
         if (!files[file].direct) {
             file_forget(files[file].descriptor, offset, bytes);
         }
-        std::memcpy(into, room.data() + shift, bytes);
+        return room.data() + shift;
     }
 
   private:
     std::vector<std::string> paths;
     std::vector<opened_file> files;
 };
-
-uint64_t largest_part(const expert_layout & layout) {
-    uint64_t most = 0;
-    for (const expert_layer & layer : layout.layers) {
-        for (const expert_part & part : layer.parts) {
-            most = std::max(most, part.bytes);
-        }
-    }
-    return most;
-}
 
 }  // namespace
 
@@ -91,32 +84,34 @@ layout_orders layout_orders_by_index(const expert_layout & layout) {
     return layout_orders(layout.layers.size(), order);
 }
 
-uint64_t layout_write(const expert_layout & layout, const std::string & fingerprint, const layout_orders & orders, const std::string & path,
+uint64_t layout_write(const expert_layout & layout, const std::string & fingerprint, const layout_orders & orders, const std::string & path, uint64_t flush_bytes,
                       const std::function<bool(uint64_t, uint64_t)> & go_on) {
     const std::vector<uint8_t> header = layout_header(layout, fingerprint, orders);
-    uint64_t                   total  = header.size();
+    const std::vector<uint8_t> padding(file_reader::alignment, 0);
+    uint64_t                   total = header.size();
     for (const expert_layer & layer : layout.layers) {
         total += packed_offsets(layer.parts).back() * layout.experts;
     }
     const model_files files(layout);
-    slot_memory       room(file_reader::room_for(largest_part(layout)));
-    file_writer       out(path, total);
+    slot_memory       room(file_reader::room_for(piece_bytes));
+    file_writer       out(path, total, flush_bytes);
     uint64_t          done = header.size();
     out.write(header.data(), header.size());
     for (size_t i = 0; i < layout.layers.size(); i++) {
-        const expert_layer &        layer   = layout.layers[i];
-        const std::vector<uint64_t> offsets = packed_offsets(layer.parts);
-        std::vector<uint8_t>        expert(offsets.back(), 0);
         for (const uint32_t which : orders[i]) {
-            if (!go_on(done, total)) {
-                return 0;
+            for (const expert_part & part : layout.layers[i].parts) {
+                for (uint64_t at = 0; at < part.bytes; at += piece_bytes) {
+                    if (!go_on(done, total)) {
+                        return 0;
+                    }
+                    const uint64_t bytes = std::min(piece_bytes, part.bytes - at);
+                    out.write(files.read(part.file, part.offset + which * part.bytes + at, bytes, room), bytes);
+                    done += bytes;
+                }
+                const uint64_t gap = file_reader::aligned(part.bytes) - part.bytes;
+                out.write(padding.data(), gap);
+                done += gap;
             }
-            for (size_t p = 0; p < layer.parts.size(); p++) {
-                const expert_part & part = layer.parts[p];
-                files.read(part.file, part.offset + which * part.bytes, part.bytes, expert.data() + offsets[p], room);
-            }
-            out.write(expert.data(), expert.size());
-            done += expert.size();
         }
     }
     out.publish();

@@ -7,6 +7,7 @@ import { useCommands, useModels, useStores } from '../../stores/index.tsx';
 import { AddModelDialog } from './add-model-dialog.tsx';
 import { Downloads } from './downloads.tsx';
 import { HubDialog } from './hub-dialog.tsx';
+import { LayoutJobs } from './layout-jobs.tsx';
 import { LoadDialog } from './load-dialog.tsx';
 import { ModelCardView } from './model-card.tsx';
 import style from './models.module.css';
@@ -52,6 +53,7 @@ export default function ModelsPage() {
   return (
     <PageFrame title="Models" hint="GGUF files on this machine. Experts of a model may lie on several devices." actions={actions}>
       <Downloads />
+      <LayoutJobs />
       {cards === null && <p className={style.note}>Reading the library…</p>}
       {cards?.length === 0 && (
         <EmptyState

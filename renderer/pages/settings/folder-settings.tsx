@@ -1,9 +1,15 @@
 import { FolderOpen, FolderPlus, FolderSearch, X } from 'lucide-react';
 import { useEffect, useMemo, useState } from 'react';
-import { Button, Field, IconButton, Switch, TextInput } from '../../components/index.ts';
+import { Button, Field, IconButton, Select, Switch, TextInput } from '../../components/index.ts';
 import { useCommands, useStores } from '../../stores/index.tsx';
 import style from './settings.module.css';
 import { useSettingValues } from './use-setting.ts';
+
+const layoutModes = [
+  { value: 'auto' as const, label: 'automatic', hint: 'when a model was used for a while and is idle' },
+  { value: 'ask' as const, label: 'ask first', hint: 'says so when one would help' },
+  { value: 'off' as const, label: 'off', hint: 'only when asked for on the Placement page' },
+];
 
 /** Where models are found and where downloads go. */
 export function FolderSettings() {
@@ -25,6 +31,13 @@ export function FolderSettings() {
         onCommit={(hubUrl) => change({ hubUrl })}
         check={checkUrl}
       />
+      <Field
+        label="Layout files"
+        hint="A model that does not fit into RAM is read faster from a file beside it that holds its experts once more: nearly as much disk again as the model takes. Written once, in the background, only in your model folders and with room to spare."
+        layout="row"
+      >
+        {(control) => <Select {...control} value={settings.expertLayouts} options={layoutModes} onChange={(expertLayouts) => change({ expertLayouts })} />}
+      </Field>
       <Field label="Load at start" hint="Loads the models again that were loaded when Moebius was closed." layout="row">
         {(control) => <Switch {...control} checked={settings.reloadModels} onChange={(reloadModels) => change({ reloadModels })} />}
       </Field>
