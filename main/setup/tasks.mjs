@@ -85,7 +85,7 @@ export const tasks = {
     commands: [ctest(nativeBuild, 'native'), ctest(nativeSanitizeBuild, 'native-sanitized')],
     limitSeconds: minutes(10),
   },
-  'test:integration': { needs: [...engine, pluginStep, testSystemStep], commands: [vitest('integration')], limitSeconds: minutes(12) },
+  'test:integration': { needs: [...engine, pluginStep, testSystemStep], commands: [vitest('integration')], limitSeconds: minutes(18) },
   'test:e2e': { needs: [...app, testSystemStep], commands: [playwright('e2e')], limitSeconds: minutes(12) },
   'test:e2e-electron': { needs: [...app, shellStep], commands: [playwright('e2e-electron')], limitSeconds: minutes(5) },
   'test:long': { needs: [...app, testSystemStep], commands: [vitest('long')] },

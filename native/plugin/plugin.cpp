@@ -94,6 +94,14 @@ plugin * open_model() {
     return new plugin(layout, settings);
 }
 
+// At the program's end.
+void tell_what_was_done() {
+    const expert_store_counters counted = loaded->store.counters();
+    const expert_layer_counters uses    = counted.total();
+    std::fprintf(stderr, "moebius-experts: computed %llu experts, read %.1f MB from disk\n", static_cast<unsigned long long>(uses.hits + uses.late + uses.misses),
+                 double(counted.bytes_read) / 1e6);
+}
+
 // --- the experts' device
 
 ggml_backend_t init_experts(ggml_backend_dev_t device, const char * parameters) {
@@ -236,6 +244,7 @@ extern "C" MOEBIUS_EXPORT ggml_backend_reg_t ggml_backend_init() {
         std::fprintf(stderr, "moebius-experts: %s\n", error.what());
         return nullptr;
     }
+    std::atexit(tell_what_was_done);
     ggml_backend_dev_t experts           = expert_device();
     original_init                        = experts->iface.init_backend;
     experts->iface.init_backend          = init_experts;
