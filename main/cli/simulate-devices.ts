@@ -51,9 +51,10 @@ export function deviceReplayText(result: DeviceReplayResult): string {
     row.balanceWorst.toFixed(3),
     percent(row.survivedOnDevices),
     percent(row.survivedOnCopies),
+    row.devicesPerToken.toFixed(2),
     (row.copiesMoved / Math.max(1, row.windows)).toFixed(1),
     ...(sized ? [formatBytes(row.bytesMoved / Math.max(1, row.windows))] : []),
   ];
-  const head = ['policy', 'max/mean', 'worst', 'survive (device)', 'survive (copy)', 'copies/window', ...(sized ? ['bytes/window'] : [])];
+  const head = ['policy', 'max/mean', 'worst', 'survive (device)', 'survive (copy)', 'devices/token', 'copies/window', ...(sized ? ['bytes/window'] : [])];
   return `${result.model ?? 'synthetic load'}: ${result.batches} batches, ${result.layers} layers of ${result.experts} experts${damage}\n\n${formatTable([head, ...result.policies.map(toRow)])}`;
 }

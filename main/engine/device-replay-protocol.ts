@@ -1,7 +1,7 @@
 // `experts.replayDevices`: load of experts on a described rig, through the replication of the engine and its baselines (native/experts/simulate).
 import { z } from 'zod';
 
-export const RebalancerName = z.enum(['static', 'eplb', 'eplb-split', 'flexmoe', 'swiftmoe', 'adaptive']);
+export const RebalancerName = z.enum(['static', 'eplb', 'eplb-split', 'flexmoe', 'swiftmoe', 'adaptive-apart', 'adaptive']);
 
 export const DeviceReplayParameters = z
   .strictObject({
@@ -55,6 +55,10 @@ export const DeviceReplay = z.object({
   copiesMoved: z.number(),
   bytesMoved: z.number(),
   windows: z.number().int(),
+  /** devices that a token's hidden state is sent to in a layer, in the mean: those that compute one of its experts */
+  devicesPerToken: z.number(),
+  /** those of them that computed none of its experts in the layer below: the transfers of a rig that leaves hidden states where they are */
+  hopsPerToken: z.number(),
 });
 export type DeviceReplay = z.infer<typeof DeviceReplay>;
 

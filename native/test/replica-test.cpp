@@ -11,6 +11,9 @@ using namespace moebius;
 
 namespace {
 
+const std::vector<int32_t> no_experts;
+const token_routes         unknown{ no_experts, 0 };
+
 std::vector<double> random_loads(std::mt19937 & random, uint32_t experts) {
     std::vector<double> loads(experts);
     for (double & load : loads) {
@@ -182,7 +185,7 @@ void placements_have_every_expert_and_keep_to_the_slots() {
         for (int window = 0; window < 20; window++) {
             CHECK(is_valid(policy->placement(), rig));
             const auto loads = random_loads(random, 24);
-            policy->observe({ loads.begin(), loads.end() });
+            policy->observe({ loads.begin(), loads.end() }, unknown);
             policy->end_window();
         }
     }
@@ -209,7 +212,7 @@ void the_controller_follows_the_load() {
         tokens[hot] = tokens[(hot + 1) % 16] = 400;
         for (int window = 0; window < 6; window++) {
             for (int batch = 0; batch < 4; batch++) {
-                controller.observe(tokens);
+                controller.observe(tokens, unknown);
             }
             controller.decide();
         }
@@ -217,7 +220,7 @@ void the_controller_follows_the_load() {
     }
     uint32_t moved = 0;
     for (int window = 0; window < 5; window++) {
-        controller.observe(tokens);
+        controller.observe(tokens, unknown);
         moved += controller.decide().moved;
     }
     CHECK_EQUAL(moved, 0u);  // nothing to gain
@@ -225,7 +228,7 @@ void the_controller_follows_the_load() {
     dear.most_copies = 3;
     replica_controller slow(16, rig, dear);
     for (int window = 0; window < 30; window++) {
-        slow.observe(tokens);
+        slow.observe(tokens, unknown);
         CHECK(slow.decide().moved <= 3);
         CHECK(is_valid(slow.placement(), rig));
     }
@@ -234,7 +237,7 @@ void the_controller_follows_the_load() {
 
 // Hand-computed: two devices, four experts, loads 6 2 / 1 1.
 void the_replay_counts_what_it_says() {
-    const std::vector<load_batch> batches(4, load_batch{ { 6, 2, 1, 1 } });
+    const std::vector<load_batch> batches(4, load_batch{ { { 6, 2, 1, 1 } } });
     device_replay_settings        settings;
     settings.rig    = { { 1, 1 }, { 2, 2 } };
     settings.policy = "static";
@@ -259,15 +262,15 @@ void no_policy_sees_the_future() {
     made.batches = 12;
     auto       past  = synthetic_loads(made);
     auto       other = past;
-    other.back()     = load_batch(made.layers, std::vector<uint32_t>(16, 0));
-    other.back()[0][3] = 1000;
+    other.back().tokens.assign(made.layers, std::vector<uint32_t>(16, 0));
+    other.back().tokens[0][3] = 1000;
     for (const std::string & name : rebalancer_names()) {
         const layer_rig rig{ { 1, 1, 1 }, { 8, 8, 8 } };
         const auto      a = rebalancer_make(name, 16, rig), b = rebalancer_make(name, 16, rig);
         for (size_t batch = 0; batch < past.size(); batch++) {
             CHECK(a->placement() == b->placement());
-            a->observe(past[batch][0]);
-            b->observe(other[batch][0]);
+            a->observe(past[batch].tokens[0], past[batch].routes_of(0));
+            b->observe(other[batch].tokens[0], other[batch].routes_of(0));
             if (batch % 3 == 2) {
                 a->end_window();
                 b->end_window();
@@ -281,7 +284,7 @@ void drifting_load_is_balanced() {
     made.batches = 200;
     const auto batches = synthetic_loads(made);
     for (const auto & batch : batches) {
-        CHECK_EQUAL(std::accumulate(batch[0].begin(), batch[0].end(), 0u), made.used * made.batch_tokens);
+        CHECK_EQUAL(std::accumulate(batch.tokens[0].begin(), batch.tokens[0].end(), 0u), made.used * made.batch_tokens);
     }
     device_replay_settings settings;
     settings.rig            = { std::vector<double>(8, 1.0), std::vector<uint32_t>(8, 16) };

@@ -63,7 +63,8 @@ function report({ policies, layers }: DeviceReplayResult, log: (text: string) =>
     const copies = (row.copiesMoved / Math.max(1, row.windows) / layers).toFixed(1);
     const survived = `survive ${(row.survivedOnDevices * 100).toFixed(2)}% (per copy ${(row.survivedOnCopies * 100).toFixed(2)}%)`;
     log(
-      `    ${row.policy.padEnd(10)} max/mean ${row.balanceMean.toFixed(3)}, worst ${row.balanceWorst.toFixed(3)}; ${survived}; ${copies} copies a layer and window`,
+      `    ${row.policy.padEnd(14)} max/mean ${row.balanceMean.toFixed(3)}, worst ${row.balanceWorst.toFixed(3)}; ${survived}; ${copies} copies a layer and window; ` +
+        `a token's state goes to ${row.devicesPerToken.toFixed(3)} devices, ${row.hopsPerToken.toFixed(3)} of them new`,
     );
   }
 }

@@ -122,7 +122,7 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
     for (const int32_t id : batch.ids) {
         tokens[size_t(id)]++;
     }
-    const device_placement placement = tier.begin(layer, tokens);
+    const device_placement placement = tier.begin(layer, tokens, { batch.ids, uint32_t(batch.used) });
     layer_work             work;
     work.tokens    = tokens;
     work.placement = placement.copies;
@@ -132,15 +132,14 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
     work.devices.pop_back();
     work.cpu_helps = helping;
     work.fetching  = fetch_costs();
-    std::vector<shares_of_expert> shares(tokens.size());
+    const std::vector<token_share> shares = schedule_layer(work);
     cpu_experts = cpu_tokens = 0;
     cpu_is_typical           = true;
     for (lane & device : lanes) {
         device.copies.clear();
         device.fetched.clear();
     }
-    for (const token_share & share : schedule_layer(work)) {
-        shares[share.expert].push_back(share);
+    for (const token_share & share : shares) {
         lane_work * const lane = work_of(share.device);
         (lane ? lane->experts : cpu_experts)++;
         (lane ? lane->tokens : cpu_tokens) += share.tokens;
@@ -163,14 +162,11 @@ device_dispatch::lane_work * device_dispatch::work_of(uint32_t device) {
     return device < on_cpu ? &lanes[device].copies : device == on_cpu ? nullptr : &lanes[device - on_cpu - 1].fetched;
 }
 
-void device_dispatch::assign(expert_batch & batch, std::vector<shares_of_expert> & shares, const device_placement & placement) {
+void device_dispatch::assign(expert_batch & batch, const std::vector<token_share> & shares, const device_placement & placement) {
+    const std::vector<uint32_t> devices = assign_tokens({ batch.ids, uint32_t(batch.used) }, shares, device_set(1) << lanes.size());  // to the CPU nothing is sent
     for (uint32_t i = 0; i < batch.ids.size(); i++) {
-        const int32_t      expert = batch.ids[i];
-        shares_of_expert & left   = shares[size_t(expert)];
-        const uint32_t     device = left.back().device;
-        if (--left.back().tokens == 0) {
-            left.pop_back();
-        }
+        const int32_t  expert = batch.ids[i];
+        const uint32_t device = devices[i];
         if (lane_work * const lane = work_of(device)) {
             const uint32_t slot = device < lanes.size() ? placement.slots[device][size_t(expert)] : 0;  // a fetcher chooses it itself
             lane->assignments.push_back({ uint32_t(int64_t(i) / batch.used), slot, expert, batch.weights[i] });

@@ -66,7 +66,6 @@ class device_dispatch {
     device_tier tier;
 
   private:
-    using shares_of_expert = std::vector<token_share>;
     using clock            = std::chrono::steady_clock;
 
     // What one device does of the batch that runs with experts of one kind: copies, or fetched ones.
@@ -94,7 +93,7 @@ class device_dispatch {
     void       ensure_ffns(const std::vector<uint64_t> & bytes);
     std::vector<std::optional<batch_cost>> fetch_costs() const;
     lane_work * work_of(uint32_t share_device);
-    void       assign(expert_batch & batch, std::vector<shares_of_expert> & shares, const device_placement & placement);
+    void       assign(expert_batch & batch, const std::vector<token_share> & shares, const device_placement & placement);
     bool       collect(uint32_t device, bool done, device_batch & batch, row_view output, const on_cpu & compute);
     bool       finish_copies(uint32_t device, row_view output, const on_cpu & compute, double & busy);
     bool       finish_fetched(uint32_t device, row_view output, const on_cpu & compute, double & busy);

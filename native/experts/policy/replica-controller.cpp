@@ -24,7 +24,7 @@ bool all_have_one(const layer_placement & placement) {
 }  // namespace
 
 replica_controller::replica_controller(uint32_t experts, layer_rig layer, const replica_controller_settings & how)
-    : rig(std::move(layer)), settings(how), current(experts, 0), average(experts, 0.0), window(experts, 0.0) {
+    : rig(std::move(layer)), settings(how), current(experts, 0), average(experts, 0.0), window(experts, 0.0), affinity(experts) {
     check_rig(rig, 0);
     const std::vector<uint32_t> chosen = choose();
     if (!chosen.empty()) {
@@ -36,7 +36,8 @@ replica_controller::replica_controller(uint32_t experts, layer_rig layer, const 
     }
 }
 
-void replica_controller::observe(const std::vector<uint32_t> & tokens) {
+void replica_controller::observe(const std::vector<uint32_t> & tokens, const token_routes & routes) {
+    affinity.observe(routes);
     for (size_t i = 0; i < window.size(); i++) {
         window[i] += tokens[i];
     }
@@ -105,6 +106,7 @@ replica_decision replica_controller::decide() {
             average[i] = average[i] * settings.memory + window[i] * (1 - settings.memory);
         }
         window.assign(window.size(), 0.0);
+        affinity.fade(settings.memory);
     } else if (rig.total_slots() == 0 || all_have_one(current)) {
         return { current, 0 };
     }
@@ -114,13 +116,14 @@ replica_decision replica_controller::decide() {
         const layer_placement now    = only(current, chosen);
         const auto            loads  = only(average, chosen);
         const auto            counts = replica_counts_proportional(loads, rig.total_slots(), rig.devices());
-        layer_placement       best   = place_recounted(now, loads, counts, rig);
+        const tokens_in_common common = [&](uint32_t a, uint32_t b) { return affinity.between(chosen[a], chosen[b]); };
+        layer_placement       best   = place_recounted(now, loads, counts, rig, common);
         if (!batches.empty() && all_have_one(best)) {
             std::vector<std::vector<double>> samples;
             for (const std::vector<double> & sample : expected()) {
                 samples.push_back(only(sample, chosen));
             }
-            best = place_improved(std::move(best), samples, rig, settings.steps);
+            best = place_improved(std::move(best), samples, rig, settings.steps, common);
         }
         best = place_towards(now, best, loads, rig, settings.most_copies);
         for (size_t i = 0; i < chosen.size(); i++) {

@@ -4,6 +4,7 @@
 // Where the devices have fewer slots than there are experts, the busiest ones have a copy and the others none.
 #pragma once
 
+#include "expert-affinity.h"
 #include "replica-placement.h"
 
 namespace moebius {
@@ -28,12 +29,12 @@ class replica_controller {
 
     const layer_placement & placement() const { return current; }
 
-    // Tokens of each expert [experts] in one batch.
-    void observe(const std::vector<uint32_t> & tokens);
+    // Tokens of each expert [experts] in one batch, and which they are. Without routes nothing is learnt of who works together.
+    void observe(const std::vector<uint32_t> & tokens, const token_routes & routes);
 
     // The end of a window: the placement for the next one. Counts follow the average load, copies stay where they are as far as that
     // goes, and what is still uneven in the latest batches is improved. Popular experts have many copies then, which is what makes the
-    // split of a batch even that nobody foresaw.
+    // split of a batch even that nobody foresaw. Of devices that are equally good for a copy it goes where more of its tokens go already.
     replica_decision decide();
 
     // Other slots or speeds, the same devices: where there are fewer slots, the copies with the least load leave. `decide` fills what is free.
@@ -50,6 +51,7 @@ class replica_controller {
     std::vector<double>              average;  // [experts], of windows
     std::vector<double>              window;   // [experts]
     std::vector<std::vector<double>> batches;  // of the window, spread over it
+    expert_affinity                  affinity;
 };
 
 }  // namespace moebius

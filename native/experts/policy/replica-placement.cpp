@@ -9,7 +9,8 @@ namespace moebius {
 
 namespace {
 
-constexpr size_t candidates = 6;  // experts that are tried in a step, on either side
+constexpr size_t candidates   = 6;     // experts that are tried in a step, on either side
+constexpr double equally_good = 0.002; // share of the mean time of a device
 
 bool has(device_set devices, uint32_t device) {
     return devices >> device & 1;
@@ -22,22 +23,33 @@ std::vector<uint32_t> by_falling(const std::vector<double> & values) {
     return order;
 }
 
+// Tokens of an expert that go to a device anyway, if tokens of experts with several copies are spread evenly.
+double drawn_to(uint32_t device, uint32_t expert, const layer_placement & placement, const tokens_in_common & common) {
+    double sum = 0;
+    for (uint32_t other = 0; other < placement.size(); other++) {
+        if (other != expert && has(placement[other], device)) {
+            sum += common(expert, other) / copies_of(placement[other]);
+        }
+    }
+    return sum;
+}
+
 class packing {
   public:
-    packing(size_t experts, const layer_rig & rig) : rig(rig), left(rig.slots), loads(rig.devices(), 0.0), placement(experts, 0) {}
+    // slack: time within which devices are equally good
+    packing(size_t experts, const layer_rig & rig, const tokens_in_common & common = {}, double slack = 0)
+        : rig(rig), common(common), slack(slack), left(rig.slots), loads(rig.devices(), 0.0), placement(experts, 0) {}
 
     // false: no device has room for one more copy of it
     bool add(uint32_t expert, double load) {
-        uint32_t best = rig.devices();
+        device_set possible = 0;
         for (uint32_t d = 0; d < rig.devices(); d++) {
-            const bool possible = left[d] > 0 && !has(placement[expert], d);
-            if (possible && (best == rig.devices() || after(d, load) < after(best, load))) {
-                best = d;
-            }
+            possible |= left[d] > 0 && !has(placement[expert], d) ? 1u << d : 0;
         }
-        if (best == rig.devices()) {
+        if (possible == 0) {
             return false;
         }
+        const uint32_t best = choose(possible, expert, load, 1);
         placement[expert] |= 1u << best;
         loads[best] += load;
         left[best]--;
@@ -58,12 +70,7 @@ class packing {
     }
 
     void remove_from_busiest(uint32_t expert, double load) {
-        uint32_t worst = rig.devices();
-        for (uint32_t d = 0; d < rig.devices(); d++) {
-            if (has(placement[expert], d) && (worst == rig.devices() || after(d, 0) > after(worst, 0))) {
-                worst = d;
-            }
-        }
+        const uint32_t worst = choose(placement[expert], expert, 0, -1);
         placement[expert] &= ~(1u << worst);
         loads[worst] -= load;
         left[worst]++;
@@ -74,7 +81,33 @@ class packing {
   private:
     double after(uint32_t device, double load) const { return (loads[device] + load) / rig.speeds[device]; }
 
+    // Of some devices the least busy one to which most of the expert's tokens go (sign 1), or the busiest one to which the fewest go (-1).
+    uint32_t choose(device_set possible, uint32_t expert, double load, double sign) const {
+        uint32_t best = rig.devices();
+        for (uint32_t d = 0; d < rig.devices(); d++) {
+            if (has(possible, d) && (best == rig.devices() || sign * after(d, load) < sign * after(best, load))) {
+                best = d;
+            }
+        }
+        if (!common) {
+            return best;
+        }
+        const double limit = sign * after(best, load) + slack;
+        double       most  = sign * drawn_to(best, expert, placement, common);
+        for (uint32_t d = 0; d < rig.devices(); d++) {
+            const bool   equal = has(possible, d) && sign * after(d, load) <= limit;
+            const double drawn = equal ? sign * drawn_to(d, expert, placement, common) : most;
+            if (drawn > most) {
+                most = drawn;
+                best = d;
+            }
+        }
+        return best;
+    }
+
     const layer_rig &     rig;
+    tokens_in_common      common;
+    double                slack;
     std::vector<uint32_t> left;
     std::vector<double>   loads;
     layer_placement       placement;
@@ -98,6 +131,41 @@ std::vector<double> mean_of(const std::vector<std::vector<double>> & samples) {
         }
     }
     return mean;
+}
+
+// On a device the copy of one expert makes room for one of another.
+struct exchange {
+    uint32_t device = 0, leaves = 0, comes = 0;
+    double   imbalance = 0;  // with it
+
+    layer_placement in(layer_placement placement) const {
+        placement[leaves] &= ~(1u << device);
+        placement[comes] |= 1u << device;
+        return placement;
+    }
+};
+
+// The one with the least imbalance, or of several that are as good the one that brings more tokens together.
+exchange best_exchange(const std::vector<exchange> & all, const layer_placement & placement, const tokens_in_common & common) {
+    constexpr double as_good = 1e-4;
+    exchange         best    = *std::min_element(all.begin(), all.end(), [](const exchange & a, const exchange & b) { return a.imbalance < b.imbalance; });
+    if (!common) {
+        return best;
+    }
+    const double limit = best.imbalance + as_good;
+    const auto   gain  = [&](const exchange & one) {
+        const layer_placement next = one.in(placement);
+        return drawn_to(one.device, one.comes, next, common) - drawn_to(one.device, one.leaves, placement, common);
+    };
+    double most = gain(best);
+    for (const exchange & one : all) {
+        const double own = one.imbalance <= limit ? gain(one) : most;
+        if (own > most) {
+            most = own;
+            best = one;
+        }
+    }
+    return best;
 }
 
 // The set of devices that is slowest, over the sample in which it is slowest.
@@ -173,13 +241,15 @@ layer_placement place_packed(const std::vector<double> & loads, const std::vecto
     return packed.take();
 }
 
-layer_placement place_recounted(layer_placement placement, const std::vector<double> & loads, const std::vector<uint32_t> & counts, const layer_rig & rig) {
+layer_placement place_recounted(layer_placement placement, const std::vector<double> & loads, const std::vector<uint32_t> & counts, const layer_rig & rig,
+                                const tokens_in_common & common) {
     std::vector<double> each(loads.size());
     for (size_t i = 0; i < loads.size(); i++) {
         each[i] = loads[i] / counts[i];
     }
     const std::vector<uint32_t> order = by_falling(each);
-    packing                     packed(loads.size(), rig);
+    const double                mean = std::accumulate(loads.begin(), loads.end(), 0.0) / std::accumulate(rig.speeds.begin(), rig.speeds.end(), 0.0);
+    packing                     packed(loads.size(), rig, common, equally_good * mean);
     packed.keep(placement, each);
     for (const uint32_t expert : order) {
         for (uint32_t surplus = copies_of(placement[expert]); surplus > counts[expert]; surplus--) {
@@ -209,7 +279,8 @@ double imbalance(const std::vector<std::vector<double>> & samples, const layer_p
     return used > 0 ? sum / double(used) : 1.0;
 }
 
-layer_placement place_improved(layer_placement placement, const std::vector<std::vector<double>> & samples, const layer_rig & rig, uint32_t steps) {
+layer_placement place_improved(layer_placement placement, const std::vector<std::vector<double>> & samples, const layer_rig & rig, uint32_t steps,
+                               const tokens_in_common & common) {
     constexpr double            worth_it = 1e-4;
     const std::vector<uint32_t> busiest  = by_falling(mean_of(samples));
     double                      now      = imbalance(samples, placement, rig);
@@ -226,8 +297,7 @@ layer_placement place_improved(layer_placement placement, const std::vector<std:
                 spare.push_back(cold);
             }
         }
-        layer_placement best;
-        double          least = now - worth_it;
+        std::vector<exchange> helpful;
         for (uint32_t d = 0; d < rig.devices(); d++) {
             size_t tried = 0;
             for (size_t s = 0; s < spare.size() && tried < candidates && !has(tight, d); s++) {
@@ -236,22 +306,20 @@ layer_placement place_improved(layer_placement placement, const std::vector<std:
                 }
                 tried++;
                 for (const uint32_t expert : given) {
-                    layer_placement next = placement;
-                    next[spare[s]] &= ~(1u << d);
-                    next[expert] |= 1u << d;
-                    const double value = imbalance(samples, next, rig);
-                    if (value < least) {
-                        least = value;
-                        best  = std::move(next);
+                    exchange tried_one{ d, spare[s], expert };
+                    tried_one.imbalance = imbalance(samples, tried_one.in(placement), rig);
+                    if (tried_one.imbalance < now - worth_it) {
+                        helpful.push_back(tried_one);
                     }
                 }
             }
         }
-        if (best.empty()) {
+        if (helpful.empty()) {
             break;
         }
-        placement = std::move(best);
-        now       = least;
+        const exchange best = best_exchange(helpful, placement, common);
+        placement           = best.in(std::move(placement));
+        now                 = best.imbalance;
     }
     return placement;
 }

@@ -32,7 +32,8 @@ class tally {
         all_speed = std::accumulate(settings.rig.speeds.begin(), settings.rig.speeds.end(), 0.0);
     }
 
-    void add(const std::vector<uint32_t> & tokens, const rebalancer & policy) {
+    void add(const load_batch & batch, size_t layer, const rebalancer & policy) {
+        const std::vector<uint32_t> & tokens = batch.tokens[layer];
         const double total = double(std::accumulate(tokens.begin(), tokens.end(), uint64_t(0)));
         if (total == 0) {
             return;
@@ -40,9 +41,12 @@ class tally {
         const layer_rig &         rig = settings.rig;
         const layer_placement &   at  = policy.placement();
         std::vector<double>       loads(rig.devices(), 0.0);
-        for (const token_share & share : policy.balances_tokens() ? split_tokens(tokens, at, rig.speeds) : split_evenly(tokens, at, rig.devices())) {
+        const auto shares = policy.balances_tokens() ? split_tokens(tokens, at, rig.speeds) : split_evenly(tokens, at, rig.devices());
+        for (const token_share & share : shares) {
             loads[share.device] += share.tokens;
         }
+        const token_routes routes = batch.routes_of(layer);
+        count_transfers(layer, devices_of_tokens(routes, policy.keeps_together() ? assign_tokens(routes, shares) : assign_in_order(routes, shares)));
         double time = 0;
         for (uint32_t d = 0; d < rig.devices(); d++) {
             time = std::max(time, loads[d] / rig.speeds[d]);
@@ -68,6 +72,8 @@ class tally {
             result.balance_mean     = balances / count;
             result.survived_devices = device_survivors / assignments;
             result.survived_copies  = copy_survivors / assignments;
+            result.devices_per_token = rows / std::max(tokens_sent, 1.0);
+            result.hops_per_token    = hops / std::max(tokens_followed, 1.0);
         }
         return result;
     }
@@ -75,7 +81,22 @@ class tally {
     device_replay_result result;
 
   private:
+    // sets: [tokens]
+    void count_transfers(size_t layer, std::vector<device_set> sets) {
+        for (size_t t = 0; t < sets.size(); t++) {
+            rows += copies_of(sets[t]);
+            tokens_sent += sets[t] != 0 ? 1 : 0;
+            if (layer > 0 && t < below.size() && below[t] != 0 && sets[t] != 0) {
+                hops += copies_of(sets[t] & ~below[t]);
+                tokens_followed++;
+            }
+        }
+        below = std::move(sets);
+    }
+
     const device_replay_settings & settings;
+    std::vector<device_set>        below;  // of the layer before
+    double                         rows = 0, tokens_sent = 0, hops = 0, tokens_followed = 0;
     double                         all_speed = 0, balances = 0, assignments = 0, device_survivors = 0, copy_survivors = 0, count = 0;
 };
 
@@ -83,16 +104,16 @@ class tally {
 
 device_replay_result replay_on_devices(const std::vector<load_batch> & batches, const device_replay_settings & settings, const std::function<void()> & check) {
     tally          all(settings);
-    const size_t   layers  = batches.empty() ? 0 : batches.front().size();
-    const uint32_t experts = layers == 0 ? 0 : uint32_t(batches.front().front().size());
+    const size_t   layers  = batches.empty() ? 0 : batches.front().tokens.size();
+    const uint32_t experts = layers == 0 ? 0 : uint32_t(batches.front().tokens.front().size());
     std::vector<std::unique_ptr<rebalancer>> policies;
     for (size_t layer = 0; layer < layers; layer++) {
         policies.push_back(rebalancer_make(settings.policy, experts, settings.rig));
     }
     for (size_t b = 0; b < batches.size(); b++) {
         for (size_t layer = 0; layer < layers; layer++) {
-            all.add(batches[b][layer], *policies[layer]);
-            policies[layer]->observe(batches[b][layer]);
+            all.add(batches[b], layer, *policies[layer]);
+            policies[layer]->observe(batches[b].tokens[layer], batches[b].routes_of(layer));
         }
         if ((b + 1) % settings.window == 0) {
             check();

@@ -23,6 +23,8 @@ struct device_replay_result {
     double   survived_devices = 1.0;  // share of assignments, if a device takes capacity_factor times its even share and drops the rest
     double   survived_copies  = 1.0;  // the same for each copy, with an even share of a slot: what training with a capacity factor does
     uint64_t copies_moved     = 0;
+    double   devices_per_token = 0.0;  // that a token's hidden state is sent to in a layer, and that send a sum back: what device_ffn transfers
+    double   hops_per_token    = 0.0;  // devices of them that computed none of the token's experts in the layer below: what a rig would send that leaves hidden states where they are
     uint32_t windows          = 0;
 };
 

@@ -88,6 +88,8 @@ json result_to_json(const std::string & policy, const device_replay_result & res
         { "copiesMoved", result.copies_moved },
         { "bytesMoved", double(result.copies_moved) * request.bytes_per_expert },
         { "windows", result.windows },
+        { "devicesPerToken", result.devices_per_token },
+        { "hopsPerToken", result.hops_per_token },
     };
 }
 
@@ -113,8 +115,8 @@ json device_report(const json & params, const std::function<void()> & check) {
     }
     report["whole"]    = whole;
     report["batches"]  = batches.size();
-    report["experts"]  = batches.front().front().size();
-    report["layers"]   = batches.front().size();
+    report["experts"]  = batches.front().tokens.front().size();
+    report["layers"]   = batches.front().tokens.size();
     report["policies"] = json::array();
     for (const std::string & policy : request.policies) {
         check();

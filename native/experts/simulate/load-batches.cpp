@@ -10,8 +10,20 @@ namespace moebius {
 
 namespace {
 
-load_batch empty_batch(uint32_t layers, uint32_t experts) {
-    return load_batch(layers, std::vector<uint32_t>(experts, 0));
+load_batch empty_batch(uint32_t layers, uint32_t experts, uint32_t used) {
+    load_batch batch;
+    batch.tokens.assign(layers, std::vector<uint32_t>(experts, 0));
+    batch.routes.resize(layers);
+    batch.used = used;
+    return batch;
+}
+
+// A token's next expert; below 0: none.
+void add_route(load_batch & batch, size_t layer, int32_t expert) {
+    batch.routes[layer].push_back(expert);
+    if (expert >= 0) {
+        batch.tokens[layer][size_t(expert)]++;
+    }
 }
 
 // Popularities of one layer, as logarithms.
@@ -34,7 +46,7 @@ class popularity {
     }
 
     // Adds `used` distinct experts: the largest of log popularity plus Gumbel noise (sampling without replacement, Gumbel-top-k).
-    void choose(std::vector<uint32_t> & counts, std::vector<std::pair<double, uint32_t>> & keys) {
+    void choose(load_batch & batch, size_t layer, std::vector<std::pair<double, uint32_t>> & keys) {
         std::uniform_real_distribution<double> uniform(1e-12, 1.0);
         keys.resize(logs.size());
         for (uint32_t i = 0; i < logs.size(); i++) {
@@ -42,7 +54,7 @@ class popularity {
         }
         std::partial_sort(keys.begin(), keys.begin() + settings.used, keys.end(), std::greater<>());
         for (uint32_t k = 0; k < settings.used; k++) {
-            counts[keys[k].second]++;
+            add_route(batch, layer, int32_t(keys[k].second));
         }
     }
 
@@ -79,17 +91,15 @@ std::vector<const uint16_t *> tokens_of(const routing_trace & trace, bool at_onc
 std::vector<load_batch> load_batches(const routing_trace & trace, uint32_t batch_tokens, bool at_once) {
     const uint32_t          layers = trace.shape.layer_count(), used = trace.shape.expert_used_count;
     std::vector<load_batch> batches;
-    load_batch              batch  = empty_batch(layers, trace.shape.expert_count);
+    load_batch              batch  = empty_batch(layers, trace.shape.expert_count, used);
     uint32_t                filled = 0;
     for (const uint16_t * cells : tokens_of(trace, at_once)) {
         for (uint32_t cell = 0; cell < layers * used; cell++) {
-            if (cells[cell] != observed_routes::not_computed) {
-                batch[cell / used][cells[cell]]++;
-            }
+            add_route(batch, cell / used, cells[cell] != observed_routes::not_computed ? int32_t(cells[cell]) : -1);
         }
         if (++filled == batch_tokens) {
             batches.push_back(std::move(batch));
-            batch  = empty_batch(layers, trace.shape.expert_count);
+            batch  = empty_batch(layers, trace.shape.expert_count, used);
             filled = 0;
         }
     }
@@ -105,14 +115,14 @@ std::vector<load_batch> synthetic_loads(const synthetic_load_settings & settings
     }
     std::vector<load_batch> batches;
     for (uint32_t b = 0; b < settings.batches; b++) {
-        batches.push_back(empty_batch(settings.layers, settings.experts));
+        batches.push_back(empty_batch(settings.layers, settings.experts, settings.used));
         for (uint32_t layer = 0; layer < settings.layers; layer++) {
             if (settings.topic > 0 && b > 0 && b % settings.topic == 0) {
                 layers[layer].deal();
             }
             layers[layer].drift();
             for (uint32_t token = 0; token < settings.batch_tokens; token++) {
-                layers[layer].choose(batches.back()[layer], keys);
+                layers[layer].choose(batches.back(), layer, keys);
             }
         }
     }

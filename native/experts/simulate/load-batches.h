@@ -1,14 +1,24 @@
 // Loads of experts, batch by batch: what the device simulator replays.
 #pragma once
 
+#include "experts/policy/token-assignment.h"
 #include "trace.h"
 
 #include <random>
 
 namespace moebius {
 
-// Tokens of each expert in one batch: [layer][experts].
-using load_batch = std::vector<std::vector<uint32_t>>;
+struct load_batch {
+    std::vector<std::vector<uint32_t>> tokens;    // of each expert: [layer][experts]
+    std::vector<std::vector<int32_t>>  routes{};  // the experts of each token: [layer][tokens][used], -1 where the layer was skipped; empty: not known
+    uint32_t                           used = 0;  // per token
+
+    // Of a layer.
+    token_routes routes_of(size_t layer) const {
+        static const std::vector<int32_t> none;
+        return { routes.empty() ? none : routes[layer], used };
+    }
+};
 
 // A recording as one stream of tokens, cut into batches of `batch_tokens` (at least 1); a rest that fills no batch is left out. The
 // sequences come one after the other, or (`at_once`) a token of each in turn, as a server evaluates them.

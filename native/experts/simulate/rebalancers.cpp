@@ -16,7 +16,7 @@ class windowed : public rebalancer {
 
     const layer_placement & placement() const override { return current; }
 
-    void observe(const std::vector<uint32_t> & tokens) override {
+    void observe(const std::vector<uint32_t> & tokens, const token_routes &) override {
         for (size_t i = 0; i < loads.size(); i++) {
             loads[i] += tokens[i];
         }
@@ -137,20 +137,23 @@ class flexmoe_rebalancer : public windowed {
 
 class adaptive_rebalancer : public rebalancer {
   public:
-    adaptive_rebalancer(uint32_t experts, const layer_rig & rig) : controller(experts, rig) {}
+    adaptive_rebalancer(uint32_t experts, const layer_rig & rig, bool together) : controller(experts, rig), together(together) {}
     const layer_placement & placement() const override { return controller.placement(); }
     bool                    balances_tokens() const override { return true; }
-    void                    observe(const std::vector<uint32_t> & tokens) override { controller.observe(tokens); }
+    bool                    keeps_together() const override { return together; }
+    void                    observe(const std::vector<uint32_t> & tokens, const token_routes & routes) override { controller.observe(tokens, together ? routes : token_routes{ none, 0 }); }
     uint32_t                end_window() override { return controller.decide().moved; }
 
   private:
-    replica_controller controller;
+    const std::vector<int32_t> none;
+    replica_controller         controller;
+    bool                       together;
 };
 
 }  // namespace
 
 const std::vector<std::string> & rebalancer_names() {
-    static const std::vector<std::string> names = { "static", "eplb", "eplb-split", "flexmoe", "swiftmoe", "adaptive" };
+    static const std::vector<std::string> names = { "static", "eplb", "eplb-split", "flexmoe", "swiftmoe", "adaptive-apart", "adaptive" };
     return names;
 }
 
@@ -171,8 +174,8 @@ std::unique_ptr<rebalancer> rebalancer_make(const std::string & name, uint32_t e
     if (name == "swiftmoe") {
         return std::make_unique<packed_rebalancer>(experts, rig, replica_counts_proportional);
     }
-    if (name == "adaptive") {
-        return std::make_unique<adaptive_rebalancer>(experts, rig);
+    if (name == "adaptive" || name == "adaptive-apart") {
+        return std::make_unique<adaptive_rebalancer>(experts, rig, name == "adaptive");
     }
     return nullptr;
 }

@@ -81,12 +81,12 @@ void device_tier::start() {
     mover = std::thread([this] { run(); });
 }
 
-device_placement device_tier::begin(uint32_t layer, const std::vector<uint32_t> & tokens) {
+device_placement device_tier::begin(uint32_t layer, const std::vector<uint32_t> & tokens, const token_routes & routes) {
     const std::lock_guard<std::mutex> lock(mutex);
     layer_state &                     state = layers[layer];
     state.begun++;
     if (settings.adapts) {
-        controllers[layer].observe(tokens);
+        controllers[layer].observe(tokens, routes);
         state.since_decision += std::accumulate(tokens.begin(), tokens.end(), 0u) / std::max(source.layout().used, 1u);
         if (state.since_decision >= settings.window) {
             state.since_decision = 0;

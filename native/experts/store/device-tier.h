@@ -60,8 +60,8 @@ class device_tier {
 
     // --- one batch in one layer, by one thread, one at a time
 
-    // tokens: [experts] of the batch. Slots of the layer stay as they are until `end`.
-    device_placement begin(uint32_t layer, const std::vector<uint32_t> & tokens);
+    // tokens: [experts] of the batch, and which they are. Slots of the layer stay as they are until `end`.
+    device_placement begin(uint32_t layer, const std::vector<uint32_t> & tokens, const token_routes & routes);
     // tokens: [devices], what each computed.
     void             end(uint32_t layer, const std::vector<uint32_t> & tokens);
 

@@ -50,12 +50,14 @@ describe('the report of moebius simulate --devices', () => {
     copiesMoved: 26,
     bytesMoved: 0,
     windows: 13,
+    devicesPerToken: 1.75,
+    hopsPerToken: 0.5,
   };
   const result: DeviceReplayResult = { model: 'Tiny', whole: true, batches: 13, layers: 4, experts: 32, policies: [row] };
 
   it('gives balance, survivors and copies per window', () => {
     expect(deviceReplayText(result)).toMatch(/Tiny: 13 batches, 4 layers of 32 experts/);
-    expect(deviceReplayText(result)).toMatch(/adaptive +1\.015 +1\.281 +99\.5% +85\.1% +2\.0/);
+    expect(deviceReplayText(result)).toMatch(/adaptive +1\.015 +1\.281 +99\.5% +85\.1% +1\.75 +2\.0/);
     expect(deviceReplayText(result)).not.toMatch(/bytes/);
   });
 
