@@ -14,6 +14,8 @@ export interface DeviceFlags {
   window?: number;
   capacityFactor?: number;
   bytesPerExpert?: number;
+  lowShare?: number;
+  lowBytes?: number;
 }
 
 export function addDeviceOptions(command: Command): Command {
@@ -24,7 +26,9 @@ export function addDeviceOptions(command: Command): Command {
     .option('--batch <tokens>', 'with --devices: tokens per batch (default: 512)', wholeNumber)
     .option('--at-once', 'with --devices: the sequences of the trace a token each in turn, as a server evaluates them')
     .option('--window <batches>', 'with --devices: batches after which copies are placed anew (default: 8)', wholeNumber)
-    .option('--capacity-factor <x>', 'with --devices: how many times its even share a device takes before it drops tokens (default: 1)', number);
+    .option('--capacity-factor <x>', 'with --devices: how many times its even share a device takes before it drops tokens (default: 1)', number)
+    .option('--low-share <x>', 'with --devices: share of the experts that replicate-quantize may keep in low precision (default: 0.25)', number)
+    .option('--low-bytes <x>', 'with --devices: their bytes as a share of those in full precision (default: 0.53, q4_0 for q8_0)', number);
 }
 
 /** Throws UsageError. */
@@ -33,9 +37,9 @@ export function toDeviceParameters(path: string, flags: DeviceFlags): DeviceRepl
   if (slots === undefined) throw new UsageError('--devices needs --device-slots: how many experts of each layer have room on a device.');
   const speeds = flags.speeds?.split(',').map(Number) ?? Array.from({ length: count }, () => 1);
   if (speeds.length !== count) throw new UsageError(`--speeds names ${speeds.length} devices, --devices ${count}.`);
-  const { batch, atOnce, window, capacityFactor, bytesPerExpert } = flags;
+  const { batch, atOnce, window, capacityFactor, bytesPerExpert, lowShare, lowBytes } = flags;
   const devices = speeds.map((speed) => ({ slots, speed }));
-  const parsed = DeviceReplayParameters.safeParse({ path, devices, batch, atOnce, window, capacityFactor, bytesPerExpert });
+  const parsed = DeviceReplayParameters.safeParse({ path, devices, batch, atOnce, window, capacityFactor, bytesPerExpert, lowShare, lowBytes });
   if (!parsed.success) throw new UsageError(describeIssues(parsed.error));
   return parsed.data;
 }
@@ -52,9 +56,20 @@ export function deviceReplayText(result: DeviceReplayResult): string {
     percent(row.survivedOnDevices),
     percent(row.survivedOnCopies),
     row.devicesPerToken.toFixed(2),
+    row.lowShare > 0 ? percent(row.lowShare) : '-',
     (row.copiesMoved / Math.max(1, row.windows)).toFixed(1),
     ...(sized ? [formatBytes(row.bytesMoved / Math.max(1, row.windows))] : []),
   ];
-  const head = ['policy', 'max/mean', 'worst', 'survive (device)', 'survive (copy)', 'devices/token', 'copies/window', ...(sized ? ['bytes/window'] : [])];
+  const head = [
+    'policy',
+    'max/mean',
+    'worst',
+    'survive (device)',
+    'survive (copy)',
+    'devices/token',
+    'low precision',
+    'copies/window',
+    ...(sized ? ['bytes/window'] : []),
+  ];
   return `${result.model ?? 'synthetic load'}: ${result.batches} batches, ${result.layers} layers of ${result.experts} experts${damage}\n\n${formatTable([head, ...result.policies.map(toRow)])}`;
 }

@@ -1,7 +1,7 @@
 // `experts.replayDevices`: load of experts on a described rig, through the replication of the engine and its baselines (native/experts/simulate).
 import { z } from 'zod';
 
-export const RebalancerName = z.enum(['static', 'eplb', 'eplb-split', 'flexmoe', 'swiftmoe', 'adaptive-apart', 'adaptive']);
+export const RebalancerName = z.enum(['static', 'eplb', 'eplb-split', 'flexmoe', 'swiftmoe', 'adaptive-apart', 'adaptive', 'replicate-quantize']);
 
 export const DeviceReplayParameters = z
   .strictObject({
@@ -35,6 +35,9 @@ export const DeviceReplayParameters = z
     window: z.number().int().min(1).max(100_000).optional(),
     /** how many times its even share a device, or a copy, takes before it drops tokens; default 1 */
     capacityFactor: z.number().min(0).max(1000).optional(),
+    /** of "replicate-quantize": share of a layer's experts that may be in low precision, default 0.25, and bytes of one as a share of its bytes in full, default 0.53 */
+    lowShare: z.number().min(0).max(1).optional(),
+    lowBytes: z.number().min(0.01).max(1).optional(),
     /** default: all */
     policies: z.array(RebalancerName).min(1).optional(),
     bytesPerExpert: z.number().min(0).max(1e12).optional(),
@@ -52,6 +55,8 @@ export const DeviceReplay = z.object({
   /** share of the assignments of tokens to experts that are within the capacity of the devices, or of the single copies */
   survivedOnDevices: z.number(),
   survivedOnCopies: z.number(),
+  /** share of the assignments that were computed in low precision */
+  lowShare: z.number(),
   copiesMoved: z.number(),
   bytesMoved: z.number(),
   windows: z.number().int(),

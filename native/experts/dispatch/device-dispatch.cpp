@@ -27,7 +27,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }  // namespace
 
 device_dispatch::device_dispatch(expert_storage & from, const std::vector<device_budget> & budgets, uint32_t tokens)
-    : tier(from, budgets), source(from), tokens_most(tokens), cpu(cpu_cost_guess(from.layout())), timed(from.layout().layers.size()) {
+    : tier(from, from.layout(), budgets), source(from), tokens_most(tokens), cpu(cpu_cost_guess(from.layout())), timed(from.layout().layers.size()) {
     std::vector<uint64_t> bytes;
     for (const device_budget & budget : budgets) {
         const cost_model guess(cpu_cost_guess(source.layout()));
@@ -286,7 +286,7 @@ void device_dispatch::resize(const std::vector<uint64_t> & bytes) {
         const std::lock_guard<std::mutex> between_batches(source.session);
         ensure_ffns(bytes);
     }
-    tier.resize(bytes);
+    tier.resize(device_room_for(source.layout(), bytes));
 }
 
 }  // namespace moebius

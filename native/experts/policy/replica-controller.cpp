@@ -63,16 +63,30 @@ std::vector<std::vector<double>> replica_controller::expected() const {
     return samples;
 }
 
-// The experts that are to have a copy, ascending: all, or those that have one, less the idlest that a busier one without replaces.
+// Every expert has a copy that may have one.
+bool replica_controller::has_all() const {
+    for (size_t e = 0; e < current.size(); e++) {
+        if (current[e] == 0 && !is_kept_out(e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// The experts that are to have a copy, ascending: all that may, or those that have one, less the idlest that a busier one without replaces.
 // Of equals the last ones: RAM is filled from expert 0 on.
 std::vector<uint32_t> replica_controller::choose() const {
-    const uint32_t        experts = uint32_t(average.size());
-    uint32_t              room    = 0;
+    std::vector<uint32_t> chosen;
+    for (uint32_t e = 0; e < average.size(); e++) {
+        if (!is_kept_out(e)) {
+            chosen.push_back(e);
+        }
+    }
+    const uint32_t experts = uint32_t(chosen.size());
+    uint32_t       room    = 0;
     for (const uint32_t slots : rig.slots) {
         room += std::min(slots, experts);
     }
-    std::vector<uint32_t> chosen(experts);
-    std::iota(chosen.begin(), chosen.end(), 0u);
     if (room >= experts) {
         return chosen;
     }
@@ -107,7 +121,7 @@ replica_decision replica_controller::decide() {
         }
         window.assign(window.size(), 0.0);
         affinity.fade(settings.memory);
-    } else if (rig.total_slots() == 0 || all_have_one(current)) {
+    } else if (rig.total_slots() == 0 || has_all()) {
         return { current, 0 };
     }
     const std::vector<uint32_t> chosen = choose();
@@ -155,6 +169,14 @@ const layer_placement & replica_controller::change(layer_rig next) {
     rig = std::move(next);
     for (uint32_t d = 0; d < rig.devices(); d++) {
         drop_beyond(d);
+    }
+    return current;
+}
+
+const layer_placement & replica_controller::keep_out(std::vector<bool> experts) {
+    kept_out = std::move(experts);
+    for (size_t e = 0; e < current.size(); e++) {
+        current[e] = is_kept_out(e) ? 0 : current[e];
     }
     return current;
 }

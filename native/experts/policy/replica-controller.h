@@ -40,10 +40,15 @@ class replica_controller {
     // Other slots or speeds, the same devices: where there are fewer slots, the copies with the least load leave. `decide` fills what is free.
     const layer_placement & change(layer_rig rig);
 
+    // Experts that shall have no copy here [experts], or empty: all may. Theirs leave at once.
+    const layer_placement & keep_out(std::vector<bool> experts);
+
   private:
     std::vector<std::vector<double>> expected() const;
     std::vector<uint32_t>            choose() const;
     void                             drop_beyond(uint32_t device);
+    bool                             is_kept_out(size_t expert) const { return !kept_out.empty() && kept_out[expert]; }
+    bool                             has_all() const;
 
     layer_rig                        rig;
     replica_controller_settings      settings;
@@ -52,6 +57,7 @@ class replica_controller {
     std::vector<double>              window;   // [experts]
     std::vector<std::vector<double>> batches;  // of the window, spread over it
     expert_affinity                  affinity;
+    std::vector<bool>                kept_out;  // [experts], or empty
 };
 
 }  // namespace moebius

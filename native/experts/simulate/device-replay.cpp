@@ -1,7 +1,5 @@
 #include "device-replay.h"
 
-#include "rebalancers.h"
-
 #include <algorithm>
 #include <numeric>
 
@@ -59,6 +57,10 @@ class tally {
         for (size_t i = 0; i < tokens.size(); i++) {
             copy_survivors += std::min(double(tokens[i]), copies_of(at[i]) * settings.capacity_factor * total / slots);
         }
+        const std::vector<bool> low = policy.low();
+        for (size_t i = 0; i < low.size(); i++) {
+            in_low_precision += low[i] ? tokens[i] : 0;
+        }
         const double balance = time / (total / all_speed);
         result.balance_worst = std::max(result.balance_worst, balance);
         result.makespan += time;
@@ -72,6 +74,7 @@ class tally {
             result.balance_mean     = balances / count;
             result.survived_devices = device_survivors / assignments;
             result.survived_copies  = copy_survivors / assignments;
+            result.low_share        = in_low_precision / assignments;
             result.devices_per_token = rows / std::max(tokens_sent, 1.0);
             result.hops_per_token    = hops / std::max(tokens_followed, 1.0);
         }
@@ -96,7 +99,7 @@ class tally {
 
     const device_replay_settings & settings;
     std::vector<device_set>        below;  // of the layer before
-    double                         rows = 0, tokens_sent = 0, hops = 0, tokens_followed = 0;
+    double                         rows = 0, tokens_sent = 0, hops = 0, tokens_followed = 0, in_low_precision = 0;
     double                         all_speed = 0, balances = 0, assignments = 0, device_survivors = 0, copy_survivors = 0, count = 0;
 };
 
@@ -108,12 +111,12 @@ device_replay_result replay_on_devices(const std::vector<load_batch> & batches, 
     const uint32_t experts = layers == 0 ? 0 : uint32_t(batches.front().tokens.front().size());
     std::vector<std::unique_ptr<rebalancer>> policies;
     for (size_t layer = 0; layer < layers; layer++) {
-        policies.push_back(rebalancer_make(settings.policy, experts, settings.rig));
+        policies.push_back(rebalancer_make(settings.policy, experts, settings.rig, settings.low));
     }
     for (size_t b = 0; b < batches.size(); b++) {
         for (size_t layer = 0; layer < layers; layer++) {
             all.add(batches[b], layer, *policies[layer]);
-            policies[layer]->observe(batches[b].tokens[layer], batches[b].routes_of(layer));
+            policies[layer]->observe(batches[b].tokens[layer], batches[b].routes_of(layer), batches[b].importance.empty() ? std::vector<double>() : batches[b].importance[layer]);
         }
         if ((b + 1) % settings.window == 0) {
             check();

@@ -3,6 +3,7 @@
 
 #include "experts/policy/replica-placement.h"
 #include "load-batches.h"
+#include "rebalancers.h"
 
 #include <functional>
 
@@ -13,6 +14,7 @@ struct device_replay_settings {
     std::string policy          = "adaptive";  // of rebalancer_names()
     uint32_t    window          = 8;           // batches; a placement that is decided at the end of one holds from the next one on
     double      capacity_factor = 1.0;
+    low_precision_share low{};
 };
 
 // Of all batches and layers that have load, those before the first decision included.
@@ -22,6 +24,7 @@ struct device_replay_result {
     double   makespan         = 0.0;  // sum of the slowest devices' times: load per speed
     double   survived_devices = 1.0;  // share of assignments, if a device takes capacity_factor times its even share and drops the rest
     double   survived_copies  = 1.0;  // the same for each copy, with an even share of a slot: what training with a capacity factor does
+    double   low_share        = 0.0;  // of the assignments, those that were computed in low precision
     uint64_t copies_moved     = 0;
     double   devices_per_token = 0.0;  // that a token's hidden state is sent to in a layer, and that send a sum back: what device_ffn transfers
     double   hops_per_token    = 0.0;  // devices of them that computed none of the token's experts in the layer below: what a rig would send that leaves hidden states where they are

@@ -1,7 +1,6 @@
 #include "device-report.h"
 
 #include "device-replay.h"
-#include "rebalancers.h"
 #include "rpc/parameters.h"
 
 #include <algorithm>
@@ -62,6 +61,8 @@ device_request parse_devices(const json & params) {
     request.settings.capacity_factor = source.optional_number("capacityFactor", 0, 1000).value_or(request.settings.capacity_factor);
     request.policies                 = source.optional_strings("policies").value_or(rebalancer_names());
     request.bytes_per_expert         = source.optional_number("bytesPerExpert", 0, 1e12).value_or(0.0);
+    request.settings.low.most        = source.optional_number("lowShare", 0, 1).value_or(request.settings.low.most);
+    request.settings.low.bytes       = source.optional_number("lowBytes", 0.01, 1).value_or(request.settings.low.bytes);
     request.at_once                  = source.optional_boolean("atOnce").value_or(false);
     const bool synthetic             = source.has("synthetic");
     source.finish();
@@ -88,6 +89,7 @@ json result_to_json(const std::string & policy, const device_replay_result & res
         { "copiesMoved", result.copies_moved },
         { "bytesMoved", double(result.copies_moved) * request.bytes_per_expert },
         { "windows", result.windows },
+        { "lowShare", result.low_share },
         { "devicesPerToken", result.devices_per_token },
         { "hopsPerToken", result.hops_per_token },
     };

@@ -12,6 +12,7 @@ struct load_batch {
     std::vector<std::vector<uint32_t>> tokens;    // of each expert: [layer][experts]
     std::vector<std::vector<int32_t>>  routes{};  // the experts of each token: [layer][tokens][used], -1 where the layer was skipped; empty: not known
     uint32_t                           used = 0;  // per token
+    std::vector<std::vector<double>>   importance{};  // sum of each expert's squared gate weights: [layer][experts]; empty: not known
 
     // Of a layer.
     token_routes routes_of(size_t layer) const {

@@ -2,6 +2,7 @@
 
 #include "experts/policy/replica-controller.h"
 #include "experts/policy/replica-counts.h"
+#include "experts/policy/replicate-quantize.h"
 
 #include <algorithm>
 
@@ -16,7 +17,7 @@ class windowed : public rebalancer {
 
     const layer_placement & placement() const override { return current; }
 
-    void observe(const std::vector<uint32_t> & tokens, const token_routes &) override {
+    void observe(const std::vector<uint32_t> & tokens, const token_routes &, const std::vector<double> &) override {
         for (size_t i = 0; i < loads.size(); i++) {
             loads[i] += tokens[i];
         }
@@ -141,7 +142,9 @@ class adaptive_rebalancer : public rebalancer {
     const layer_placement & placement() const override { return controller.placement(); }
     bool                    balances_tokens() const override { return true; }
     bool                    keeps_together() const override { return together; }
-    void                    observe(const std::vector<uint32_t> & tokens, const token_routes & routes) override { controller.observe(tokens, together ? routes : token_routes{ none, 0 }); }
+    void                    observe(const std::vector<uint32_t> & tokens, const token_routes & routes, const std::vector<double> &) override {
+        controller.observe(tokens, together ? routes : token_routes{ none, 0 });
+    }
     uint32_t                end_window() override { return controller.decide().moved; }
 
   private:
@@ -150,14 +153,83 @@ class adaptive_rebalancer : public rebalancer {
     bool                       together;
 };
 
+// Slots in low precision are made once, after the first window; which experts are in them is looked at every window.
+class replicate_quantize_rebalancer : public rebalancer {
+  public:
+    replicate_quantize_rebalancer(uint32_t experts, const layer_rig & rig, const low_precision_share & share)
+        : rig(rig), share(share), full(experts, rig), quantised(experts, { rig.speeds, std::vector<uint32_t>(rig.devices(), 0) }), current(full.placement()), lowered(experts, false),
+          loads(experts, 0.0), importance(experts, 0.0) {}
+
+    const layer_placement & placement() const override { return current; }
+    bool                    balances_tokens() const override { return true; }
+    bool                    keeps_together() const override { return true; }
+    std::vector<bool>       low() const override { return lowered; }
+
+    void observe(const std::vector<uint32_t> & tokens, const token_routes & routes, const std::vector<double> & weighed) override {
+        full.observe(tokens, routes);
+        quantised.observe(tokens, routes);
+        for (size_t e = 0; e < loads.size(); e++) {
+            loads[e] += tokens[e];
+            importance[e] += weighed.empty() ? tokens[e] : weighed[e];
+        }
+    }
+
+    uint32_t end_window() override {
+        constexpr double memory = 0.7;
+        if (!planned) {
+            make_slots();
+        } else {
+            lowered = least_important_now(lowered, importance, {});
+        }
+        full.keep_out(lowered);
+        std::vector<bool> others(lowered);
+        others.flip();
+        quantised.keep_out(others);
+        const uint32_t moved = full.decide().moved + quantised.decide().moved;
+        for (size_t e = 0; e < current.size(); e++) {
+            current[e] = full.placement()[e] | quantised.placement()[e];
+            importance[e] *= memory;
+        }
+        return moved;
+    }
+
+  private:
+    void make_slots() {
+        constexpr uint64_t bytes = 1 << 20;  // of an expert: any number
+        precision_request  request;
+        request.loads      = loads;
+        request.importance = importance;
+        request.speeds     = rig.speeds;
+        request.full_bytes = bytes;
+        request.low_bytes  = uint64_t(share.bytes * double(bytes));
+        request.share      = share.most;
+        for (const uint32_t slots : rig.slots) {
+            request.bytes.push_back(slots * bytes);
+        }
+        const precision_plan plan = plan_precision(request);
+        planned                   = true;
+        lowered                   = plan.low;
+        full.change({ rig.speeds, plan.full_slots });
+        quantised.change({ rig.speeds, plan.low_slots });
+    }
+
+    layer_rig           rig;
+    low_precision_share share;
+    replica_controller  full, quantised;
+    layer_placement     current;
+    std::vector<bool>   lowered;
+    std::vector<double> loads, importance;
+    bool                planned = false;
+};
+
 }  // namespace
 
 const std::vector<std::string> & rebalancer_names() {
-    static const std::vector<std::string> names = { "static", "eplb", "eplb-split", "flexmoe", "swiftmoe", "adaptive-apart", "adaptive" };
+    static const std::vector<std::string> names = { "static", "eplb", "eplb-split", "flexmoe", "swiftmoe", "adaptive-apart", "adaptive", "replicate-quantize" };
     return names;
 }
 
-std::unique_ptr<rebalancer> rebalancer_make(const std::string & name, uint32_t experts, const layer_rig & rig) {
+std::unique_ptr<rebalancer> rebalancer_make(const std::string & name, uint32_t experts, const layer_rig & rig, const low_precision_share & low) {
     check_rig(rig, experts);
     if (name == "static") {
         return std::make_unique<static_rebalancer>(experts, rig);
@@ -176,6 +248,9 @@ std::unique_ptr<rebalancer> rebalancer_make(const std::string & name, uint32_t e
     }
     if (name == "adaptive" || name == "adaptive-apart") {
         return std::make_unique<adaptive_rebalancer>(experts, rig, name == "adaptive");
+    }
+    if (name == "replicate-quantize") {
+        return std::make_unique<replicate_quantize_rebalancer>(experts, rig, low);
     }
     return nullptr;
 }

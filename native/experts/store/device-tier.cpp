@@ -1,5 +1,7 @@
 #include "device-tier.h"
 
+#include "low-precision.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -13,24 +15,31 @@ bool is_on(const layer_placement & placement, uint32_t expert, uint32_t device) 
 
 }  // namespace
 
-device_tier::device_tier(expert_storage & from, const std::vector<device_budget> & budgets, const device_tier_settings & how)
-    : source(from), settings(how), speeds(budgets.size(), 1.0), layers(from.layout().layers.size()), counted(budgets.size()), given_up(budgets.size(), false) {
+device_room device_room_for(const expert_layout & layout, const std::vector<uint64_t> & bytes) {
+    device_room room{ bytes, {} };
+    for (const uint64_t each : bytes) {
+        room.slots.push_back(device_slots_for(layout, each));
+    }
+    return room;
+}
+
+device_tier::device_tier(expert_storage & from, const expert_layout & of, const std::vector<device_budget> & budgets, const device_tier_settings & how, const device_tier * beside)
+    : source(from), held(of), settings(how), speeds(budgets.size(), 1.0), layers(of.layers.size()), counted(budgets.size()), given_up(budgets.size(), false) {
     if (budgets.empty() || budgets.size() > devices_most) {
         throw user_error("request.invalid", "Experts can be on 1 to " + std::to_string(devices_most) + " GPUs, not on " + std::to_string(budgets.size()) + ".",
                          { { "parameter", "expertDeviceBytes" } });
     }
-    const expert_layout & layout = source.layout();
     for (const device_budget & budget : budgets) {
-        devices.push_back(std::make_unique<device_slots>(budget.device, layout, device_slots_for(layout, budget.bytes)));
+        devices.push_back(std::make_unique<device_slots>(budget.device, held, device_slots_for(held, budget.bytes), beside ? beside->devices[devices.size()].get() : nullptr));
         given.push_back(budget.bytes);
     }
     for (uint32_t i = 0; i < layers.size(); i++) {
         layer_state & state = layers[i];
-        controllers.emplace_back(layout.experts, rig_of(i), settings.replicas);
-        state.ready.assign(layout.experts, 0);
+        controllers.emplace_back(held.experts, rig_of(i), settings.replicas);
+        state.ready.assign(held.experts, 0);
         state.wanted = controllers[i].placement();
         for (const auto & device : devices) {
-            state.slots.emplace_back(layout.experts, free_slot);
+            state.slots.emplace_back(held.experts, free_slot);
             state.residents.emplace_back(device->count(i), free_slot);
         }
     }
@@ -66,7 +75,7 @@ bool device_tier::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
         if (!last_error.empty()) {
             throw user_error("file.unreadable", "The experts could not be read: " + last_error + ".");
         }
-        for (const expert_part & part : source.layout().layers[task->layer].parts) {
+        for (const expert_part & part : held.layers[task->layer].parts) {
             done += part.bytes;
         }
         if (!go_on(std::min(done, total), total)) {
@@ -87,7 +96,7 @@ device_placement device_tier::begin(uint32_t layer, const std::vector<uint32_t> 
     state.begun++;
     if (settings.adapts) {
         controllers[layer].observe(tokens, routes);
-        state.since_decision += std::accumulate(tokens.begin(), tokens.end(), 0u) / std::max(source.layout().used, 1u);
+        state.since_decision += std::accumulate(tokens.begin(), tokens.end(), 0u) / std::max(held.used, 1u);
         if (state.since_decision >= settings.window) {
             state.since_decision = 0;
             state.due            = true;
@@ -111,7 +120,16 @@ void device_tier::set_speeds(const std::vector<double> & next) {
     speeds = next;
     for (uint32_t i = 0; i < layers.size(); i++) {
         layers[i].wanted = controllers[i].change(rig_of(i));
+        layers[i].changes++;
     }
+}
+
+void device_tier::keep_out(uint32_t layer, const std::vector<bool> & experts) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    layers[layer].wanted = controllers[layer].keep_out(experts);
+    layers[layer].due    = true;
+    layers[layer].changes++;
+    changed.notify_all();
 }
 
 void device_tier::set_adapts(bool adapts) {
@@ -150,9 +168,14 @@ bool device_tier::decide_next(std::unique_lock<std::mutex> & lock) {
     due->due           = false;
     // Batches go on meanwhile; those that begin before it is done are not seen by the next decision.
     replica_controller controller = controllers[layer];
+    const uint64_t     changes    = due->changes;
     lock.unlock();
     replica_decision decision = controller.decide();
     lock.lock();
+    if (due->changes != changes) {
+        due->due = true;  // by other rules
+        return true;
+    }
     controllers[layer] = std::move(controller);
     due->wanted        = std::move(decision.placement);
     return true;
@@ -223,7 +246,7 @@ void device_tier::copy(std::unique_lock<std::mutex> & lock, const copy_task & ta
     state.slots[task.device][task.expert]   = slot;
     state.ready[task.expert] |= 1u << task.device;
     counted[task.device].copied++;
-    for (const expert_part & part : source.layout().layers[task.layer].parts) {
+    for (const expert_part & part : held.layers[task.layer].parts) {
         counted[task.device].bytes_copied += part.bytes;
     }
     changed.notify_all();
@@ -234,7 +257,12 @@ void device_tier::upload(const copy_task & task, uint32_t slot) {
     for (uint32_t p = 0; p < parts.size(); p++) {
         staging.resize(parts[p].bytes);
         source.read_part(task.layer, task.expert, p, staging.data());
-        devices[task.device]->write(task.layer, slot, p, staging.data());
+        const expert_part & low = held.layers[task.layer].parts[p];
+        if (low.type != parts[p].type) {
+            lowered.resize(low.bytes);
+            requantise(parts[p], staging.data(), low, lowered.data());
+        }
+        devices[task.device]->write(task.layer, slot, p, low.type != parts[p].type ? lowered.data() : staging.data());
     }
 }
 
@@ -247,6 +275,7 @@ void device_tier::give_up(uint32_t device) {
         }
         layers[i].wanted = controllers[i].change(rig_of(i));
         layers[i].due    = true;
+        layers[i].changes++;
     }
     changed.notify_all();
 }
@@ -258,11 +287,11 @@ std::vector<bool> device_tier::lost() const {
 
 // --- other budgets
 
-void device_tier::resize(const std::vector<uint64_t> & bytes) {
+void device_tier::resize(device_room room) {
     std::unique_lock<std::mutex> lock(mutex);
     const auto                   idle = [&] { return closing || !resize_to; };
     changed.wait(lock, idle);  // somebody else's
-    resize_to      = bytes;
+    resize_to      = std::move(room);
     resize_failure = nullptr;
     changed.notify_all();
     changed.wait(lock, idle);
@@ -272,19 +301,19 @@ void device_tier::resize(const std::vector<uint64_t> & bytes) {
 }
 
 void device_tier::resize_all(std::unique_lock<std::mutex> & lock) {
-    const std::vector<uint64_t> bytes = *resize_to;
+    const device_room room = *resize_to;
     try {
         for (uint32_t d = 0; d < devices.size(); d++) {
             if (given_up[d]) {
                 continue;
             }
-            const std::vector<uint32_t> counts = device_slots_for(source.layout(), bytes[d]);
+            const std::vector<uint32_t> & counts = room.slots[d];
             for (uint32_t layer = 0; layer < layers.size(); layer++) {
                 if (counts[layer] != devices[d]->count(layer)) {
                     resize_layer(lock, layer, d, counts[layer]);
                 }
             }
-            given[d] = bytes[d];
+            given[d] = room.bytes[d];
         }
     } catch (...) {
         resize_failure = std::current_exception();
@@ -301,6 +330,7 @@ void device_tier::resize_layer(std::unique_lock<std::mutex> & lock, uint32_t lay
     layer_rig     rig    = rig_of(layer);
     rig.slots[device]    = count;
     state.wanted         = controllers[layer].change(rig);
+    state.changes++;
     const auto residents = state.residents[device];
     for (uint32_t slot = 0; slot < residents.size(); slot++) {
         withdraw(state, device, slot);
@@ -347,6 +377,23 @@ void device_tier::resize_layer(std::unique_lock<std::mutex> & lock, uint32_t lay
 std::vector<uint64_t> device_tier::budgets() const {
     const std::lock_guard<std::mutex> lock(mutex);
     return given;
+}
+
+device_room device_tier::room() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    device_room                       room{ given, {} };
+    for (uint32_t d = 0; d < devices.size(); d++) {
+        room.slots.emplace_back();
+        for (const layer_state & state : layers) {
+            room.slots[d].push_back(uint32_t(state.residents[d].size()));
+        }
+    }
+    return room;
+}
+
+std::vector<double> device_tier::device_speeds() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return speeds;
 }
 
 uint32_t device_tier::slots(uint32_t layer, uint32_t device) const {

@@ -25,6 +25,15 @@ struct device_tier_settings {
     device_tier_settings() { replicas.most_copies = 8; }
 };
 
+// Slots of every layer, and the memory that somebody gave for them.
+struct device_room {
+    std::vector<uint64_t>              bytes;  // [devices]
+    std::vector<std::vector<uint32_t>> slots;  // [devices][layers]
+};
+
+// As device_slots_for.
+device_room device_room_for(const expert_layout & layout, const std::vector<uint64_t> & bytes);
+
 // Where a layer's experts are, for one batch.
 struct device_placement {
     layer_placement                    copies;  // [experts], those that are whole
@@ -39,11 +48,12 @@ struct device_counters {
 
 class device_tier {
   public:
-    // `source` outlives it. Throws model.does-not-fit, request.invalid (more than devices_most).
-    device_tier(expert_storage & source, const std::vector<device_budget> & budgets, const device_tier_settings & settings = {});
+    // held: types and sizes of experts in slots, those of the source or fewer bits (low_precision_layout). beside: another tier on the same devices. All of them outlive it.
+    // Throws model.does-not-fit, request.invalid (more than devices_most).
+    device_tier(expert_storage & source, const expert_layout & held, const std::vector<device_budget> & budgets, const device_tier_settings & settings = {}, const device_tier * beside = nullptr);
     ~device_tier();
 
-    const expert_layout & layout() const { return source.layout(); }
+    const expert_layout & layout() const { return held; }
     uint32_t       size() const { return uint32_t(devices.size()); }
     device_slots & device(uint32_t index) { return *devices[index]; }
     const device_slots & device(uint32_t index) const { return *devices[index]; }
@@ -75,12 +85,17 @@ class device_tier {
     void              give_up(uint32_t device);
     std::vector<bool> lost() const;  // [devices]
 
-    // Other budgets, one per device; 0: nothing more is computed there. Waits until the memory is as wanted; free slots are filled later, in the background.
+    // Experts [experts] of a layer that shall have no copies, or empty: all may. Those that are there stay until their slot is wanted or goes.
+    void keep_out(uint32_t layer, const std::vector<bool> & experts);
+
+    // Other room; none: nothing more is computed there. Waits until the memory is as wanted; free slots are filled later, in the background.
     // Throws model.does-not-fit: a layer that has no room keeps the slots that it had.
-    void resize(const std::vector<uint64_t> & bytes);
+    void        resize(device_room room);
+    device_room room() const;
 
     std::vector<device_counters>                 counters() const;
     std::vector<uint64_t>                        budgets() const;    // [devices], as given
+    std::vector<double>                          device_speeds() const;
     uint32_t                                     slots(uint32_t layer, uint32_t device) const;
     std::vector<std::vector<device_set>>         placement() const;  // [layer][expert]
     uint32_t                                     moving() const;     // experts that are still to be copied
@@ -95,6 +110,7 @@ class device_tier {
         uint64_t                           begun = 0, ended = 0;  // batches
         uint32_t                           since_decision = 0;
         bool                               due = false;  // a decision
+        uint64_t                           changes = 0;  // of what its controller may do
     };
     struct copy_task {
         uint32_t layer, device, expert;
@@ -114,6 +130,7 @@ class device_tier {
     void                     resize_layer(std::unique_lock<std::mutex> & lock, uint32_t layer, uint32_t device, uint32_t count);
 
     expert_storage &                           source;
+    const expert_layout &                      held;
     device_tier_settings                       settings;
     std::vector<std::unique_ptr<device_slots>> devices;
     std::vector<uint64_t>                      given;  // [devices], bytes
@@ -124,10 +141,10 @@ class device_tier {
     std::vector<layer_state>                   layers;
     std::vector<device_counters>               counted;
     std::vector<bool>                          given_up;  // [devices]
-    std::optional<std::vector<uint64_t>>       resize_to;
+    std::optional<device_room>                 resize_to;
     std::exception_ptr                         resize_failure;
     std::string                                last_error;
-    std::vector<uint8_t>                       staging;  // of the thread that copies: one matrix
+    std::vector<uint8_t>                       staging, lowered;  // of the thread that copies: one matrix
     bool                                       closing = false;
     std::thread                                mover;
 };

@@ -14,7 +14,17 @@ describe('options of moebius simulate --devices', () => {
         { slots: 16, speed: 1 },
       ],
     });
-    const flags = { devices: 2, deviceSlots: 16, speeds: '1,0.5', batch: 128, window: 2, atOnce: true, capacityFactor: 1.25, bytesPerExpert: 1000 };
+    const flags = {
+      devices: 2,
+      deviceSlots: 16,
+      speeds: '1,0.5',
+      batch: 128,
+      window: 2,
+      atOnce: true,
+      capacityFactor: 1.25,
+      bytesPerExpert: 1000,
+      lowShare: 0.5,
+    };
     expect(parameters(flags)).toMatchObject({
       devices: [{ speed: 1 }, { speed: 0.5 }],
       batch: 128,
@@ -22,6 +32,7 @@ describe('options of moebius simulate --devices', () => {
       atOnce: true,
       capacityFactor: 1.25,
       bytesPerExpert: 1000,
+      lowShare: 0.5,
     });
   });
 
@@ -50,6 +61,7 @@ describe('the report of moebius simulate --devices', () => {
     copiesMoved: 26,
     bytesMoved: 0,
     windows: 13,
+    lowShare: 0.125,
     devicesPerToken: 1.75,
     hopsPerToken: 0.5,
   };
@@ -57,7 +69,7 @@ describe('the report of moebius simulate --devices', () => {
 
   it('gives balance, survivors and copies per window', () => {
     expect(deviceReplayText(result)).toMatch(/Tiny: 13 batches, 4 layers of 32 experts/);
-    expect(deviceReplayText(result)).toMatch(/adaptive +1\.015 +1\.281 +99\.5% +85\.1% +1\.75 +2\.0/);
+    expect(deviceReplayText(result)).toMatch(/adaptive +1\.015 +1\.281 +99\.5% +85\.1% +1\.75 +12\.5% +2\.0/);
     expect(deviceReplayText(result)).not.toMatch(/bytes/);
   });
 
