@@ -60,7 +60,7 @@ class model_files {
     // The bytes come to lie somewhere in `room`.
     const uint8_t * read(uint32_t file, uint64_t offset, uint64_t bytes, slot_memory & room) const {
         const uint64_t shift = file_reader::shift_of(offset), needed = shift + bytes;
-        const int64_t  got   = file_read_at(files[file].descriptor, room.data(), file_reader::aligned(needed), needed, offset - shift);
+        const int64_t  got   = file_read_at(files[file].descriptor, { { room.data(), file_reader::aligned(needed) } }, needed, offset - shift);
         if (got < int64_t(needed)) {
             const std::string why = !files[file].error.empty() ? files[file].error : got < 0 ? "the disk reported an error" : "the file has become shorter";
             throw user_error("file.unreadable", paths[file] + " cannot be read: " + why + ".", { { "path", paths[file] } });

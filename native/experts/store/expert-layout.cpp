@@ -3,6 +3,9 @@
 #include "file-reader.h"
 #include "router/shape.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace moebius {
 
 namespace {
@@ -53,6 +56,17 @@ expert_place expert_place_of(const expert_layer & layer, uint32_t expert, uint32
         return { own.file, own.offset + expert * own.bytes };
     }
     return { layer.packed.file, layer.packed.offset + layer.packed.positions[expert] * layer.packed.stride + packed_offsets(layer.parts)[part] };
+}
+
+bool lies_before(const expert_layer & layer, uint32_t expert, uint32_t other) {
+    return layer.is_packed() ? layer.packed.positions[expert] < layer.packed.positions[other] : expert < other;
+}
+
+std::vector<uint32_t> file_order_of(const expert_layer & layer, uint32_t experts) {
+    std::vector<uint32_t> order(experts);
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return lies_before(layer, a, b); });
+    return order;
 }
 
 std::vector<uint64_t> packed_offsets(const std::vector<expert_part> & parts) {

@@ -47,6 +47,12 @@ struct expert_place {
 // Of a matrix of an expert: in the layout file if there is one, else in the model.
 expert_place expert_place_of(const expert_layer & layer, uint32_t expert, uint32_t part);
 
+// Whether the first matrix of an expert lies before another's.
+bool lies_before(const expert_layer & layer, uint32_t expert, uint32_t other);
+
+// [position] -> expert, as they lie in the file.
+std::vector<uint32_t> file_order_of(const expert_layer & layer, uint32_t experts);
+
 // Offsets of the matrices in a packed expert, and its stride as the last.
 std::vector<uint64_t> packed_offsets(const std::vector<expert_part> & parts);
 

@@ -1,7 +1,6 @@
 #include "expert-ring.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace moebius {
 
@@ -9,13 +8,6 @@ namespace {
 
 // A batch that uses so much of a layer is taken to use as much of the next.
 constexpr double ring_ahead_share = 0.75;
-
-std::vector<uint32_t> file_order_of(const expert_layer & layer, uint32_t experts) {
-    std::vector<uint32_t> order(experts);
-    std::iota(order.begin(), order.end(), 0u);
-    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return expert_place_of(layer, a, 0).offset < expert_place_of(layer, b, 0).offset; });
-    return order;
-}
 
 }  // namespace
 
@@ -270,9 +262,7 @@ void expert_ring::begin(uint32_t layer, std::vector<expert_use> & uses) {
     const std::lock_guard<std::mutex> lock(mutex);
     now   = layer;
     ahead = current.prefetch && double(uses.size()) >= ring_ahead_share * all.experts;
-    const auto in_file_order = [&](const expert_use & a, const expert_use & b) {
-        return expert_place_of(all.layers[layer], a.expert, 0).offset < expert_place_of(all.layers[layer], b.expert, 0).offset;
-    };
+    const auto in_file_order = [&](const expert_use & a, const expert_use & b) { return lies_before(all.layers[layer], a.expert, b.expert); };
     const auto place_of = [&](const expert_use & use) { return places[index(layer, use.expert)]; };
     std::sort(uses.begin(), uses.end(), in_file_order);
     const auto missing = std::stable_partition(uses.begin(), uses.end(), [&](const expert_use & use) { return place_of(use) != nobody; });

@@ -148,7 +148,9 @@ void expert_store::read_whole(uint32_t layer, uint32_t expert) {
 bool expert_store::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
     std::unique_lock<std::mutex> lock(mutex);
     for (uint32_t layer = 0; layer < all.layers.size(); layer++) {
-        for (uint32_t expert = 0; expert < cache.shape().slots[layer]; expert++) {
+        const std::vector<uint32_t> order = file_order_of(all.layers[layer], all.experts);
+        for (uint32_t i = 0; i < cache.shape().slots[layer]; i++) {
+            const uint32_t expert = order[i];
             start_read(layer, expert, uint32_t(cache.take({ layer, expert })), file_reader::priority::demand);
         }
     }
@@ -202,6 +204,9 @@ void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
     const auto is_late    = [&](const expert_use & use) { return entry_of(layer, use.expert).reading; };
     const auto missing    = std::stable_partition(uses.begin(), uses.end(), [&](const expert_use & use) { return !is_missing(use); });
     const auto late       = std::stable_partition(uses.begin(), missing, [&](const expert_use & use) { return !is_late(use); });
+    if (all.layers[layer].is_packed()) {  // neighbours are read with one request
+        std::sort(missing, uses.end(), [&](const expert_use & a, const expert_use & b) { return lies_before(all.layers[layer], a.expert, b.expert); });
+    }
     count.hits += uint64_t(late - uses.begin());
     count.late += uint64_t(missing - late);
     count.misses += uint64_t(uses.end() - missing);

@@ -10,6 +10,8 @@
 #    include <io.h>
 #    include "windows-api.h"
 #else
+#    include <climits>
+#    include <sys/uio.h>
 #    include <unistd.h>
 #endif
 
@@ -34,21 +36,25 @@ void file_close(int descriptor) {
     _close(descriptor);
 }
 
-int64_t file_read_at(int descriptor, uint8_t * into, uint64_t bytes, uint64_t needed, uint64_t offset) {
+// One request a room: ReadFileScatter wants pages.
+int64_t file_read_at(int descriptor, const std::vector<file_room> & rooms, uint64_t needed, uint64_t offset) {
     const HANDLE handle = HANDLE(_get_osfhandle(descriptor));
-    uint64_t     done   = 0;
-    while (done < needed) {
-        OVERLAPPED at{};
-        at.Offset     = DWORD(offset + done);
-        at.OffsetHigh = DWORD((offset + done) >> 32);
-        DWORD got     = 0;
-        if (!ReadFile(handle, into + done, DWORD(std::min<uint64_t>(bytes - done, 1u << 30)), &got, &at)) {
-            return GetLastError() == ERROR_HANDLE_EOF ? int64_t(done) : -1;
+    uint64_t     done   = 0, begin = 0;
+    for (const file_room & room : rooms) {
+        while (done < std::min(begin + room.bytes, needed)) {
+            OVERLAPPED at{};
+            at.Offset     = DWORD(offset + done);
+            at.OffsetHigh = DWORD((offset + done) >> 32);
+            DWORD got     = 0;
+            if (!ReadFile(handle, room.data + (done - begin), DWORD(std::min<uint64_t>(begin + room.bytes - done, 1u << 30)), &got, &at)) {
+                return GetLastError() == ERROR_HANDLE_EOF ? int64_t(done) : -1;
+            }
+            if (got == 0) {
+                return int64_t(done);
+            }
+            done += got;
         }
-        if (got == 0) {
-            break;
-        }
-        done += got;
+        begin += room.bytes;
     }
     return int64_t(done);
 }
@@ -81,10 +87,14 @@ void file_close(int descriptor) {
     close(descriptor);
 }
 
-int64_t file_read_at(int descriptor, uint8_t * into, uint64_t bytes, uint64_t needed, uint64_t offset) {
+int64_t file_read_at(int descriptor, const std::vector<file_room> & rooms, uint64_t needed, uint64_t offset) {
+    std::vector<iovec> left;
+    for (const file_room & room : rooms) {
+        left.push_back({ room.data, size_t(room.bytes) });
+    }
     uint64_t done = 0;
-    while (done < needed) {
-        const ssize_t got = pread(descriptor, into + done, size_t(bytes - done), off_t(offset + done));
+    for (auto next = left.begin(); done < needed;) {
+        const ssize_t got = preadv(descriptor, &*next, int(std::min<ptrdiff_t>(left.end() - next, IOV_MAX)), off_t(offset + done));
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -95,6 +105,13 @@ int64_t file_read_at(int descriptor, uint8_t * into, uint64_t bytes, uint64_t ne
             break;
         }
         done += uint64_t(got);
+        for (size_t rest = size_t(got); rest > 0;) {
+            const size_t filled = std::min(rest, next->iov_len);
+            next->iov_base      = static_cast<uint8_t *>(next->iov_base) + filled;
+            next->iov_len -= filled;
+            rest -= filled;
+            next += next->iov_len == 0 ? 1 : 0;
+        }
     }
     return int64_t(done);
 }

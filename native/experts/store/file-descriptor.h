@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace moebius {
 
@@ -16,9 +17,14 @@ struct opened_file {
 opened_file file_open_direct(const std::string & path);
 void        file_close(int descriptor);
 
-// Reads `bytes` at `offset` (all aligned to 4096, and the memory too), at least `needed` of them unless the file ends.
-// Gives the bytes read, or -1.
-int64_t file_read_at(int descriptor, uint8_t * into, uint64_t bytes, uint64_t needed, uint64_t offset);
+struct file_room {
+    uint8_t * data;
+    uint64_t  bytes;
+};
+
+// Reads what lies at `offset` into one room after the other (all aligned to 4096, and the memory too), at least `needed` bytes unless the
+// file ends. Gives the bytes read, or -1.
+int64_t file_read_at(int descriptor, const std::vector<file_room> & rooms, uint64_t needed, uint64_t offset);
 
 // Drops the range from the page cache, where the system can.
 void file_forget(int descriptor, uint64_t offset, uint64_t bytes);

@@ -36,6 +36,7 @@ class file_reader {
 
     // What lies between `offset` and the last of `ends` (ascending, counted from `offset`); part i ends at ends[i] and begins where the one
     // before ends. `into`: aligned, room for all of it. Pieces of a read go through several threads, in order of the file; how many is returned.
+    // Small pieces that wait one behind the other, and whose bytes lie so in the file, are read with one request.
     uint32_t read(uint32_t file, uint64_t offset, const std::vector<uint64_t> & ends, uint8_t * into, priority urgency, on_done done);
 
     // Reads that go into [from, to) and have not begun are demanded now.
@@ -46,6 +47,7 @@ class file_reader {
     bool withdraw(const uint8_t * from, const uint8_t * to, uint32_t pieces);
 
     uint64_t bytes_read() const;
+    uint64_t requests() const;  // to the system
     // false: the file system cannot; the page cache is bypassed by dropping what was read
     bool direct() const { return is_direct; }
 
@@ -66,9 +68,13 @@ class file_reader {
         uint32_t               first_part, last_part;  // that it has bytes of
     };
 
-    void         run();
-    const char * read_piece(const piece & piece) const;
-    void         end_piece(std::unique_lock<std::mutex> & lock, const piece & piece, const char * error);
+    using request = std::vector<piece>;  // each begins in the file where the one before ends
+
+    void    run();
+    request next_request(std::deque<piece> & queue) const;
+    // [piece], null: all of it is there
+    std::vector<const char *> read_pieces(const request & pieces) const;
+    void    end_piece(std::unique_lock<std::mutex> & lock, const piece & piece, const char * error);
 
     std::vector<int>         descriptors;
     bool                     is_direct = true;
@@ -76,6 +82,7 @@ class file_reader {
     std::condition_variable  work;
     std::deque<piece>        queues[2];  // by priority
     uint64_t                 total    = 0;
+    uint64_t                 requested = 0;
     bool                     stopping = false;
     std::vector<std::thread> threads;
 };
