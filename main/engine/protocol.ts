@@ -349,7 +349,7 @@ export const engineMethods = {
     result: ExpertPlacement,
   },
   'experts.writeLayout': {
-    /** trace: a .moetrace file of this model, to order the experts of a layer by; background: at the lowest priority, and held up (stage `paused`) while any model generates */
+    /** trace: a .moetrace file of this model, to order the experts of a layer by; background: at the lowest priority, and held up (stage `paused`) while any model generates or is loaded, or the machine is measured */
     parameters: Path.extend({ trace: z.string().min(1).optional(), background: z.boolean().optional(), progressToken: z.string().optional() }),
     result: LayoutWritten,
   },

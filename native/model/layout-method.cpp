@@ -14,7 +14,7 @@ namespace moebius {
 
 namespace {
 
-// Copying goes on when nobody has generated for so long: between two replies of a conversation, or of a series of requests, it does not begin.
+// Copying goes on when the engine has been idle for so long: between two replies of a conversation, or of a series of requests, it does not begin.
 constexpr auto quiet_before_copying = std::chrono::seconds(1);
 constexpr auto look_every           = std::chrono::milliseconds(20);
 
@@ -22,21 +22,21 @@ json gain_to_json(const layout_gain & gain) {
     return { { "tokens", gain.tokens }, { "expertsPerToken", gain.chosen }, { "piecesByIndex", gain.pieces_by_index }, { "pieces", gain.pieces } };
 }
 
-// Tells how far the copying is, and holds it up while a reply is generated.
+// Tells how far the copying is, and holds it up while a reply is generated, a model is loaded or the machine is measured.
 class layout_copying {
   public:
     layout_copying(const model_registry & registry, load_progress & progress, bool background) : registry(registry), progress(progress), background(background) {}
 
     // false: cancelled
     bool go_on(double fraction) {
-        if (background && registry.running() > 0) {
+        if (background && !registry.idle()) {
             auto quiet_since = std::chrono::steady_clock::now();
             while (std::chrono::steady_clock::now() - quiet_since < quiet_before_copying) {
                 if (!progress.report("paused", fraction)) {
                     return false;
                 }
                 std::this_thread::sleep_for(look_every);
-                if (registry.running() > 0) {
+                if (!registry.idle()) {
                     quiet_since = std::chrono::steady_clock::now();
                 }
             }

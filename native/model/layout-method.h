@@ -6,7 +6,7 @@
 
 namespace moebius {
 
-// On a job thread. With `background` the copying gives way to everything else, and stops while any model of `registry` generates.
+// On a job thread. With `background` the copying gives way to everything else, and stops while `registry` is not idle.
 json write_layout(call & request, const json & params, const model_registry & registry);
 
 }  // namespace moebius

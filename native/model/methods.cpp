@@ -180,7 +180,8 @@ void add_methods(dispatcher & methods, model_registry & registry, const backend_
     methods.add("model.inspect", lane::job, [](call &, const json & params) { return inspect_model(open_only_path(params)); });
     methods.add("model.estimate", lane::job, [](call &, const json & params) { return estimate(params); });
     const auto plans = std::make_shared<planner>();
-    methods.add("plan.make", lane::job, [plans](call & request, const json & params) {
+    methods.add("plan.make", lane::job, [plans, &registry](call & request, const json & params) {
+        const model_registry::errand measuring(registry);
         return plans->make(params, [&] { request.throw_if_cancelled(); });
     });
     methods.add("model.load", lane::job, [&](call & request, const json & params) { return load(request, params, registry); });

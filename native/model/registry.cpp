@@ -57,6 +57,7 @@ class model_registry::reservation {
 
 json model_registry::load(call & request, const std::string & path, const json * options, std::optional<std::string> progress_token) {
     const auto    start = std::chrono::steady_clock::now();
+    const errand  loading(*this);
     load_progress progress(request, std::move(progress_token));
     progress.report("validate", 0);
     const gguf_model file   = gguf_open(path);

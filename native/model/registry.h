@@ -5,6 +5,7 @@
 #include "loaded-model.h"
 #include "rpc/dispatcher.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -47,6 +48,21 @@ class model_registry {
 
     void clear();
 
+    // A load or a measurement: somebody waits for it, and work in the background gives way to it.
+    class errand {
+      public:
+        explicit errand(model_registry & registry) : of(registry) { of.errands++; }
+        ~errand() { of.errands--; }
+        errand(const errand &)             = delete;
+        errand & operator=(const errand &) = delete;
+
+      private:
+        model_registry & of;
+    };
+
+    // Nothing is generated, and nobody is on an errand.
+    bool idle() const { return errands == 0 && running() == 0; }
+
   private:
     // what running loads will still take of a device
     struct promise {
@@ -64,6 +80,7 @@ class model_registry {
     mutable std::mutex                               mutex;  // guards the fields below
     std::map<int32_t, std::shared_ptr<loaded_model>> models;
     int32_t                                          next_id = 1;
+    std::atomic<int>                                 errands{ 0 };
     std::map<std::string, promise>                   promises;  // by device id
 };
 

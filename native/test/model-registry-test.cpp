@@ -1,6 +1,7 @@
 // Loading and unloading: progress, cancel, several models, use after unload, bad files.
 #include "check.h"
 #include "model/backends.h"
+#include "model/layout-method.h"
 #include "model/llama-log.h"
 #include "model/registry.h"
 #include "model/tokenise.h"
@@ -55,6 +56,40 @@ void a_cancelled_load_leaves_nothing() {
     CHECK_THROWS(f.registry.load(request, MOEBIUS_TINY_MODEL, &small, std::nullopt), user_error, error.code == "cancelled");
     CHECK_EQUAL(f.registry.list()["models"].size(), 0u);
     CHECK_EQUAL(f.load()["model"], 1);  // and the next one works
+}
+
+void a_layout_file_in_the_background_waits_for_whoever_is_waited_for() {
+    const auto folder = std::filesystem::temp_directory_path() / "moebius-model-registry-test";
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    const auto model = folder / "model.gguf", layout = folder / "model.gguf.layout";
+    std::filesystem::copy_file(MOEBIUS_TINY_MODEL, model);
+    const auto write = [&](fixture & f, call & request, bool background) {
+        return write_layout(request, { { "path", model.u8string() }, { "background", background }, { "progressToken", "bar" } }, f.registry);
+    };
+    fixture f;
+    {
+        const model_registry::errand measuring(f.registry);
+        CHECK(!f.registry.idle());
+        call        request(1, f.out);
+        std::thread later([&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(300));
+            request.cancelled = true;
+        });
+        CHECK_THROWS(write(f, request, true), user_error, error.code == "cancelled");
+        later.join();
+        CHECK_EQUAL(f.out.all().back()["params"]["stage"], "paused");
+        CHECK(!std::filesystem::exists(layout));
+        CHECK_EQUAL(std::distance(std::filesystem::directory_iterator(folder), {}), 1);
+        call other(2, f.out);
+        CHECK(write(f, other, false)["bytes"] > 0);  // what somebody asked for does not wait
+        std::filesystem::remove(layout);
+    }
+    CHECK(f.registry.idle());
+    call       request(3, f.out);
+    const json written = write(f, request, true);
+    CHECK_EQUAL(written["bytes"], std::filesystem::file_size(layout));
+    std::filesystem::remove_all(folder);
 }
 
 void a_cancel_while_weights_are_read_is_noticed() {
@@ -151,6 +186,7 @@ int main() {
     backends_load();
     progress_goes_forward_through_the_stages();
     a_cancelled_load_leaves_nothing();
+    a_layout_file_in_the_background_waits_for_whoever_is_waited_for();
     a_cancel_while_weights_are_read_is_noticed();
     several_models_live_side_by_side();
     unload_ends_what_is_running();
