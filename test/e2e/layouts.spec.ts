@@ -22,7 +22,10 @@ test('a layout file is written behind a reply, and can be stopped and deleted; t
   const progress = app.getByRole('progressbar', { name: 'Layout file of copy' });
   await expect(progress).toHaveAttribute('aria-valuetext', /waiting for the end of a reply/);
   await goTo(app, 'models');
+  await app.goto(await served.nextUrl()); // a window that has heard nothing of it
+  await goTo(app, 'models');
   await expect(progress).toBeVisible();
+  await expect(app.getByText(/^copy: [\d.]+% of .* waiting for the end of a reply$/)).toBeVisible();
   await app.getByRole('button', { name: 'Stop writing the layout file of copy' }).click();
   await expect(progress).toBeHidden();
 
