@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
-import type { ExpertDevices, ExpertStore } from '../engine/protocol.ts';
+import type { ExpertDevices, ExpertStore, LossyUses } from '../engine/protocol.ts';
 import type { ExpertUsage, GenerationInput, GenerationOutcome } from '../generation/generation.ts';
 import { withModel } from './engine-session.ts';
 import { addModelOptions, addSamplingOptions, type ModelFlags, type SamplingFlags, toLoadOptions, toSampling, UsageError } from './options.ts';
@@ -53,7 +53,13 @@ async function generate(model: string | undefined, flags: GenerateFlags): Promis
     `${report.tokens} tokens, ${significant(report.tokensPerSecond)} tok/s, first after ${significant(report.timeToFirstTokenMs)} ms; prompt ${report.promptTokens} tokens, ${significant(report.promptTokensPerSecond)} tok/s`,
   );
   if (result.store) note([summarise(result.store), summarisePrefetch(result.store)].filter(Boolean).join('\n'));
+  if (report.lossy) note(summariseLossy(report.lossy));
   if (result.devices) note(summariseDevices(result.devices));
+}
+
+function summariseLossy({ assignments, lowPrecision, skipped }: LossyUses): string {
+  const share = (count: number) => `${((count * 100) / Math.max(1, assignments)).toFixed(1)}%`;
+  return `lossy: ${share(lowPrecision)} of the experts' uses at low precision, ${share(skipped)} left out (of ${assignments})`;
 }
 
 function summarise({ hits, late, misses, ramBytes, diskBytes, bytesRead }: ExpertStore): string {
@@ -125,6 +131,7 @@ export function toReport(outcome: GenerationOutcome) {
     promptMs: outcome.promptMilliseconds,
     decodeMs: outcome.decodeMilliseconds,
     seed: outcome.seed,
+    lossy: outcome.lossy,
     message: outcome.message,
     moeLayers: outcome.usage?.moeLayers ?? [],
     expertUsage: outcome.usage ? toRows(outcome.usage) : [],

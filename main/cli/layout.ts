@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { MoebiusError } from '../contract/index.ts';
 import type { LayoutWritten } from '../engine/protocol.ts';
 import { withEngine } from './engine-session.ts';
-import { formatBytes, note, print, printJson } from './output.ts';
+import { everyTenth, formatBytes, print, printJson } from './output.ts';
 import { embeddedModel } from './paths.ts';
 
 interface LayoutFlags {
@@ -37,15 +37,6 @@ async function layout(model: string | undefined, flags: LayoutFlags): Promise<vo
   } finally {
     process.off('SIGINT', onInterrupt);
   }
-}
-
-function everyTenth(): (progress: { fraction: number }) => void {
-  let told = 0;
-  return ({ fraction }) => {
-    const tenths = Math.floor(fraction * 10);
-    if (tenths > told) note(`${tenths * 10}%`);
-    told = Math.max(told, tenths);
-  };
 }
 
 export function layoutText({ path, bytes, gain }: LayoutWritten): string {

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type ErrorBody, toErrorBody } from '../contract/index.ts';
 import { addBenchCommand } from './bench.ts';
+import { addCalibrateCommand } from './calibrate.ts';
 import { addChatCommand } from './chat.ts';
 import { addDevicesCommand } from './devices.ts';
 import { addGenerateCommand } from './generate.ts';
@@ -32,6 +33,7 @@ function createProgram(): Command {
     addTraceCommand,
     addSimulateCommand,
     addLayoutCommand,
+    addCalibrateCommand,
     addBenchCommand,
   ];
   for (const add of commands) add(program);

@@ -54,6 +54,9 @@ export interface ModelFlags {
   expertLayout?: string;
   expertDevices?: ExpertDeviceBudget[];
   expertReplication: boolean;
+  lowPrecisionAbove?: number;
+  lowPrecisionType?: string;
+  skipBudget?: number;
   kvType?: string;
   flashAttention?: string;
   telemetry: boolean;
@@ -80,9 +83,29 @@ export function addModelOptions(command: Command): Command {
     .option('--expert-layout <mode>', 'auto: read experts from the file that "moebius layout" wrote, if there is one; off')
     .option('--expert-devices <list>', 'GPUs that hold copies of experts, each with its bytes: Vulkan0=4000000000,Vulkan1=2000000000', budgets)
     .option('--no-expert-replication', 'copies on GPUs do not follow the load')
+    .option(
+      '--low-precision-above <share>',
+      "changes answers: experts on disk that rank below this share of a token's gate weights (0 to 1) are computed in fewer bits",
+      number,
+    )
+    .option('--low-precision-type <type>', 'of these copies: q4_0, q3_k or q2_k (default: q2_k)')
+    .option(
+      '--skip-budget <nats>',
+      'changes answers: experts on disk are left out as far as "moebius calibrate" found that the harm stays below this (0.01: little)',
+      number,
+    )
     .option('--kv-type <type>', 'type of the KV cache: f16, q8_0, ...')
     .option('--flash-attention <mode>', 'auto, on or off')
     .option('--no-telemetry', 'do not observe the router');
+}
+
+function lossyExperts({ lowPrecisionAbove, lowPrecisionType, skipBudget }: ModelFlags): object | undefined {
+  if (lowPrecisionAbove === undefined && lowPrecisionType !== undefined) throw new UsageError('--low-precision-type needs --low-precision-above');
+  if (lowPrecisionAbove === undefined && skipBudget === undefined) return undefined;
+  return {
+    ...(lowPrecisionAbove === undefined ? {} : { lowPrecision: { above: lowPrecisionAbove, type: lowPrecisionType } }),
+    ...(skipBudget === undefined ? {} : { skip: { budget: skipBudget } }),
+  };
 }
 
 export function toLoadOptions(flags: ModelFlags): LoadOptions {
@@ -104,6 +127,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     expertLayout: flags.expertLayout,
     expertDevices: flags.expertDevices,
     expertReplication: flags.expertReplication,
+    lossyExperts: lossyExperts(flags),
     kvTypeK: flags.kvType,
     kvTypeV: flags.kvType,
     flashAttention: flags.flashAttention,

@@ -11,6 +11,16 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** Notes each tenth of a long work. */
+export function everyTenth(): (progress: { fraction: number }) => void {
+  let told = 0;
+  return ({ fraction }) => {
+    const tenths = Math.floor(fraction * 10);
+    if (tenths > told) note(`${tenths * 10}%`);
+    told = Math.max(told, tenths);
+  };
+}
+
 const BINARY_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** 28957632 -> `27.6 MiB` */

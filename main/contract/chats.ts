@@ -1,6 +1,6 @@
 // Conversations are trees: every message has a parent; the shown branch is the path from the root to `leafId`.
 import { z } from 'zod';
-import { FinishReason, Sampling, ToolCall } from '../engine/protocol.ts';
+import { FinishReason, LossyUses, Sampling, ToolCall } from '../engine/protocol.ts';
 import { ErrorBody } from './errors.ts';
 
 export const GenerationParameters = z.strictObject({
@@ -19,6 +19,8 @@ export const MessageStats = z.object({
   promptTokensPerSecond: z.number(),
   timeToFirstTokenMs: z.number(),
   seed: z.number().int(),
+  /** uses of experts at low precision or left out, while these modes were on; absent: they were off */
+  lossy: LossyUses.optional(),
 });
 export type MessageStats = z.infer<typeof MessageStats>;
 

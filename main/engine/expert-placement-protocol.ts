@@ -1,6 +1,7 @@
 // Experts in RAM, on disk and on GPUs, as `experts.status` tells and `experts.configure` changes it: native/experts/README.md.
 import { z } from 'zod';
 import { ExpertDeviceBudget, ExpertDevices } from './expert-devices-protocol.ts';
+import { LossyExperts, LossyStatus } from './lossy-protocol.ts';
 import { ExpertPolicy } from './replay-protocol.ts';
 
 /** `auto`: the one that reads least on the model's own recorded routing; `score` until there is some */
@@ -95,6 +96,8 @@ export const ExpertStore = ExpertCounters.extend({
       tiers: z.string(),
     }),
   ),
+  /** null: no mode that changes answers is on, nor was since the load */
+  lossy: LossyStatus.nullable(),
   /** null: too few experts were seen to tell; `protected`: never evicted */
   superExperts: z.array(SuperExpert.extend({ protected: z.boolean() })).nullable(),
 });
@@ -118,6 +121,8 @@ export const PlacementChange = z.strictObject({
   ramBytes: z.number().int().min(1).optional(),
   policy: ExpertPolicy.optional(),
   prefetch: ExpertPrefetch.optional(),
+  /** instead of what was on; {}: off */
+  lossyExperts: LossyExperts.optional(),
   /** other budgets; devices that are not named keep theirs */
   devices: z.array(ExpertDeviceBudget).max(8).optional(),
   replication: z.boolean().optional(),

@@ -12,12 +12,14 @@ import {
   SlotAllocation,
   SuperExpert,
 } from './expert-placement-protocol.ts';
+import { Calibration, LossyExperts, LossyUses } from './lossy-protocol.ts';
 import { planParameters, planResult } from './plan-protocol.ts';
 import { ChoiceParameters, ChoiceResult, ReplayParameters, ReplayResult } from './replay-protocol.ts';
 
 export * from './device-replay-protocol.ts';
 export * from './expert-devices-protocol.ts';
 export * from './expert-placement-protocol.ts';
+export * from './lossy-protocol.ts';
 export { Rig, SpeedForecast } from './plan-protocol.ts';
 export * from './replay-protocol.ts';
 
@@ -168,6 +170,8 @@ export const LoadOptions = z.strictObject({
   expertDevices: z.array(ExpertDeviceBudget).max(8).optional(),
   /** copies there follow the load; default true */
   expertReplication: z.boolean().optional(),
+  /** default off */
+  lossyExperts: LossyExperts.optional(),
   kvTypeK: KvType.optional(),
   kvTypeV: KvType.optional(),
   flashAttention: z.enum(['auto', 'on', 'off']).optional(),
@@ -310,6 +314,8 @@ export const GenerateResult = z.object({
   promptMilliseconds: z.number(),
   decodeMilliseconds: z.number(),
   timeToFirstTokenMilliseconds: z.number(),
+  /** of its tokens that were evaluated with `lossyExperts` on; null: none were */
+  lossy: LossyUses.nullable(),
   /** only for `chat` input: the reply parsed by the template's own rules */
   message: z.object({ content: z.string(), reasoningContent: z.string(), toolCalls: z.array(ToolCall) }).nullable(),
 });
@@ -353,6 +359,11 @@ export const engineMethods = {
     parameters: Path.extend({ trace: z.string().min(1).optional(), background: z.boolean().optional(), progressToken: z.string().optional() }),
     result: LayoutWritten,
   },
+  /** which layers mind doing without their less important experts; the model has to have an expert cache. Its generations go on meanwhile, slowly. */
+  'experts.calibrate': {
+    parameters: z.strictObject({ model: z.number().int(), text: z.string().min(1), progressToken: z.string().optional() }),
+    result: Calibration,
+  },
   'experts.choose': { parameters: ChoiceParameters, result: ChoiceResult },
   'experts.replayDevices': { parameters: DeviceReplayParameters, result: DeviceReplayResult },
   'experts.replay': { parameters: ReplayParameters, result: ReplayResult },
@@ -388,6 +399,6 @@ export type EngineResult<M extends EngineMethod> = z.output<(typeof engineMethod
 export const Progress = z.object({
   token: z.string(),
   fraction: z.number(),
-  stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt', 'layout', 'paused']),
+  stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt', 'layout', 'paused', 'calibrate']),
 });
 export type Progress = z.infer<typeof Progress>;

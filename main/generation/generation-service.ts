@@ -150,6 +150,7 @@ class RunProgress {
       promptMilliseconds: first - this.#started,
       decodeMilliseconds: now - first,
       timeToFirstTokenMilliseconds: first - this.#started,
+      lossy: null,
       message: null,
     };
   }

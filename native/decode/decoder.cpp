@@ -120,6 +120,18 @@ json decoder::render_chat(const json & chat) {
     };
 }
 
+void decoder::between_batches(const std::function<void()> & task) {
+    std::packaged_task<void()> errand(task);
+    std::future<void>          done = errand.get_future();
+    {
+        const std::lock_guard<std::mutex> lock(inbox_mutex);
+        errands.push_back(std::move(errand));
+        inbox_filled.store(true);
+    }
+    inbox_changed.notify_one();
+    done.get();
+}
+
 // --- on the clerk's thread
 
 template <typename Make> void decoder::prepare(const generation::common & request, Make make) {
@@ -192,15 +204,20 @@ void decoder::queue(std::unique_ptr<generation> request) {
 void decoder::decode_loop() {
     bool open = true;
     while (open) {
+        std::vector<std::packaged_task<void()>> due;
         if (schedule.idle() || inbox_filled.load(std::memory_order_relaxed)) {
             std::unique_lock<std::mutex> lock(inbox_mutex);
-            inbox_changed.wait(lock, [this] { return closing || !inbox.empty() || !schedule.idle(); });
+            inbox_changed.wait(lock, [this] { return closing || !inbox.empty() || !errands.empty() || !schedule.idle(); });
             for (auto & request : inbox) {
                 schedule.add(std::move(request));
             }
             inbox.clear();
+            due.swap(errands);
             inbox_filled.store(false);
             open = !closing;
+        }
+        for (auto & errand : due) {
+            errand();
         }
         schedule.step();
     }

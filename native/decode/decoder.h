@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -37,6 +38,9 @@ class decoder : private request_end {
 
     // The result of chat.render. Throws user_error (request.invalid, template.failed).
     json render_chat(const json & chat);
+
+    // Runs `task` on the decode thread between two of its batches, where nobody else uses the model's threads, and waits for it.
+    void between_batches(const std::function<void()> & task);
 
     // For the memory breakdown. Only right after construction: the decode thread owns it.
     llama_context * context() { return ctx.get(); }
@@ -74,6 +78,7 @@ class decoder : private request_end {
     std::mutex                               inbox_mutex;
     std::condition_variable                  inbox_changed;
     std::vector<std::unique_ptr<generation>> inbox;
+    std::vector<std::packaged_task<void()>>  errands;
     std::atomic<bool>                        inbox_filled{ false };  // spares the decode thread the lock
     bool                                     closing = false;
 

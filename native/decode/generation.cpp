@@ -70,6 +70,11 @@ void generation::count_routes(const observed_routes & observed, uint32_t first, 
     }
 }
 
+void generation::count_lossy(const lossy_uses & of_token) {
+    lossy = lossy.value_or(lossy_uses());
+    lossy->add(of_token);
+}
+
 void generation::evaluated(uint32_t count) {
     const size_t done = slot->tokens.size();
     slot->tokens.insert(slot->tokens.end(), tokens.begin() + ptrdiff_t(done), tokens.begin() + ptrdiff_t(done + count));
@@ -193,6 +198,7 @@ json generation::result(finish_reason reason) const {
         { "promptMilliseconds", milliseconds(started_us, prompt_end) },
         { "decodeMilliseconds", milliseconds(first_us, last_us) },
         { "timeToFirstTokenMilliseconds", milliseconds(basis.received_us, first_us) },
+        { "lossy", lossy ? json{ { "assignments", lossy->assignments }, { "lowPrecision", lossy->low }, { "skipped", lossy->skipped } } : json() },
         { "message", parser ? parser->parse(reply, reason == finish_reason::stop || reason == finish_reason::stop_string) : json() },
     };
 }

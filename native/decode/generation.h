@@ -1,6 +1,7 @@
 // One request on its way through the decode thread: its tokens, its sampler, its frames, its result.
 #pragma once
 
+#include "experts/lossy/lossy-experts.h"
 #include "request.h"
 #include "router/route-frames.h"
 #include "router/usage-counters.h"
@@ -49,6 +50,7 @@ class generation {
     // --- events, in this order
     void start(sequence_slot & slot, const router_shape * observed);
     void count_routes(const observed_routes & routes, uint32_t first, uint32_t count);  // before `evaluated`
+    void count_lossy(const lossy_uses & of_token);
     void evaluated(uint32_t count);
     bool add_logits(const float * row);  // true: that was the last row
     // A token was drawn from `logits`. Returns the reason if it was the last one.
@@ -95,6 +97,7 @@ class generation {
     std::string                   reply;  // all released text, for the parser
     std::vector<token_choice>     top;
 
+    std::optional<lossy_uses>     lossy;  // of tokens that were evaluated with lossy modes on
     size_t                        prompt_count = 0;
     size_t                        cached_count = 0;
     uint32_t                      generated    = 0;

@@ -22,6 +22,10 @@ scheduler::scheduler(decode_context & context, uint32_t sequences, request_end &
     outputs.reserve(context.batch());
 }
 
+bool scheduler::is_lossy() const {
+    return experts && experts->lossy && experts->lossy->active();
+}
+
 scheduler::~scheduler() {
     llama_batch_free(batch);
 }
@@ -129,6 +133,9 @@ uint32_t scheduler::fill(const batch_plan & plan) {
 void scheduler::run(const batch_plan & plan) {
     const uint32_t count  = fill(plan);
     const int64_t  before = now_us();
+    if (is_lossy()) {
+        experts->lossy->begin_batch();
+    }
     if (experts && experts->ahead) {
         experts->ahead->announce(batch.token, count, outputs);
     }
@@ -194,12 +201,16 @@ void scheduler::fail_plan(const batch_plan & plan, const user_error & error) {
 // Hands the results of the batch on: routes first, they are positions of tokens that are not yet counted as evaluated.
 void scheduler::deliver(const batch_plan & plan, uint32_t token_count) {
     const observed_routes * routes = context.observer() ? &context.observer()->read(context.get(), token_count, outputs) : nullptr;
+    const auto              lossy  = is_lossy() ? experts->lossy->uses_of_tokens(token_count, outputs) : std::vector<lossy_uses>();
     uint32_t                first  = 0;
     size_t                  output = 0;
     for (const batch_share & share : plan) {
         runner & g = running[share.slot];
         if (routes) {
             g->count_routes(*routes, first, share.count);
+        }
+        for (uint32_t i = first; i < first + share.count && !lossy.empty(); i++) {
+            g->count_lossy(lossy[i]);
         }
         first += share.count;
         g->evaluated(share.count);

@@ -47,6 +47,7 @@ class scheduler {
     void run_parts(const batch_plan & plan);
     void fail_plan(const batch_plan & plan, const user_error & error);
     uint32_t fill(const batch_plan & plan);
+    bool is_lossy() const;
     void     deliver(const batch_plan & plan, uint32_t token_count);
     void     next_token(runner & g, uint32_t index);
     void     make_room(runner & g);

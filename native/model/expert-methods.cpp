@@ -1,5 +1,6 @@
 #include "expert-methods.h"
 
+#include "calibrate-method.h"
 #include "experts.h"
 #include "expert-device-status.h"
 #include "experts/dispatch/device-dispatch.h"
@@ -103,8 +104,8 @@ json store_to_json(const loaded_experts & experts) {
     json result             = counters_to_json(counters.total());
     result["storage"]       = store.kind();
     result["policy"]        = store.settings().policy;
-    result["ramBytes"]      = store.slot_bytes();
-    result["ramBytesLeast"] = store.least_bytes();
+    result["ramBytes"]      = experts.lossy.slot_bytes();
+    result["ramBytesLeast"] = experts.lossy.least_bytes();
     result["ramBytesMost"]  = store.most_bytes();
     result["diskBytes"]     = store.layout().bytes();
     result["prefetch"]      = prefetch_to_json(experts);
@@ -112,6 +113,7 @@ json store_to_json(const loaded_experts & experts) {
     result["bytesHidden"]   = counters.bytes_hidden;
     result["layoutFile"]    = store.layout().layers.front().is_packed() ? json(store.layout().files[store.layout().layers.front().packed.file]) : json(nullptr);
     result["layers"]        = std::move(layers);
+    result["lossy"]         = lossy_to_json(experts.lossy, store.layout());
     result["superExperts"]  = super_experts_to_json(dynamic_cast<const expert_store *>(&store));
     return result;
 }
@@ -133,8 +135,7 @@ json status(const json & params, const model_registry & registry) {
     return status_to_json(lease->experts.get());
 }
 
-void refuse_more_than_free(const expert_storage & store, uint64_t wanted) {
-    const uint64_t now  = store.slot_bytes();
+void refuse_more_than_free(uint64_t now, uint64_t wanted) {
     const uint64_t free = host_memory_now().available;
     if (wanted > now && wanted - now > free) {
         throw user_error("model.does-not-fit",
@@ -162,6 +163,7 @@ struct store_change {
     std::optional<std::vector<double>> slots;
     std::optional<std::string>         prefetch;
     const json *                       super_experts = nullptr;
+    std::optional<lossy_request>       lossy;
 };
 
 // [{layer: block index, expert, peak}]
@@ -190,6 +192,9 @@ store_change take_store_change(parameters & source) {
     change.slots      = source.optional_numbers("slots", 1, most_slots);
     change.prefetch   = source.optional_choice("prefetch", prefetch_modes());
     change.super_experts = source.optional_array("superExperts");
+    if (const json * wanted = source.optional_object("lossyExperts")) {
+        change.lossy = lossy_parse(*wanted);
+    }
     if (change.allocation && change.slots) {
         source.refuse("slots", "and slotAllocation contradict each other; give one of them");
     }
@@ -205,8 +210,8 @@ void apply(loaded_experts & experts, const store_change & change) {
     }
     if (change.bytes) {
         const uint64_t wanted = std::min(uint64_t(*change.bytes), experts.store.most_bytes());
-        refuse_more_than_free(experts.store, wanted);
-        experts.store.resize(wanted);
+        refuse_more_than_free(experts.lossy.slot_bytes(), wanted);
+        experts.lossy.resize(wanted);
     }
     if (change.prefetch && prefetch_mode(experts.store.settings().prefetch) != *change.prefetch) {
         experts.store.set_prefetch(*change.prefetch == "auto");
@@ -245,6 +250,9 @@ json configure(const json & params, const model_registry & registry) {
                          { { "parameter", "model" } });
     }
     apply(*lease->experts, change);
+    if (change.lossy) {
+        apply_lossy(lease->experts->lossy, *change.lossy, gguf_open(lease->path), lease->experts->store.layout());
+    }
     if (lease->experts->devices) {
         device_dispatch & on = *lease->experts->devices;
         if (devices) {
@@ -265,6 +273,7 @@ void add_expert_methods(dispatcher & methods, const model_registry & registry) {
     methods.add("experts.status", lane::job, [&](call &, const json & params) { return status(params, registry); });
     methods.add("experts.configure", lane::job, [&](call &, const json & params) { return configure(params, registry); });
     methods.add("experts.writeLayout", lane::job, [&](call & request, const json & params) { return write_layout(request, params, registry); });
+    methods.add("experts.calibrate", lane::job, [&](call & request, const json & params) { return calibrate_model(request, params, registry); });
     methods.add("experts.replay", lane::job, [](call & request, const json & params) {
         return replay_report(params, [&] { request.throw_if_cancelled(); });
     });

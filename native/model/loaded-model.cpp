@@ -1,5 +1,6 @@
 #include "loaded-model.h"
 
+#include "devices.h"
 #include "experts.h"
 #include "host.h"
 #include "lazy-mapping.h"
@@ -112,6 +113,9 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
         });
         progress.throw_if_cancelled();
         plan.experts->look_ahead(plan.model.get());
+        if (!plan.options.lossy.off()) {
+            apply_lossy(plan.experts->lossy, plan.options.lossy, file, plan.experts->store.layout());
+        }
         use_expert_devices(*plan.experts, plan.options);
         if (plan.experts->devices) {
             plan.experts->devices->begin([&](uint64_t bytes, uint64_t total) {
@@ -130,6 +134,7 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
     std::vector<device_split> splits = memory_of(plan.model.get(), plan.engine->context(), plan.options.devices);
     if (plan.experts) {
         add_expert_devices(splits, plan.experts->store.layout(), plan.options);
+        entry_of(splits, cpu_device_id).experts += plan.experts->lossy.slot_bytes() - plan.experts->store.slot_bytes();
     }
     for (const device_split & device : splits) {
         json entry  = memory_to_json(device.memory);
@@ -138,6 +143,7 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
     }
     if (plan.experts) {
         plan.experts->store.restart_counters();
+        plan.experts->lossy.restart_counters();
     }
     progress.throw_if_cancelled();
     progress.report("warmup", 1.0);  // the decoder warmed up when it was made

@@ -183,6 +183,13 @@ load_options options_parse(const json * json_options, const json & inspection) {
     read_expert_devices(source, options, moe_layers > 0);
     options.expert_replication = source.optional_boolean("expertReplication").value_or(options.expert_replication);
 
+    if (const json * wanted = source.optional_object("lossyExperts")) {
+        options.lossy = lossy_parse(*wanted);
+        if (options.expert_ram_bytes == uint64_t(0) && !options.lossy.off()) {
+            source.refuse("lossyExperts", moe_layers == 0 ? "needs a model with routed experts" : "needs experts on disk: leave expertRamBytes out, or give it more than 0 bytes");
+        }
+    }
+
     read_choice(source, "kvTypeK", kv_types, options.kv_type_k);
     read_choice(source, "kvTypeV", kv_types, options.kv_type_v);
     read_choice(source, "flashAttention", flash_attention_types, options.flash_attention);
@@ -238,6 +245,9 @@ json options_to_json(const load_options & options) {
         for (const expert_budget & device : *options.expert_devices) {
             result["expertDevices"].push_back({ { "id", device.id }, { "bytes", device.bytes } });
         }
+    }
+    if (!options.lossy.off()) {
+        result["lossyExperts"] = lossy_request_to_json(options.lossy);
     }
     if (!options.tensor_split.empty()) {
         result["tensorSplit"] = options.tensor_split;

@@ -1,6 +1,7 @@
 // LoadOptions of main/engine/protocol.ts with every default filled in.
 #pragma once
 
+#include "lossy-settings.h"
 #include "rpc/errors.h"
 
 #include <ggml.h>
@@ -40,6 +41,7 @@ struct load_options {
     std::string              layout_fingerprint;        // of the model, if its layout file is to be used: see find_layout
     std::optional<std::vector<expert_budget>> expert_devices;  // open: see fit_experts
     bool                     expert_replication = true;  // copies there follow the load
+    lossy_request            lossy;                      // off
     ggml_type                kv_type_k         = GGML_TYPE_F16;
     ggml_type                kv_type_v         = GGML_TYPE_F16;
     llama_flash_attn_type    flash_attention   = LLAMA_FLASH_ATTN_TYPE_AUTO;

@@ -21,6 +21,7 @@ class model_lease {
         : model(std::move(model)), lock(std::move(lock)) {}
 
     loaded_model * operator->() const { return model.get(); }
+    loaded_model & operator*() const { return *model; }
 
   private:
     std::shared_ptr<loaded_model>       model;

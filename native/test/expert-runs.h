@@ -52,6 +52,7 @@ struct settings {
     bool        storm   = false;  // another thread changes RAM and policy at random meanwhile
     const char * storage = "auto";  // see load_options
     bool        prefetch = false;
+    std::function<void(loaded_experts &)> before{}, after{};  // what is generated; with a store
 };
 
 inline std::vector<llama_token> prompt_of(uint32_t length, uint32_t vocabulary) {
@@ -131,6 +132,9 @@ struct tiny {
         if (experts) {
             experts->store.fill([](uint64_t, uint64_t) { return true; });
             experts->look_ahead(model.get());
+            if (how.before) {
+                how.before(*experts);
+            }
         }
         std::optional<counted_experts> loaded;
         if (how.loaded) {
@@ -153,6 +157,9 @@ struct tiny {
             result.resizes = storm->stop();
         }
         if (experts) {
+            if (how.after) {
+                how.after(*experts);
+            }
             result.packed   = experts->store.layout().layers[0].is_packed();
             result.counters   = experts->store.counters();
             result.prefetched = experts->store.prefetch_reports();

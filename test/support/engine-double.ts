@@ -68,6 +68,7 @@ export function generateResult(changes: Partial<GenerateResult> = {}): GenerateR
     shiftedTokens: 0,
     seed: 7,
     ...times,
+    lossy: null,
     message: null,
     ...changes,
   };

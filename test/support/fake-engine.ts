@@ -164,7 +164,7 @@ class FakeEngine {
   #finish(id: unknown, finishReason: string, tokens: number): void {
     const times = { queueMilliseconds: 0, promptMilliseconds: 1, decodeMilliseconds: 2, timeToFirstTokenMilliseconds: 1 };
     const counts = { promptTokens: 3, cachedTokens: 0, tokens, shiftedTokens: 0, seed: 7 };
-    this.#send({ id, result: { finishReason, stopString: null, ...counts, ...times, message: null } });
+    this.#send({ id, result: { finishReason, stopString: null, ...counts, ...times, lossy: null, message: null } });
   }
 
   /** True: go on and answer. */

@@ -2,7 +2,11 @@
 import { rm, rmdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { MoebiusError } from '../../contract/index.ts';
+import { LowPrecisionType } from '../../engine/protocol.ts';
 import { isInside, type ModelFiles } from './scan.ts';
+
+/** Files that the engine writes beside a model: native/experts/layout, native/experts/lossy. */
+const companions = ['.layout', '.sensitivity', ...LowPrecisionType.options.map((type) => `.${type}`)];
 
 /** Deletes the files of `model` and the folders that this leaves empty, and nothing outside `folders`. */
 export async function deleteModelFiles(model: ModelFiles, folders: string[]): Promise<void> {
@@ -13,7 +17,7 @@ export async function deleteModelFiles(model: ModelFiles, folders: string[]): Pr
     });
   }
   for (const file of model.files) await unlink(file.path);
-  for (const ending of ['.layout', '.layout.tmp']) await rm(`${model.path}${ending}`, { force: true }); // `moebius layout`
+  for (const ending of companions) for (const part of ['', '.tmp']) await rm(`${model.path}${ending}${part}`, { force: true });
   await removeEmptyFolders(path.dirname(model.path), home);
 }
 

@@ -2,6 +2,8 @@
 
 #include "expert-ahead.h"
 #include "experts/dispatch/device-dispatch.h"
+#include "experts/lossy/lossy-experts.h"
+#include "experts/lossy/skip-trial.h"
 
 #include <ggml-cpu.h>
 
@@ -52,6 +54,23 @@ void copy_ids(const ggml_tensor * ids, std::vector<int32_t> & into) {
     for (int64_t t = 0; t < ids->ne[1]; t++) {
         std::memcpy(into.data() + t * ids->ne[0], row_at(ids, t, 0), size_t(ids->ne[0]) * sizeof(int32_t));
     }
+}
+
+void fill_rows(row_view rows, int64_t count, int64_t n_embd) {
+    for (int64_t t = 0; t < count; t++) {
+        std::fill_n(rows.row(t), n_embd, 0.0f);
+    }
+}
+
+// [experts] that devices have; empty: there are none.
+std::vector<bool> copied_experts(const expert_source & source, uint32_t layer) {
+    std::vector<bool> copied;
+    if (source.devices) {
+        for (const device_set on : source.devices->tier.copies(layer)) {
+            copied.push_back(on != 0);
+        }
+    }
+    return copied;
 }
 
 }  // namespace
@@ -107,42 +126,83 @@ ggml_status expert_executor::compute_ffn(const moe_ffn_nodes & nodes) {
     if (source.ahead) {
         source.ahead->start(batch, input);
     }
-    const bool all = source.devices ? compute_on_devices(source, input, output) : compute_on_threads(source, batch, input, output);
+    skip_trial * trial = skip_trial::current();
+    if (trial) {
+        trial->apply(batch);
+    }
+    const expert_batch * low = !trial && source.lossy && source.lossy->active() ? source.lossy->substitute(batch, copied_experts(source, batch.layer)) : nullptr;
+    const bool           all = source.devices ? compute_on_devices(source, low, input, output) : compute_on_threads(source, batch, low, input, output);
     return all ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
 }
 
-bool expert_executor::compute_on_devices(expert_source & source, row_view input, row_view output) {
+bool expert_executor::compute_on_devices(expert_source & source, const expert_batch * low, row_view input, row_view output) {
     source.devices->start(batch, input);
     const auto   begin   = std::chrono::steady_clock::now();
-    const bool   done    = compute_on_threads(source, batch, input, output);
+    const bool   done    = compute_on_threads(source, batch, low, input, output);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    return source.devices->finish(output, seconds, [&](const expert_batch & lost, row_view from, row_view to) { return compute_on_threads(source, lost, from, to); }) && done;
+    return source.devices->finish(output, seconds, [&](const expert_batch & lost, row_view from, row_view to) { return compute_on_threads(source, lost, nullptr, from, to); }) && done;
 }
 
-bool expert_executor::compute_on_threads(expert_source & source, const expert_batch & work, row_view input, row_view output) {
-    if (std::all_of(work.ids.begin(), work.ids.end(), [](int32_t id) { return id < 0; })) {
-        for (int64_t t = 0; t < work.tokens; t++) {
-            std::fill_n(output.row(t), source.layout().layers[work.layer].parts.back().n_out, 0.0f);
-        }
+// Reads of full experts begin first, and go on while those in fewer bits are computed. Nobody writes to `output` before all have read `input`.
+bool expert_executor::compute_on_threads(expert_source & source, const expert_batch & work, const expert_batch * low, row_view input, row_view output) {
+    const int64_t n_embd = source.layout().layers[work.layer].parts.back().n_out;
+    const bool    any    = std::any_of(work.ids.begin(), work.ids.end(), [](int32_t id) { return id >= 0; });
+    if (!any && !low) {
+        fill_rows(output, work.tokens, n_embd);
         if (source.ahead) {
             source.ahead->run();
         }
         return true;
     }
-    ffn->prepare(work, input, output, threads);
     struct {
         expert_ahead * ahead;
-        expert_ffn *   ffn;
-    } both{ source.ahead, ffn.get() };
+        expert_ffn *   low;
+        expert_ffn *   full;
+    } each{ source.ahead, low ? &source.lossy->copies()->ffn : nullptr, any ? ffn.get() : nullptr };
+    if (each.full) {
+        each.full->prepare(work, input, output, threads);
+    }
+    std::unique_lock<std::mutex> low_session;
+    if (low) {
+        low_session = std::unique_lock<std::mutex>(source.lossy->copies()->store.session);
+        low_rows.resize(size_t(low->tokens * n_embd));
+        each.low->prepare(*low, input, { reinterpret_cast<char *>(low_rows.data()), size_t(n_embd) * sizeof(float) }, threads);
+    }
     const auto run = [](void * self) {
-        const auto & each = *static_cast<decltype(both) *>(self);
-        if (each.ahead) {
-            each.ahead->run();
+        const auto & all = *static_cast<decltype(each) *>(self);
+        if (all.ahead) {
+            all.ahead->run();
         }
-        each.ffn->run();
+        if (all.low) {
+            all.low->run();
+        }
+        if (all.full) {
+            all.full->run();
+        }
     };
-    const ggml_status status = on_all_threads(source, work.tokens, run, &both);
-    return ffn->finish() && status == GGML_STATUS_SUCCESS;
+    const bool done = on_all_threads(source, work.tokens, run, &each) == GGML_STATUS_SUCCESS;
+    if (!any) {
+        fill_rows(output, work.tokens, n_embd);
+    }
+    return (!each.full || each.full->finish()) && (!low || add_low(source, low_session, *low, output)) && done;
+}
+
+bool expert_executor::add_low(expert_source & source, std::unique_lock<std::mutex> & session, const expert_batch & low, row_view output) {
+    low_precision_copies & copies = *source.lossy->copies();
+    const bool             read   = copies.ffn.finish();
+    const std::string      why    = copies.store.error();
+    session.unlock();
+    if (!read) {
+        source.lossy->give_up_copies(why);
+        return false;
+    }
+    const int64_t n_embd = source.layout().layers[low.layer].parts.back().n_out;
+    for (int64_t t = 0; t < low.tokens; t++) {
+        for (int64_t i = 0; i < n_embd; i++) {
+            output.row(t)[i] += low_rows[size_t(t * n_embd + i)];
+        }
+    }
+    return true;
 }
 
 ggml_status expert_executor::compute_matmul(ggml_tensor * node, const expert_tensor & which) {

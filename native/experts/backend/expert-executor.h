@@ -18,8 +18,10 @@ class expert_executor {
 
   private:
     ggml_status compute_ffn(const moe_ffn_nodes & nodes);
-    bool        compute_on_devices(expert_source & source, row_view input, row_view output);
-    bool        compute_on_threads(expert_source & source, const expert_batch & work, row_view input, row_view output);
+    bool        compute_on_devices(expert_source & source, const expert_batch * low, row_view input, row_view output);
+    // `low`: what is to be added to it, computed with experts in fewer bits; null: nothing.
+    bool        compute_on_threads(expert_source & source, const expert_batch & work, const expert_batch * low, row_view input, row_view output);
+    bool        add_low(expert_source & source, std::unique_lock<std::mutex> & session, const expert_batch & low, row_view output);
     ggml_status compute_matmul(ggml_tensor * node, const expert_tensor & which);
     ggml_status compute_loaded(ggml_tensor * node, expert_tensor & which);
     ggml_status compute_on_cpu(ggml_tensor * node);
@@ -32,6 +34,7 @@ class expert_executor {
     ggml_threadpool_t           pool = nullptr;
     std::vector<uint8_t>        graph_memory;
     expert_batch                batch;
+    std::vector<float>          low_rows;  // [tokens][n_embd]
     expert_source *             last_source = nullptr;
     std::unique_ptr<expert_ffn> ffn;  // of last_source
 };

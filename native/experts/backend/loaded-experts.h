@@ -4,6 +4,7 @@
 #include "expert-ahead.h"
 #include "expert-buffer.h"
 #include "experts/dispatch/device-dispatch.h"
+#include "experts/lossy/lossy-experts.h"
 #include "experts/store/expert-ring.h"
 #include "experts/store/expert-store.h"
 
@@ -13,13 +14,16 @@ namespace moebius {
 struct loaded_experts {
     std::unique_ptr<expert_storage>  owned;
     expert_storage &                 store;
+    lossy_experts                    lossy;
     expert_buffer_type               type;
     std::string                      pattern;  // of the tensors that get `type`
     std::unique_ptr<device_dispatch> devices;  // null: the CPU computes all of them
     std::unique_ptr<expert_ahead>    ahead;    // null: nothing is foretold
 
     explicit loaded_experts(std::unique_ptr<expert_storage> storage)
-        : owned(std::move(storage)), store(*owned), type(store), pattern(expert_layout_pattern(store.layout())) {}
+        : owned(std::move(storage)), store(*owned), lossy(store), type(store), pattern(expert_layout_pattern(store.layout())) {
+        store.lossy = &lossy;
+    }
 
     // Of each layer; null: all layers share a ring.
     expert_store * slots() const { return dynamic_cast<expert_store *>(&store); }

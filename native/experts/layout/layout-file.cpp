@@ -138,6 +138,10 @@ std::string layout_path_of(const gguf_model & file) {
     return file.files.front() + ".layout";
 }
 
+std::string low_precision_path_of(const gguf_model & file, const std::string & type) {
+    return file.files.front() + "." + type;
+}
+
 std::string layout_fingerprint(const gguf_model & file, const expert_layout & layout) {
     running_hash              hash;
     std::vector<sampled_file> streams;

@@ -26,6 +26,9 @@ std::string layout_tensor_name(const expert_layer & layer);
 // Where the layout file of a model is: the path of its first file and ".layout".
 std::string layout_path_of(const gguf_model & file);
 
+// Where its experts are in fewer bits, in the same format: the path of its first file, "." and a name of low_precision_names().
+std::string low_precision_path_of(const gguf_model & file, const std::string & type);
+
 // Changes when the model's files or the shapes of its experts do: sizes, times of change, headers, and samples of every expert matrix.
 // Throws file.unreadable.
 std::string layout_fingerprint(const gguf_model & file, const expert_layout & layout);

@@ -2,6 +2,7 @@
 
 #include "experts/store/file-descriptor.h"
 #include "experts/store/file-reader.h"
+#include "experts/store/low-precision.h"
 #include "experts/store/slot-memory.h"
 #include "file-writer.h"
 
@@ -41,6 +42,24 @@ std::vector<uint8_t> layout_header(const expert_layout & layout, const std::stri
     std::vector<uint8_t> header(file_reader::aligned(gguf_get_meta_size(gguf.get())), 0);
     gguf_get_meta_data(gguf.get(), header.data());
     return header;
+}
+
+uint64_t bytes_of_experts(const expert_layout & layout) {
+    uint64_t sum = 0;
+    for (const expert_layer & layer : layout.layers) {
+        sum += packed_offsets(layer.parts).back() * layout.experts;
+    }
+    return sum;
+}
+
+uint64_t largest_part(const expert_layout & layout) {
+    uint64_t most = 0;
+    for (const expert_layer & layer : layout.layers) {
+        for (const expert_part & part : layer.parts) {
+            most = std::max(most, part.bytes);
+        }
+    }
+    return most;
 }
 
 // The files of a model, read past the page cache.
@@ -88,10 +107,7 @@ uint64_t layout_write(const expert_layout & layout, const std::string & fingerpr
                       const std::function<bool(uint64_t, uint64_t)> & go_on) {
     const std::vector<uint8_t> header = layout_header(layout, fingerprint, orders);
     const std::vector<uint8_t> padding(file_reader::alignment, 0);
-    uint64_t                   total = header.size();
-    for (const expert_layer & layer : layout.layers) {
-        total += packed_offsets(layer.parts).back() * layout.experts;
-    }
+    const uint64_t             total = header.size() + bytes_of_experts(layout);
     const model_files files(layout);
     slot_memory       room(file_reader::room_for(piece_bytes));
     file_writer       out(path, total, flush_bytes);
@@ -112,6 +128,36 @@ uint64_t layout_write(const expert_layout & layout, const std::string & fingerpr
                 out.write(padding.data(), gap);
                 done += gap;
             }
+        }
+    }
+    out.publish();
+    return total;
+}
+
+uint64_t layout_write_low(const expert_layout & layout, const expert_layout & low, const std::string & fingerprint, const std::string & path,
+                          const std::function<bool(uint64_t, uint64_t)> & go_on) {
+    const layout_orders        orders = layout_orders_by_index(layout);
+    const std::vector<uint8_t> header = layout_header(low, fingerprint, orders);
+    const uint64_t             total  = header.size() + bytes_of_experts(low);
+    const model_files          files(layout);
+    slot_memory                room(file_reader::room_for(largest_part(layout)));
+    file_writer                out(path, total, layout_flush_background);
+    uint64_t                   done = header.size();
+    out.write(header.data(), header.size());
+    for (size_t i = 0; i < layout.layers.size(); i++) {
+        const std::vector<expert_part> & parts   = layout.layers[i].parts;
+        const std::vector<uint64_t>      offsets = packed_offsets(low.layers[i].parts);
+        std::vector<uint8_t>             expert(offsets.back(), 0);
+        for (uint32_t which = 0; which < layout.experts; which++) {
+            for (size_t p = 0; p < parts.size(); p++) {
+                if (!go_on(done, total)) {
+                    return 0;
+                }
+                const uint8_t * matrix = files.read(parts[p].file, parts[p].offset + which * parts[p].bytes, parts[p].bytes, room);
+                requantise(parts[p], matrix, low.layers[i].parts[p], expert.data() + offsets[p]);
+            }
+            out.write(expert.data(), expert.size());
+            done += expert.size();
         }
     }
     out.publish();

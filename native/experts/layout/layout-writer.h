@@ -23,4 +23,8 @@ constexpr uint64_t layout_flush_background = 8u << 20;
 uint64_t layout_write(const expert_layout & layout, const std::string & fingerprint, const layout_orders & orders, const std::string & path, uint64_t flush_bytes,
                       const std::function<bool(uint64_t, uint64_t)> & go_on);
 
+// The same with the experts requantised to the types of `low`, a low_precision_layout of `layout`, by number; for the background.
+uint64_t layout_write_low(const expert_layout & layout, const expert_layout & low, const std::string & fingerprint, const std::string & path,
+                          const std::function<bool(uint64_t, uint64_t)> & go_on);
+
 }  // namespace moebius

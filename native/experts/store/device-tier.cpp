@@ -406,6 +406,11 @@ std::vector<device_counters> device_tier::counters() const {
     return counted;
 }
 
+layer_placement device_tier::copies(uint32_t layer) const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return layers[layer].ready;
+}
+
 std::vector<std::vector<device_set>> device_tier::placement() const {
     const std::lock_guard<std::mutex>    lock(mutex);
     std::vector<std::vector<device_set>> ready;

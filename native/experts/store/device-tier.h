@@ -98,6 +98,7 @@ class device_tier {
     std::vector<double>                          device_speeds() const;
     uint32_t                                     slots(uint32_t layer, uint32_t device) const;
     std::vector<std::vector<device_set>>         placement() const;  // [layer][expert]
+    layer_placement                              copies(uint32_t layer) const;
     uint32_t                                     moving() const;     // experts that are still to be copied
     std::string                                  error() const;      // of the last copy that failed
 

@@ -47,6 +47,7 @@ class expert_ring : public expert_storage {
     };
 
     bool            is_whole(uint32_t layer, uint32_t expert) const override;
+    bool            has_slot(uint32_t layer, uint32_t expert) const override { return places[index(layer, expert)] != nobody; }
     const uint8_t * hold(uint32_t layer, uint32_t expert) override;
     void            release(uint32_t layer, uint32_t expert) override { unpin(places[index(layer, expert)]); }
 

@@ -12,6 +12,7 @@ namespace moebius {
 
 class device_dispatch;
 class expert_ahead;
+class lossy_experts;
 class super_expert_finder;
 
 class expert_source {
@@ -33,6 +34,9 @@ class expert_source {
 
     // That foretells what the next layers will use; null: nobody does.
     expert_ahead * ahead = nullptr;
+
+    // That takes experts in fewer bits, or leaves them out, where they would have to be read; null: never.
+    lossy_experts * lossy = nullptr;
 
     // That hears how large the outputs of experts are which the CPU computes; null: nobody wants to know.
     super_expert_finder * finder = nullptr;

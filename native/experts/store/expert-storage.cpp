@@ -83,6 +83,15 @@ std::vector<bool> expert_storage::here(uint32_t layer) const {
     return whole;
 }
 
+std::vector<bool> expert_storage::at_hand(uint32_t layer) const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    std::vector<bool>                 found(all.experts);
+    for (uint32_t expert = 0; expert < all.experts; expert++) {
+        found[expert] = has_slot(layer, expert);
+    }
+    return found;
+}
+
 void expert_storage::read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into) {
     const uint64_t               bytes = all.layers[layer].parts[part].bytes;
     std::unique_lock<std::mutex> lock(mutex);

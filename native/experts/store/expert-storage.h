@@ -71,6 +71,8 @@ class expert_storage : public expert_source {
 
     // Experts of a layer [experts] that `wait` would give at once.
     std::vector<bool> here(uint32_t layer) const;
+    // Experts of a layer [experts] that are there or on their way, so that nothing more would have to be read for them.
+    std::vector<bool> at_hand(uint32_t layer) const;
     // Copies a matrix of an expert, expert_part::bytes: from RAM if all of it is there, else from the file. Throws file.unreadable.
     void read_part(uint32_t layer, uint32_t expert, uint32_t part, uint8_t * into);
     // Copies bytes [offset, offset + size) of a matrix of all experts from the file. Throws file.unreadable.
@@ -86,6 +88,7 @@ class expert_storage : public expert_source {
 
     // Under `mutex`.
     virtual bool            is_whole(uint32_t layer, uint32_t expert) const = 0;
+    virtual bool            has_slot(uint32_t layer, uint32_t expert) const = 0;
     // Under `mutex`: a whole expert stays in its slot, which is returned, until `release`.
     virtual const uint8_t * hold(uint32_t layer, uint32_t expert)    = 0;
     virtual void            release(uint32_t layer, uint32_t expert) = 0;

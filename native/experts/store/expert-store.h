@@ -79,6 +79,7 @@ class expert_store : public expert_storage {
 
     entry &         entry_of(uint32_t layer, uint32_t expert) { return entries[size_t(layer) * all.experts + expert]; }
     bool            is_whole(uint32_t layer, uint32_t expert) const override;
+    bool            has_slot(uint32_t layer, uint32_t expert) const override { return cache.slot_of({ layer, expert }) != slot_cache::none; }
     const uint8_t * hold(uint32_t layer, uint32_t expert) override;
     void            release(uint32_t layer, uint32_t expert) override;
     uint8_t *       room(uint32_t layer, uint32_t slot) const { return memory[layer].data() + slot * expert_slot_bytes(all.layers[layer]); }

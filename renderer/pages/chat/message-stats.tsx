@@ -1,5 +1,5 @@
-import type { FinishReason, Message } from '../../../main/contract/index.ts';
-import { format } from '../../components/index.ts';
+import type { FinishReason, LossyUses, Message } from '../../../main/contract/index.ts';
+import { Badge, format } from '../../components/index.ts';
 import type { LiveReply } from '../../stores/live.ts';
 import style from './message-row.module.css';
 
@@ -10,6 +10,23 @@ const endings: Record<FinishReason, string> = {
   contextFull: 'context full',
   cancelled: 'stopped',
 };
+
+/** Nothing when the modes were on and never took effect. */
+function LossyBadge({ uses: { assignments, lowPrecision, skipped } }: { uses: LossyUses }) {
+  if (lowPrecision + skipped === 0) return null;
+  const parts = [
+    ...(lowPrecision > 0 ? [`${format.percent(lowPrecision / assignments)} of experts at low precision`] : []),
+    ...(skipped > 0 ? [`${format.percent(skipped / assignments)} left out`] : []),
+  ];
+  return (
+    <Badge
+      tone="warn"
+      title={`${lowPrecision} at low precision and ${skipped} left out, of ${assignments} uses of an expert by a token: the answer may differ from the model's own`}
+    >
+      {parts.join(', ')}
+    </Badge>
+  );
+}
 
 /** The quiet line under a reply: what it cost and how it ended; full precision on hover. */
 export function MessageStatsLine({ message, live }: { message: Message; live: LiveReply | undefined }) {
@@ -41,6 +58,7 @@ export function MessageStatsLine({ message, live }: { message: Message; live: Li
         {stats.cachedTokens > 0 && ` (${format.exact(stats.cachedTokens)} cached)`}
       </span>
       <span>seed {stats.seed}</span>
+      {stats.lossy && <LossyBadge uses={stats.lossy} />}
       {finishReason && <span>{endings[finishReason]}</span>}
     </div>
   );

@@ -9,6 +9,7 @@ import { useModels } from '../../stores/index.tsx';
 import { DeviceSection } from './device-section.tsx';
 import { LayerTable } from './layer-table.tsx';
 import { LayoutSection } from './layout-section.tsx';
+import { LossySection } from './lossy-section.tsx';
 import style from './placement.module.css';
 import { PlacementChart } from './placement-chart.tsx';
 import { PlacementControls } from './placement-controls.tsx';
@@ -62,6 +63,7 @@ function ModelPlacement({ card, loaded }: { card: ModelCard; loaded: readonly Mo
           <Summary store={placement.store} history={history} />
           <PlacementControls placement={placement} configure={configure} />
           <Tiers placement={placement} name={card.name} />
+          <LossySection lossy={placement.store.lossy} configure={configure} />
           {placement.devices && <DeviceSection devices={placement.devices} rates={rates} configure={configure} />}
           <LayoutSection card={card} />
           <Section title="History" hint="Share of uses that found their expert in RAM, and bytes read from disk. Lines mark where RAM or policy were changed.">

@@ -33,6 +33,7 @@ async function stream(handlers: GenerationHandlers): Promise<GenerationOutcome> 
     tokens: 40,
     shiftedTokens: 0,
     seed: 1,
+    lossy: null,
     message: null,
     text,
     usage: null,

@@ -50,6 +50,7 @@ export class ScriptedGeneration implements Generation {
       promptMilliseconds: 100,
       decodeMilliseconds: 500,
       timeToFirstTokenMilliseconds: 101,
+      lossy: null,
       message: null,
       text: this.#text,
       usage: null,

@@ -15,6 +15,7 @@ function store(hits: number, misses: number, bytesRead: number, change: Partial<
     bytesHidden: 0,
     storage: 'slots',
     layoutFile: null,
+    lossy: null,
     superExperts: null,
     layers: [{ ...counters, layer: 1, slots: 2, tiers: 'drmd' }],
     ...change,

@@ -27,6 +27,7 @@ const outcome: GenerationOutcome = {
   promptMilliseconds: 1,
   decodeMilliseconds: 2,
   timeToFirstTokenMilliseconds: 1,
+  lossy: null,
   message: { content: 'Hello there', reasoningContent: '', toolCalls: [] },
 };
 
