@@ -18,13 +18,13 @@ function LossyBadge({ uses: { assignments, lowPrecision, skipped } }: { uses: Lo
     ...(lowPrecision > 0 ? [`${format.percent(lowPrecision / assignments)} of experts at low precision`] : []),
     ...(skipped > 0 ? [`${format.percent(skipped / assignments)} left out`] : []),
   ];
+  const uses = `${lowPrecision} at low precision and ${skipped} left out, of ${assignments} uses of an expert by a token`;
   return (
-    <Badge
-      tone="warn"
-      title={`${lowPrecision} at low precision and ${skipped} left out, of ${assignments} uses of an expert by a token: the answer may differ from the model's own`}
-    >
-      {parts.join(', ')}
-    </Badge>
+    <span>
+      <Badge tone="warn" title={`${uses}: the answer may differ from the model's own`}>
+        {parts.join(', ')}
+      </Badge>
+    </span>
   );
 }
 

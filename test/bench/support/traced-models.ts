@@ -10,7 +10,7 @@ const HEAD_BYTES = 24;
 const secondTrace = join(import.meta.dirname, '../../data/second-moe.moetrace');
 
 /** All within what tiny-moe was trained on: prose, Spanish, dictionary, jargon, C++, JavaScript, arithmetic, and a talk. */
-const prompts = [
+export const prompts = [
   'In those days the king sent messengers to all the cities of the plain, and they said to the elders: Why do you sit within your walls while the river rises? And the people answered them',
   'En aquellos días salió el pueblo de la ciudad, y subieron al monte, y dijo el anciano a sus hijos: Oíd, hijos míos, la palabra que',
   'What is a harbour? A harbour is a sheltered place where ships may lie. What is a lantern? A lantern is a light in a case of glass. What is a bridge?',
