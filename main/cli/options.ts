@@ -35,6 +35,12 @@ function budgets(text: string): ExpertDeviceBudget[] {
   });
 }
 
+function replicaPrecision(text: string): { type: string; share: number } {
+  const [type = '', share] = text.split('=');
+  if (share === undefined) throw new InvalidArgumentError('it takes TYPE=SHARE, as q4_0=0.25.');
+  return { type, share: number(share) };
+}
+
 export interface ModelFlags {
   model?: string;
   context?: number;
@@ -57,6 +63,7 @@ export interface ModelFlags {
   lowPrecisionAbove?: number;
   lowPrecisionType?: string;
   skipBudget?: number;
+  expertReplicaPrecision?: { type: string; share: number };
   kvType?: string;
   flashAttention?: string;
   telemetry: boolean;
@@ -94,6 +101,11 @@ export function addModelOptions(command: Command): Command {
       'changes answers: experts on disk are left out as far as "moebius calibrate" found that the harm stays below this (0.01: little)',
       number,
     )
+    .option(
+      '--expert-replica-precision <type=share>',
+      'lossy: GPUs hold at most this share of the experts, the least important ones, in q4_0, q3_k or q2_k, and more copies of busy ones: q4_0=0.25',
+      replicaPrecision,
+    )
     .option('--kv-type <type>', 'type of the KV cache: f16, q8_0, ...')
     .option('--flash-attention <mode>', 'auto, on or off')
     .option('--no-telemetry', 'do not observe the router');
@@ -128,6 +140,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     expertDevices: flags.expertDevices,
     expertReplication: flags.expertReplication,
     lossyExperts: lossyExperts(flags),
+    expertReplicaPrecision: flags.expertReplicaPrecision,
     kvTypeK: flags.kvType,
     kvTypeV: flags.kvType,
     flashAttention: flags.flashAttention,

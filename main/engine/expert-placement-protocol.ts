@@ -1,6 +1,6 @@
 // Experts in RAM, on disk and on GPUs, as `experts.status` tells and `experts.configure` changes it: native/experts/README.md.
 import { z } from 'zod';
-import { ExpertDeviceBudget, ExpertDevices } from './expert-devices-protocol.ts';
+import { ExpertDeviceBudget, ExpertDevices, ReplicaPrecision } from './expert-devices-protocol.ts';
 import { LossyExperts, LossyStatus } from './lossy-protocol.ts';
 import { ExpertPolicy } from './replay-protocol.ts';
 
@@ -128,5 +128,7 @@ export const PlacementChange = z.strictObject({
   replication: z.boolean().optional(),
   cpuHelps: z.boolean().optional(),
   fetching: z.boolean().optional(),
+  /** lossy; share 0: off */
+  replicaPrecision: ReplicaPrecision.optional(),
 });
 export type PlacementChange = z.infer<typeof PlacementChange>;

@@ -1,7 +1,7 @@
 // Every method of moebius-engine, typed. Frames and threads: native/rpc/README.md.
 import { z } from 'zod';
 import { DeviceReplayParameters, DeviceReplayResult } from './device-replay-protocol.ts';
-import { ExpertDeviceBudget, ExpertDevices } from './expert-devices-protocol.ts';
+import { ExpertDeviceBudget, ExpertDevices, ReplicaPrecision } from './expert-devices-protocol.ts';
 import {
   ExpertPlacement,
   ExpertPolicyChoice,
@@ -172,6 +172,8 @@ export const LoadOptions = z.strictObject({
   expertReplication: z.boolean().optional(),
   /** default off */
   lossyExperts: LossyExperts.optional(),
+  /** default: off; lossy */
+  expertReplicaPrecision: ReplicaPrecision.optional(),
   kvTypeK: KvType.optional(),
   kvTypeV: KvType.optional(),
   flashAttention: z.enum(['auto', 'on', 'off']).optional(),

@@ -21,7 +21,7 @@ json cost_to_json(const batch_cost & cost) {
     return { { "fixed", cost.fixed * 1000 }, { "perExpert", cost.per_expert * 1000 }, { "perToken", cost.per_token * 1000 } };
 }
 
-json layers_to_json(const device_dispatch & devices) {
+json layers_to_json(const device_dispatch & devices, const std::optional<low_report> & low) {
     const auto                     placement = devices.tier.placement();
     const std::vector<layer_times> times     = devices.times();
     json                           layers    = json::array();
@@ -36,10 +36,15 @@ json layers_to_json(const device_dispatch & devices) {
         layers.push_back({ { "layer", devices.tier.layout().layers[i].block },
                            { "slots", std::move(slots) },
                            { "copies", copies_to_text(placement[i]) },
+                           { "lowCopies", low ? copies_to_text(low->copies[i]) : "" },
                            { "totalMilliseconds", times[i].total * 1000 },
                            { "busyMilliseconds", std::move(busy) } });
     }
     return layers;
+}
+
+json precision_to_json(const std::optional<low_report> & low) {
+    return low ? json{ { "type", ggml_type_name(low->choice.type) }, { "share", low->choice.share }, { "calibratedLayers", low->calibrated } } : json(nullptr);
 }
 
 }  // namespace
@@ -50,13 +55,15 @@ json expert_devices_to_json(const device_dispatch & devices) {
     const std::vector<bool>            lost     = devices.tier.lost();
     const std::vector<uint64_t>        budgets  = devices.tier.budgets();
     const std::vector<batch_cost>      costs    = devices.costs();
+    const std::optional<low_report>    low      = devices.low_precision();
     json                               list     = json::array();
     for (uint32_t d = 0; d < devices.tier.size(); d++) {
         list.push_back({ { "id", devices.tier.device(d).id() },
                          { "lost", bool(lost[d]) },
                          { "budgetBytes", budgets[d] },
-                         { "bytes", devices.tier.device(d).bytes() },
+                         { "bytes", devices.tier.device(d).bytes() + (low ? low->bytes[d] : 0) },
                          { "tokens", counters[d].tokens },
+                         { "lowTokens", low ? low->tokens[d] : 0 },
                          { "copied", counters[d].copied },
                          { "bytesCopied", counters[d].bytes_copied },
                          { "fetched", fetched[d].experts },
@@ -67,13 +74,14 @@ json expert_devices_to_json(const device_dispatch & devices) {
     return { { "replication", devices.tier.adapts() },
              { "cpuHelps", devices.cpu_helps() },
              { "fetching", devices.fetches() },
-             { "moving", devices.tier.moving() },
+             { "replicaPrecision", precision_to_json(low) },
+             { "moving", devices.tier.moving() + (low ? low->moving : 0) },
              { "error", error.empty() ? json(nullptr) : json(error) },
              { "cpuTokens", devices.tokens_on_cpu() },
              { "cpuCost", cost_to_json(costs.back()) },
              { "bytesMost", device_slots_bytes(devices.tier.layout(), std::vector<uint32_t>(devices.tier.layout().layers.size(), devices.tier.layout().experts)) },
              { "devices", std::move(list) },
-             { "layers", layers_to_json(devices) } };
+             { "layers", layers_to_json(devices, low) } };
 }
 
 void resize_expert_devices(device_dispatch & devices, const std::vector<expert_budget> & wanted) {

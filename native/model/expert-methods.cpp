@@ -243,6 +243,7 @@ json configure(const json & params, const model_registry & registry) {
     const auto         replicate = source.optional_boolean("replication");
     const auto         cpu_helps = source.optional_boolean("cpuHelps");
     const auto         fetching  = source.optional_boolean("fetching");
+    const json *       low       = source.optional_object("replicaPrecision");
     source.finish();
     const model_lease lease = registry.lease(model);
     if (!lease->experts) {
@@ -258,10 +259,14 @@ json configure(const json & params, const model_registry & registry) {
         if (devices) {
             resize_expert_devices(on, expert_devices_parse(*devices, "devices"));
         }
-        on.tier.set_adapts(replicate.value_or(on.tier.adapts()));
+        on.set_adapts(replicate.value_or(on.tier.adapts()));
+        if (low) {
+            const replica_precision choice = replica_precision_parse(*low, "replicaPrecision");
+            on.set_low_precision(choice.share > 0 ? std::optional(to_low_precision(choice)) : std::nullopt);
+        }
         on.set_cpu_helps(cpu_helps.value_or(on.cpu_helps()));
         on.set_fetches(fetching.value_or(on.fetches()));
-    } else if (devices || replicate || cpu_helps || fetching) {
+    } else if (devices || replicate || cpu_helps || fetching || low) {
         throw user_error("request.invalid", "The model was loaded without GPUs for its experts. Load it with expertDevices to have some.", { { "parameter", "devices" } });
     }
     return status_to_json(lease->experts.get());

@@ -3,6 +3,7 @@
 #include "devices.h"
 #include "experts/layout/layout-file.h"
 #include "experts/policy/slot-allocation.h"
+#include "experts/store/low-precision.h"
 #include "rpc/log.h"
 
 #include <filesystem>
@@ -102,6 +103,16 @@ void use_expert_devices(loaded_experts & experts, const load_options & options) 
     experts.devices->tier.set_adapts(options.expert_replication);
 }
 
+low_precision_choice to_low_precision(const replica_precision & choice) {
+    return { low_precision_type(choice.type), choice.share };
+}
+
+void use_replica_precision(loaded_experts & experts, const load_options & options) {
+    if (experts.devices && options.expert_replica_precision && options.expert_replica_precision->share > 0) {
+        experts.devices->set_low_precision(to_low_precision(*options.expert_replica_precision));
+    }
+}
+
 void add_expert_devices(std::vector<device_split> & devices, const expert_layout & layout, const load_options & options) {
     if (!options.expert_devices) {
         return;
@@ -109,7 +120,14 @@ void add_expert_devices(std::vector<device_split> & devices, const expert_layout
     for (const expert_budget & device : *options.expert_devices) {
         memory_split & memory = entry_of(devices, device.id);
         memory.experts += device_slots_bytes(layout, device_slots_for(layout, device.bytes));
-        memory.compute += device.bytes > 0 ? device_dispatch::scratch_bytes(gpu_device(device.id), layout, largest_batch(options)) : 0;
+        if (device.bytes == 0) {
+            continue;
+        }
+        memory.compute += device_dispatch::scratch_bytes(gpu_device(device.id), layout, largest_batch(options));
+        if (options.expert_replica_precision) {
+            const expert_layout low = low_precision_layout(layout, low_precision_type(options.expert_replica_precision->type));
+            memory.compute += device_ffn::scratch_bytes(gpu_device(device.id), low, largest_batch(options));
+        }
     }
 }
 

@@ -30,6 +30,12 @@ std::unique_ptr<loaded_experts> make_experts(const gguf_model & file, const json
 // none until a resize gives them one. Without any nothing changes. Throws model.does-not-fit, request.invalid.
 void use_expert_devices(loaded_experts & experts, const load_options & options);
 
+// Once they have begun: what the options want in low precision there. Throws request.invalid, model.does-not-fit.
+void use_replica_precision(loaded_experts & experts, const load_options & options);
+
+// Of a name of low_precision_names().
+low_precision_choice to_low_precision(const replica_precision & choice);
+
 // Adds what that takes to the devices' memory.
 void add_expert_devices(std::vector<device_split> & devices, const expert_layout & layout, const load_options & options);
 

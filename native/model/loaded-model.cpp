@@ -122,6 +122,7 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
                 return progress.report("weights", read + (placed - read) * double(bytes) / double(std::max<uint64_t>(total, 1)));
             });
             progress.throw_if_cancelled();
+            use_replica_precision(*plan.experts, plan.options);
         }
     } else {
         plan.whole = make_whole_experts(plan.model.get(), file, plan.inspection, plan.options);

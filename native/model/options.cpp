@@ -3,6 +3,7 @@
 #include "devices.h"
 #include "remote/machines.h"
 #include "experts/policy/cache-policy.h"
+#include "experts/store/low-precision.h"
 #include "host.h"
 #include "rpc/parameters.h"
 
@@ -134,6 +135,24 @@ void read_context(parameters & source, load_options & options, int64_t trained_c
 
 }  // namespace
 
+replica_precision replica_precision_parse(const json & choice, const char * where) {
+    parameters        fields(choice, where);
+    replica_precision parsed;
+    const auto        type = fields.optional_choice("type", low_precision_names());
+    const auto        share = fields.optional_number("share", 0, 1);
+    if (!type || !share) {
+        fields.refuse(type ? "share" : "type", "is missing");
+    }
+    parsed.type  = *type;
+    parsed.share = *share;
+    fields.finish();
+    return parsed;
+}
+
+json replica_precision_to_json(const replica_precision & choice) {
+    return { { "type", choice.type }, { "share", choice.share } };
+}
+
 std::vector<expert_budget> expert_devices_parse(const json & list, const char * where) {
     std::vector<expert_budget> devices;
     std::set<std::string>      seen;
@@ -182,6 +201,9 @@ load_options options_parse(const json * json_options, const json & inspection) {
     options.expert_layout = source.optional_choice("expertLayout", { "auto", "off" }).value_or("auto") == "auto";
     read_expert_devices(source, options, moe_layers > 0);
     options.expert_replication = source.optional_boolean("expertReplication").value_or(options.expert_replication);
+    if (const json * choice = source.optional_object("expertReplicaPrecision")) {
+        options.expert_replica_precision = replica_precision_parse(*choice, "expertReplicaPrecision");
+    }
 
     if (const json * wanted = source.optional_object("lossyExperts")) {
         options.lossy = lossy_parse(*wanted);
@@ -241,6 +263,9 @@ json options_to_json(const load_options & options) {
     }
     if (options.expert_devices) {
         result["expertReplication"] = options.expert_replication;
+        if (options.expert_replica_precision) {
+            result["expertReplicaPrecision"] = replica_precision_to_json(*options.expert_replica_precision);
+        }
         result["expertDevices"]     = json::array();
         for (const expert_budget & device : *options.expert_devices) {
             result["expertDevices"].push_back({ { "id", device.id }, { "bytes", device.bytes } });

@@ -22,6 +22,12 @@ struct expert_budget {
     uint64_t    bytes = 0;  // for copies
 };
 
+// Which experts devices may hold in fewer bits: see low_copies.
+struct replica_precision {
+    std::string type  = "q4_0";  // of low_precision_names()
+    double      share = 0.25;    // of a layer's experts, at most
+};
+
 struct load_options {
     uint32_t                 context_length    = 0;  // tokens per sequence
     uint32_t                 sequences         = 4;  // the KV cache has context_length * sequences cells, unified
@@ -42,6 +48,7 @@ struct load_options {
     std::optional<std::vector<expert_budget>> expert_devices;  // open: see fit_experts
     bool                     expert_replication = true;  // copies there follow the load
     lossy_request            lossy;                      // off
+    std::optional<replica_precision> expert_replica_precision;  // lossy; open: off
     ggml_type                kv_type_k         = GGML_TYPE_F16;
     ggml_type                kv_type_v         = GGML_TYPE_F16;
     llama_flash_attn_type    flash_attention   = LLAMA_FLASH_ATTN_TYPE_AUTO;
@@ -52,6 +59,10 @@ struct load_options {
 // Fills in the defaults for the model that `inspection` describes (an Inspection object) and this machine's devices.
 // `options` may be null. Throws request.invalid or device.not-found.
 load_options options_parse(const json * options, const json & inspection);
+
+// {type, share}. Throws request.invalid.
+replica_precision replica_precision_parse(const json & choice, const char * where);
+json              replica_precision_to_json(const replica_precision & choice);
 
 // [{id, bytes}]. Throws request.invalid, device.not-found; `where`: how messages name the list.
 std::vector<expert_budget> expert_devices_parse(const json & list, const char * where);

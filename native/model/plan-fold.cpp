@@ -1,5 +1,6 @@
 #include "plan-fold.h"
 
+#include "devices.h"
 #include "experts/store/device-slots.h"
 #include "plan-layout.h"
 

@@ -29,6 +29,9 @@ struct device_run {
     uint32_t            batch     = 512;
     int                 threads   = 1;
     std::function<void(uint32_t step)> before_step;
+    std::optional<low_precision_choice> low;    // on from the beginning; in a storm now and then
+    std::vector<llama_token>            seen_before;  // evaluated first, and forgotten: what copies are chosen from
+    std::function<void(device_dispatch & devices)> on_devices;  // before the prompt
 };
 
 struct device_outcome {
@@ -40,6 +43,9 @@ struct device_outcome {
     expert_store_counters           store;
     uint64_t                        on_cpu = 0, changes = 0;
     std::vector<layer_times>        times;
+    std::optional<low_report>       low;
+    std::vector<uint64_t>           bytes;  // [devices], of slots in full precision
+    std::vector<layer_placement>    copies;  // in full precision
 
     uint64_t on_devices() const {
         uint64_t sum = 0;
@@ -67,7 +73,7 @@ struct device_outcome {
 // Changes everything about the experts that can be changed, at random, until it is stopped.
 class reconfiguring_devices {
   public:
-    explicit reconfiguring_devices(loaded_experts & experts) : thread([this, &experts] { run(experts); }) {}
+    reconfiguring_devices(loaded_experts & experts, std::optional<low_precision_choice> low) : low(low), thread([this, &experts] { run(experts); }) {}
 
     uint64_t stop() {
         stopping = true;
@@ -87,6 +93,9 @@ class reconfiguring_devices {
                     bytes.push_back(random() % 3 == 0 ? 0 : random() % all);
                 }
                 experts.devices->resize(bytes);
+                if (low) {
+                    experts.devices->set_low_precision(random() % 3 == 0 ? std::nullopt : low);
+                }
                 experts.devices->set_cpu_helps(random() % 2 == 0);
                 experts.devices->set_fetches(random() % 2 == 0);
             }
@@ -99,9 +108,10 @@ class reconfiguring_devices {
         }
     }
 
-    std::atomic<bool> stopping{ false };
-    uint64_t          changes = 0;
-    std::thread       thread;
+    std::atomic<bool>                   stopping{ false };
+    std::optional<low_precision_choice> low;
+    uint64_t                            changes = 0;
+    std::thread                         thread;
 };
 
 struct device_runs {
@@ -137,7 +147,15 @@ struct device_runs {
             decode_context context(model.get(), options, router_shape());
             std::optional<reconfiguring_devices> storm;
             if (how.storm) {
-                storm.emplace(*experts);
+                storm.emplace(*experts, how.low);
+            }
+            if (!how.seen_before.empty()) {
+                decode(context.get(), how, how.seen_before);
+                settle(*experts);
+                llama_memory_clear(llama_get_memory(context.get()), true);
+            }
+            if (how.on_devices) {
+                how.on_devices(*experts->devices);
             }
             evaluate(context.get(), how, prompt, steps, forced, result);
             result.changes = storm ? storm->stop() : 0;
@@ -151,6 +169,11 @@ struct device_runs {
             result.lost    = experts->devices->tier.lost();
             result.on_cpu  = experts->devices->tokens_on_cpu();
             result.times   = experts->devices->times();
+            result.low     = experts->devices->low_precision();
+            result.copies  = experts->devices->tier.placement();
+            for (uint32_t d = 0; d < experts->devices->tier.size(); d++) {
+                result.bytes.push_back(experts->devices->tier.device(d).bytes());
+            }
         }
         return result;
     }
@@ -170,14 +193,33 @@ struct device_runs {
         experts.devices->set_cpu_helps(how.cpu_helps);
         experts.devices->set_fetches(how.fetches);
         experts.devices->begin([](uint64_t, uint64_t) { return true; });
+        if (how.low) {
+            experts.devices->set_low_precision(how.low);
+        }
     }
 
-    static void evaluate(llama_context * context, const device_run & how, std::vector<llama_token> prompt, uint32_t steps, const std::vector<llama_token> & forced,
+    // Until all copies are where they are wanted.
+    static void settle(const loaded_experts & experts) {
+        for (int i = 0; i < 500; i++) {
+            const auto low = experts.devices->low_precision();
+            const bool looked = !low || low->calibrated + 1 >= low->experts.size();  // of the last layer hardly a token is evaluated
+            if (i > 50 && looked && experts.devices->tier.moving() + (low ? low->moving : 0) == 0) {
+                return;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+    }
+
+    static void decode(llama_context * context, const device_run & how, std::vector<llama_token> tokens) {
+        for (uint32_t at = 0; at < tokens.size(); at += how.batch) {
+            CHECK(llama_decode(context, llama_batch_get_one(tokens.data() + at, int32_t(std::min<size_t>(how.batch, tokens.size() - at)))) == 0);
+        }
+    }
+
+    static void evaluate(llama_context * context, const device_run & how, const std::vector<llama_token> & prompt, uint32_t steps, const std::vector<llama_token> & forced,
                          device_outcome & result) {
         const uint32_t vocabulary = uint32_t(llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context))));
-        for (uint32_t at = 0; at < prompt.size(); at += how.batch) {
-            CHECK(llama_decode(context, llama_batch_get_one(prompt.data() + at, int32_t(std::min<size_t>(how.batch, prompt.size() - at)))) == 0);
-        }
+        decode(context, how, prompt);
         for (uint32_t i = 0; i < steps; i++) {
             if (how.before_step) {
                 how.before_step(i);

@@ -15,9 +15,9 @@ describe('experts on devices', () => {
   });
   afterAll(() => engine.dispose());
 
-  const reply = (model: number, maxTokens: number) => {
+  const reply = (model: number, maxTokens: number, prompt = 'What is a dwarf?') => {
     const sampling = { temperature: 0 };
-    return engine.call('generate', { model, prompt: 'What is a dwarf?', maxTokens, sampling, ignoreEndOfGeneration: true });
+    return engine.call('generate', { model, prompt, maxTokens, sampling, ignoreEndOfGeneration: true });
   };
   const load = async (machines: RpcServer[]) => {
     const expertDevices = machines.map(({ device }) => ({ id: device, bytes: BUDGET }));
@@ -69,6 +69,32 @@ describe('experts on devices', () => {
     await reply(model, 8); // whoever is lost is noticed by a batch
     expect((await statusOf(model)).devices.map(({ lost }) => lost)).toEqual([false, true]);
     expect(status.replication).toBe(false);
+    await engine.call('model.unload', { model });
+  }, 60_000);
+
+  it('hold unimportant experts in fewer bits when that is asked for, within the same bytes', async () => {
+    await using rig = await startRpcServers(2);
+    const budget = 9_000_000; // much less than all experts take on both
+    const expertDevices = rig.servers.map(({ device }) => ({ id: device, bytes: budget }));
+    const { model } = await engine.call('model.load', { path: tinyModel, options: { ...basic, expertDevices } });
+    expect((await statusOf(model)).replicaPrecision).toBeNull();
+    await engine.call('experts.configure', { model, cpuHelps: false, replicaPrecision: { type: 'q4_0', share: 0.5 } });
+    // texts of many kinds, so that many experts are used, and more of them than have room in full precision
+    const texts = ['#include <vector>\n\nint main() {', 'En aquellos días salió el pueblo', '17 + 25 =', 'In those days the king', 'kludge: a clumsy'];
+    for (const text of texts) await reply(model, 96, text);
+    await expect.poll(async () => (await statusOf(model)).moving, { timeout: 10_000 }).toBe(0);
+    for (const text of texts) await reply(model, 32, text);
+    const on = await statusOf(model);
+    expect(on.replicaPrecision).toMatchObject({ type: 'q4_0', share: 0.5 });
+    expect(on.replicaPrecision?.calibratedLayers).toBeGreaterThan(0);
+    expect(on.devices.reduce((sum, { lowTokens }) => sum + lowTokens, 0)).toBeGreaterThan(0);
+    for (const { lowTokens, tokens, bytes } of on.devices) {
+      expect(tokens).toBeGreaterThan(lowTokens);
+      expect(bytes).toBeLessThanOrEqual(budget);
+    }
+    const off = await engine.call('experts.configure', { model, replicaPrecision: { type: 'q4_0', share: 0 } });
+    expect(off.devices?.replicaPrecision).toBeNull();
+    expect(off.devices?.layers.every(({ lowCopies }) => lowCopies === '')).toBe(true);
     await engine.call('model.unload', { model });
   }, 60_000);
 

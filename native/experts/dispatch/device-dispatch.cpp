@@ -31,7 +31,7 @@ device_dispatch::device_dispatch(expert_storage & from, const std::vector<device
     std::vector<uint64_t> bytes;
     for (const device_budget & budget : budgets) {
         const cost_model guess(cpu_cost_guess(source.layout()));
-        lanes.push_back({ nullptr, nullptr, { {}, 0, 0, guess }, { {}, 0, 0, guess }, false, {} });
+        lanes.push_back({ nullptr, nullptr, { {}, 0, 0, guess }, { {}, 0, 0, guess }, {}, 0, false, false, false, {} });
         bytes.push_back(budget.bytes);
     }
     for (layer_times & times : timed) {
@@ -123,9 +123,13 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
         tokens[size_t(id)]++;
     }
     const device_placement placement = tier.begin(layer, tokens, { batch.ids, uint32_t(batch.used) });
+    const device_placement lower     = low ? low->begin(batch, tokens) : device_placement();
     layer_work             work;
     work.tokens    = tokens;
     work.placement = placement.copies;
+    for (size_t e = 0; low && e < tokens.size(); e++) {
+        work.placement[e] = work.placement[e] == 0 ? lower.copies[e] : work.placement[e];
+    }
     work.in_ram    = source.here(layer);
     work.devices   = costs();
     work.cpu       = work.devices.back();
@@ -138,6 +142,8 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
     for (lane & device : lanes) {
         device.copies.clear();
         device.fetched.clear();
+        device.low.clear();
+        device.runs = device.low_runs = false;
     }
     for (const token_share & share : shares) {
         lane_work * const lane = work_of(share.device);
@@ -145,14 +151,27 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
         (lane ? lane->tokens : cpu_tokens) += share.tokens;
         cpu_is_typical = cpu_is_typical && (lane || work.in_ram[share.expert]);
     }
-    assign(batch, shares, placement);
+    assign(batch, shares, placement, lower);
     for (lane & device : lanes) {
         if (device.fetched.tokens > 0) {
             device.fetcher->start(layer, input, std::move(device.fetched.assignments));
         }
-        if (device.copies.tokens > 0) {
-            device.failed = !device.ffn->start(layer, input, std::move(device.copies.assignments)) || device.failed;
-        }
+    }
+    for (uint32_t d = 0; d < lanes.size(); d++) {
+        start_copies(d, input);
+    }
+}
+
+void device_dispatch::start_copies(uint32_t d, row_view input) {
+    lane & device     = lanes[d];
+    device.runs       = !device.copies.assignments.empty();
+    device.low_runs   = !device.low.empty();
+    device.low_tokens = uint32_t(device.low.size());
+    if (device.runs) {
+        device.failed = !device.ffn->start(layer, input, std::move(device.copies.assignments)) || device.failed;
+    }
+    if (device.low_runs) {
+        device.failed = !low->ffn(d).start(layer, input, std::move(device.low)) || device.failed;
     }
 }
 
@@ -162,14 +181,15 @@ device_dispatch::lane_work * device_dispatch::work_of(uint32_t device) {
     return device < on_cpu ? &lanes[device].copies : device == on_cpu ? nullptr : &lanes[device - on_cpu - 1].fetched;
 }
 
-void device_dispatch::assign(expert_batch & batch, const std::vector<token_share> & shares, const device_placement & placement) {
+void device_dispatch::assign(expert_batch & batch, const std::vector<token_share> & shares, const device_placement & placement, const device_placement & lower) {
     const std::vector<uint32_t> devices = assign_tokens({ batch.ids, uint32_t(batch.used) }, shares, device_set(1) << lanes.size());  // to the CPU nothing is sent
     for (uint32_t i = 0; i < batch.ids.size(); i++) {
         const int32_t  expert = batch.ids[i];
         const uint32_t device = devices[i];
         if (lane_work * const lane = work_of(device)) {
-            const uint32_t slot = device < lanes.size() ? placement.slots[device][size_t(expert)] : 0;  // a fetcher chooses it itself
-            lane->assignments.push_back({ uint32_t(int64_t(i) / batch.used), slot, expert, batch.weights[i] });
+            const bool              copied = device < lanes.size(), full = copied && placement.copies[size_t(expert)] != 0;
+            const device_assignment one{ uint32_t(int64_t(i) / batch.used), full ? placement.slots[device][size_t(expert)] : copied ? lower.slots[device][size_t(expert)] : 0, expert, batch.weights[i] };
+            (copied && !full ? lanes[device].low : lane->assignments).push_back(one);  // a fetcher chooses its slots itself
             batch.ids[i] = -1;
         }
     }
@@ -196,13 +216,15 @@ bool device_dispatch::finish_copies(uint32_t d, row_view output, const on_cpu & 
         return true;
     }
     const auto   before = clock::now();
-    const bool   done   = !device.failed && device.ffn->wait();
-    const bool   all    = collect(d, done, device.ffn->batch, output, compute);
+    const bool   done     = !device.runs || (!device.failed && device.ffn->wait());
+    const bool   low_done = !device.low_runs || (!device.failed && low->ffn(d).wait());
+    const bool   added    = !device.runs || collect(d, done, device.ffn->batch, output, compute);
+    const bool   all      = (!device.low_runs || collect(d, low_done, low->ffn(d).batch, output, compute)) && added;
     const double waited = seconds_since(before), took = seconds_since(began);
     const bool   seen   = waited > took * 0.05;  // it ended while we looked
     const std::lock_guard<std::mutex> lock(mutex);
     busy = seen ? took : std::min(device.copies.cost.estimate().of(device.copies.experts, device.copies.tokens), took);
-    if (seen && done) {
+    if (seen && done && low_done) {
         device.copies.cost.observe(device.copies.experts, device.copies.tokens, took);
     }
     return all;
@@ -233,17 +255,24 @@ bool device_dispatch::finish_fetched(uint32_t d, row_view output, const on_cpu &
 bool device_dispatch::finish(row_view output, double cpu_seconds, const on_cpu & compute) {
     bool                  all = true;
     std::vector<double>   busy(lanes.size() + 1, 0.0);
-    std::vector<uint32_t> tokens(lanes.size(), 0);
+    std::vector<uint32_t> tokens(lanes.size(), 0), low_tokens(lanes.size(), 0);
     busy.back() = cpu_experts > 0 ? cpu_seconds : 0;
     for (uint32_t d = 0; d < lanes.size(); d++) {
         tokens[d] = lanes[d].copies.tokens + lanes[d].fetched.tokens;
+        low_tokens[d] = lanes[d].low_tokens;
         all       = finish_copies(d, output, compute, busy[d]) && all;
         all       = finish_fetched(d, output, compute, busy[d]) && all;
     }
     tier.end(layer, tokens);
+    if (low) {
+        low->end(layer, low_tokens);
+    }
     for (uint32_t d = 0; d < lanes.size(); d++) {
         if (lanes[d].failed) {
             tier.give_up(d);
+            if (low) {
+                low->give_up(d);
+            }
         }
     }
     count(busy, seconds_since(began));
@@ -281,12 +310,69 @@ uint64_t device_dispatch::tokens_on_cpu() const {
     return counted_on_cpu;
 }
 
+// --- what can be changed
+
 void device_dispatch::resize(const std::vector<uint64_t> & bytes) {
+    const std::lock_guard<std::mutex>         one(switching);
+    const std::optional<low_precision_choice> lower = low ? std::optional(low->choice()) : std::nullopt;
+    drop_low();
     {
         const std::lock_guard<std::mutex> between_batches(source.session);
         ensure_ffns(bytes);
     }
     tier.resize(device_room_for(source.layout(), bytes));
+    if (lower) {  // for the new budgets it looks anew
+        take_low(*lower);
+    }
+}
+
+void device_dispatch::set_low_precision(const std::optional<low_precision_choice> & choice) {
+    const std::lock_guard<std::mutex> one(switching);
+    drop_low();
+    if (choice) {
+        take_low(*choice);
+    }
+}
+
+void device_dispatch::take_low(const low_precision_choice & choice) {
+    const std::lock_guard<std::mutex> between_batches(source.session);
+    auto                              made = std::make_unique<low_copies>(source, tier, choice, tokens_most);
+    const std::lock_guard<std::mutex> lock(low_mutex);
+    low = std::move(made);
+}
+
+void device_dispatch::drop_low() {
+    if (!low) {
+        return;
+    }
+    {
+        const std::lock_guard<std::mutex> between_batches(source.session);
+        low->stop();
+        const std::lock_guard<std::mutex> lock(low_mutex);
+        low.reset();
+    }
+    tier.resize(device_room_for(source.layout(), tier.budgets()));
+}
+
+std::optional<low_report> device_dispatch::low_precision() const {
+    const std::lock_guard<std::mutex> lock(low_mutex);
+    if (!low) {
+        return std::nullopt;
+    }
+    low_report report{ low->choice(), low->calibrated(), low->copies().moving(), low->low(), low->copies().placement(), {}, {} };
+    for (uint32_t d = 0; d < lanes.size(); d++) {
+        report.bytes.push_back(low->copies().device(d).bytes());
+        report.tokens.push_back(low->copies().counters()[d].tokens);
+    }
+    return report;
+}
+
+void device_dispatch::set_adapts(bool adapts) {
+    tier.set_adapts(adapts);
+    const std::lock_guard<std::mutex> lock(low_mutex);
+    if (low) {
+        low->set_adapts(adapts);
+    }
 }
 
 }  // namespace moebius

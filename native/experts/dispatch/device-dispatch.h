@@ -6,6 +6,7 @@
 #include "device-fetch.h"
 #include "device-ffn.h"
 #include "expert-ffn.h"
+#include "low-copies.h"
 #include "experts/policy/layer-schedule.h"
 #include "experts/store/device-tier.h"
 
@@ -22,6 +23,15 @@ struct layer_times {
 struct fetch_counters {
     uint64_t experts = 0, bytes = 0;  // that were copied there, each for one batch
     uint64_t tokens  = 0;             // one for each token and expert
+};
+
+// Copies in low precision, and what came of them.
+struct low_report {
+    low_precision_choice           choice;
+    uint32_t                       calibrated = 0, moving = 0;  // layers; copies that are still to be made
+    std::vector<std::vector<bool>> experts;         // [layer][expert], those that are to be in low precision only
+    std::vector<layer_placement>   copies;          // [layer][expert], in low precision
+    std::vector<uint64_t>          bytes, tokens;   // [devices], of slots, and one for each token and expert that was computed with them since it was switched on
 };
 
 class device_dispatch {
@@ -62,6 +72,11 @@ class device_dispatch {
     void                     set_fetches(bool fetches) { fetching = fetches; }
     bool                     fetches() const { return fetching; }
     std::vector<fetch_counters> fetched() const;  // [devices]
+    // Lossy: whether devices hold the least important experts in fewer bits, to have room for more copies of others (low_copies). Off, nothing is different from before.
+    // Throws what low_copies does, model.does-not-fit.
+    void                      set_low_precision(const std::optional<low_precision_choice> & choice);
+    std::optional<low_report> low_precision() const;
+    void                      set_adapts(bool adapts);
 
     device_tier tier;
 
@@ -82,7 +97,10 @@ class device_dispatch {
     struct lane {  // of one device
         std::unique_ptr<device_ffn>   ffn;      // null: it has no slots
         std::unique_ptr<device_fetch> fetcher;  // null with it
-        lane_work                     copies, fetched;
+        lane_work                     copies, fetched;  // copies: in any precision
+        std::vector<device_assignment> low;             // of the copies those in low precision
+        uint32_t                      low_tokens = 0;
+        bool                          runs = false, low_runs = false;
         bool                          failed = false;  // for good
         fetch_counters                counters;        // under `mutex`
     };
@@ -90,10 +108,13 @@ class device_dispatch {
     batch_cost measure(uint32_t device);
     batch_cost measure_fetching(uint32_t device);
     void       measure_all();
+    void       take_low(const low_precision_choice & choice);
+    void       drop_low();
+    void       start_copies(uint32_t device, row_view input);
     void       ensure_ffns(const std::vector<uint64_t> & bytes);
     std::vector<std::optional<batch_cost>> fetch_costs() const;
     lane_work * work_of(uint32_t share_device);
-    void       assign(expert_batch & batch, const std::vector<token_share> & shares, const device_placement & placement);
+    void       assign(expert_batch & batch, const std::vector<token_share> & shares, const device_placement & placement, const device_placement & lower);
     bool       collect(uint32_t device, bool done, device_batch & batch, row_view output, const on_cpu & compute);
     bool       finish_copies(uint32_t device, row_view output, const on_cpu & compute, double & busy);
     bool       finish_fetched(uint32_t device, row_view output, const on_cpu & compute, double & busy);
@@ -112,6 +133,9 @@ class device_dispatch {
     std::vector<layer_times> timed;
     uint64_t                 counted_on_cpu = 0;
     std::atomic<bool>        helping{ true }, fetching{ true };
+    std::mutex                  switching;    // of `low`, one at a time
+    mutable std::mutex          low_mutex;    // of who reads it while no session is held
+    std::unique_ptr<low_copies> low;          // changes within a session; null: off
 };
 
 }  // namespace moebius

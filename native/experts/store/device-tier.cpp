@@ -127,7 +127,7 @@ void device_tier::set_speeds(const std::vector<double> & next) {
 void device_tier::keep_out(uint32_t layer, const std::vector<bool> & experts) {
     const std::lock_guard<std::mutex> lock(mutex);
     layers[layer].wanted = controllers[layer].keep_out(experts);
-    layers[layer].due    = true;
+    layers[layer].due = layers[layer].settling = true;
     layers[layer].changes++;
     changed.notify_all();
 }
@@ -178,6 +178,8 @@ bool device_tier::decide_next(std::unique_lock<std::mutex> & lock) {
     }
     controllers[layer] = std::move(controller);
     due->wanted        = std::move(decision.placement);
+    due->settling      = due->settling && decision.moved >= settings.replicas.most_copies;
+    due->due           = due->due || due->settling;
     return true;
 }
 
@@ -319,7 +321,7 @@ void device_tier::resize_all(std::unique_lock<std::mutex> & lock) {
         resize_failure = std::current_exception();
     }
     for (layer_state & state : layers) {
-        state.due = true;  // there may be free slots now
+        state.due = state.settling = true;  // there may be free slots now
     }
     resize_to.reset();
     changed.notify_all();

@@ -112,6 +112,7 @@ class device_tier {
         uint32_t                           since_decision = 0;
         bool                               due = false;  // a decision
         uint64_t                           changes = 0;  // of what its controller may do
+        bool                               settling = false;  // decide until nothing more is to be copied: slots are new, or other experts may be in them
     };
     struct copy_task {
         uint32_t layer, device, expert;

@@ -39,7 +39,18 @@ function balanceOf({ devices }: ExpertDevices, layers: DeviceRates['layers']): n
   return busy.length < 2 || sum <= 0 ? null : (Math.max(...busy) * busy.length) / sum;
 }
 
-/** Experts of a layer: a bit for each device that holds a copy. */
-export function copiesOf(layer: ExpertDevices['layers'][number]): number[] {
-  return layer.copies.match(/../g)?.map((digits) => Number.parseInt(digits, 16)) ?? [];
+type Layer = ExpertDevices['layers'][number];
+
+const setsOf = (copies: string): number[] => copies.match(/../g)?.map((digits) => Number.parseInt(digits, 16)) ?? [];
+
+/** Experts of a layer: a bit for each device that holds a copy, in whatever precision. */
+export function copiesOf(layer: Layer): number[] {
+  const low = setsOf(layer.lowCopies);
+  return setsOf(layer.copies).map((set, expert) => set | (low[expert] ?? 0));
+}
+
+/** Experts of a layer that devices hold in low precision only. */
+export function lowOf(layer: Layer): boolean[] {
+  const full = setsOf(layer.copies);
+  return setsOf(layer.lowCopies).map((set, expert) => set !== 0 && full[expert] === 0);
 }

@@ -5,6 +5,7 @@ import { Badge, type Column, Field, Figures, format, Section, Slider, Switch, Ta
 import type { DeviceRates } from './device-rates.ts';
 import { MakespanBars } from './makespan-bars.tsx';
 import style from './placement.module.css';
+import { ReplicaPrecisionSwitch } from './replica-precision.tsx';
 import type { Placement } from './use-placement.ts';
 
 /** of a slider, from no copy to all */
@@ -65,6 +66,7 @@ export function DeviceSection({ devices, rates, configure }: { devices: ExpertDe
             />
           )}
         </Field>
+        <ReplicaPrecisionSwitch devices={devices} configure={configure} />
       </div>
       <Table
         caption="Devices with experts"
@@ -139,6 +141,13 @@ const columns: Column<Row>[] = [
     header: 'Computes',
     cell: ({ share }) => (share === undefined ? '–' : format.percent(share)),
     sort: ({ share }) => share ?? 0,
+    align: 'right',
+  },
+  {
+    id: 'low',
+    header: 'In low precision',
+    cell: ({ device }) => (device.lowTokens > 0 ? <span title={`${device.lowTokens} tokens of experts`}>{format.count(device.lowTokens)}</span> : '–'),
+    sort: ({ device }) => device.lowTokens,
     align: 'right',
   },
   {

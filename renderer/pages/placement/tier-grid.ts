@@ -1,7 +1,7 @@
 // What the expert grid paints: 0 on disk, 1 on its way, 2 in RAM, 2 + n with copies on n GPUs.
 import type { ExpertDevices, ExpertPlacement } from '../../../main/contract/index.ts';
 import type { Cell, GridSource } from '../../experts/expert-grid.tsx';
-import { copiesOf } from './device-rates.ts';
+import { copiesOf, lowOf } from './device-rates.ts';
 
 const IN_RAM = 2;
 const value: Record<string, number> = { d: 0, m: 1, r: IN_RAM };
@@ -50,7 +50,9 @@ export class TierGrid implements GridSource {
     const set = this.#copies[layer]?.[expert] ?? 0;
     const on = this.#placement.devices?.devices.flatMap(({ id }, i) => ((set >> i) & 1 ? [id] : [])) ?? [];
     const tier = text[value[row?.tiers[expert] ?? 'd'] ?? 0] ?? '';
-    const where = on.length > 0 ? `on ${on.join(', ')}, ${tier}` : tier;
+    const devices = this.#placement.devices?.layers[layer];
+    const low = devices && lowOf(devices)[expert] ? ' in low precision' : '';
+    const where = on.length > 0 ? `on ${on.join(', ')}${low}, ${tier}` : tier;
     const one = this.#placement.store.superExperts?.find((each) => each.layer === row?.layer && each.expert === expert);
     const kind = one ? `super expert${one.protected ? ', never evicted' : ''} · ` : '';
     return `layer ${row?.layer ?? layer} · expert ${expert} · ${kind}${where} · ${here} of ${this.expertCount} experts of the layer are in RAM`;

@@ -76,14 +76,25 @@ function devices(tokens: [number, number, number], busy: [number, number, number
     budgetBytes: 10,
     bytes: 10,
     tokens: tokens[i],
+    lowTokens: 0,
     copied,
     bytesCopied: copied * 100,
     fetched: 0,
     bytesFetched: 0,
     cost,
   });
-  const layer = { layer: 1, slots: [2, 1], copies: '00010302', totalMilliseconds: Math.max(...busy), busyMilliseconds: busy };
-  const rest = { replication: true, cpuHelps: true, fetching: true, moving: 0, error: null, cpuTokens: tokens[2], cpuCost: cost, bytesMost: 40 };
+  const layer = { layer: 1, slots: [2, 1], copies: '00010302', lowCopies: '', totalMilliseconds: Math.max(...busy), busyMilliseconds: busy };
+  const rest = {
+    replication: true,
+    cpuHelps: true,
+    fetching: true,
+    replicaPrecision: null,
+    moving: 0,
+    error: null,
+    cpuTokens: tokens[2],
+    cpuCost: cost,
+    bytesMost: 40,
+  };
   return { ...rest, devices: [device('A', 0), device('B', 1)], layers: [layer] };
 }
 
@@ -94,6 +105,11 @@ it('says on which devices an expert has copies', () => {
   expect([2, 3, 4].map(tierText)).toEqual(['in RAM', 'on 1 GPU', 'on 2 GPUs']);
   expect(grid.describe({ layer: 0, expert: 2 })).toContain('on A, B, on its way to RAM');
   expect(grid.describe({ layer: 0, expert: 3 })).toContain('on B, on disk');
+  const placement = devices([0, 0, 0], [0, 0, 0], 0);
+  const lowered = { ...placement, layers: placement.layers.map((layer) => ({ ...layer, lowCopies: '01000300' })) };
+  const low = new TierGrid({ store: store(1, 1, 1), devices: lowered });
+  expect(low.describe({ layer: 0, expert: 0 })).toContain('on A in low precision');
+  expect(low.describe({ layer: 0, expert: 2 })).toContain('on A, B, '); // in full precision, too
 });
 
 it('gives what devices did between two looks', () => {
