@@ -1,17 +1,20 @@
 // `moebius plan` against what then happens: memory and speed of many configurations, each planned and run in turn by new engines.
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { withEngine, withModel } from '../../main/cli/engine-session.ts';
 import { toReport } from '../../main/cli/generate.ts';
 import type { LoadOptions, PlanResult } from '../../main/contract/index.ts';
 import { startRpcServers } from '../support/rpc-servers.ts';
 import { type BenchContext, type Benchmark, type Case, median } from './support/benchmark.ts';
 import { big, bigIn, wide, wordPrompt } from './support/models.ts';
-import { tinyModel } from './support/paths.ts';
-import { recordTiny } from './support/traced-models.ts';
+import { benchFolder, tinyModel } from './support/paths.ts';
+import { record } from './support/traced-models.ts';
 
 /** How far a prediction may be from what is measured. */
 const MEMORY_ERROR = 0.1;
 const SPEED_ERROR = 0.2;
+/** Texts whose routing tells how often experts are found in RAM; none of them is measured. */
+const RECORDED = 8;
 
 interface Configuration {
   name: string;
@@ -21,7 +24,7 @@ interface Configuration {
   options: LoadOptions;
   /** llama.cpp copies its experts into another form */
   repacked?: boolean;
-  /** recorded routing, for the hit rate of experts on disk */
+  /** recorded routing, for the hit rate of experts on disk: of replies behind other replies, so one is given before one is measured */
   trace?: string;
 }
 
@@ -52,12 +55,15 @@ export default benchmark;
 
 async function configurations([first = '', second = '']: string[], { log, threads }: BenchContext): Promise<Configuration[]> {
   const [q8, q4k, q4, large] = [big(log).path, (await bigIn('Q4_K_M', log)).path, (await bigIn('Q4_0', log)).path, wide(log)];
-  const trace = await recordTiny(tinyModel, 2, threads, log);
   const cpu = { threads, threadsBatch: threads, devices: [], sequences: 1 };
   const gpu = { ...cpu, threads: 1, threadsBatch: 1 };
   const share = (model: string, part: number) => Math.round(statSync(model).size * part);
   const lengths = { prompt: 512, reply: 64 };
-  const short = { prompt: 256, reply: 32 };
+  const short = { prompt: 256, reply: 64 };
+  const trace = join(benchFolder(), 'planner.moetrace');
+  log('recording what the model of 4.3 GB is asked, on the small one that routes alike');
+  const texts = Array.from({ length: RECORDED }, (_, text) => wordPrompt(short.prompt, 1000 + text));
+  await record(tinyModel, trace, threads, { texts, reply: short.reply, contextLength: 512, seeds: [7] });
   return [
     { name: 'tiny-moe', model: tinyModel, prompt: 320, reply: 160, options: { ...cpu, contextLength: 512 } },
     {
@@ -122,14 +128,12 @@ async function measured(configuration: Configuration, seed: number): Promise<Fig
   const { model, prompt, reply, options } = configuration;
   return withModel(model, options, async ({ engine, generations, loaded, modelId }) => {
     forgetUses(engine.status.processId);
-    const request = {
-      modelId,
-      input: { prompt: wordPrompt(prompt, seed) },
-      sampling: { temperature: 0.8, seed: 7 },
-      maxTokens: reply,
-      ignoreEndOfGeneration: true,
+    const answer = (text: number) => {
+      const sampling = { temperature: 0.8, seed: 7 };
+      return generations.start({ modelId, input: { prompt: wordPrompt(prompt, text) }, sampling, maxTokens: reply, ignoreEndOfGeneration: true }, {}).done;
     };
-    const report = toReport(await generations.start(request, {}).done);
+    if (configuration.trace !== undefined) await answer(100 + seed);
+    const report = toReport(await answer(seed));
     const devices = loaded.memory
       .filter(({ id }) => id !== 'CPU')
       .map(({ id, weights, experts, kvCache, compute }) => [id, weights + experts + kvCache + compute] as const);

@@ -52,7 +52,7 @@ function withExpertsUsed(used: number): string {
   throw new Error('tiny-moe does not say how many experts it uses');
 }
 
-interface Recording {
+export interface Recording {
   texts: readonly string[];
   reply: number;
   contextLength: number;
@@ -61,7 +61,7 @@ interface Recording {
 }
 
 /** Records the routing of every text and what the model goes on with. */
-async function record(model: string, trace: string, threads: number, { texts, reply, contextLength, seeds }: Recording): Promise<void> {
+export async function record(model: string, trace: string, threads: number, { texts, reply, contextLength, seeds }: Recording): Promise<void> {
   await withModel(model, { contextLength, sequences: 1, threads, gpuLayers: 0 }, async ({ generations, loaded, modelId }) => {
     const { name, architecture, moeLayers, expertCount, expertUsedCount } = loaded.inspection;
     const writer = await TraceWriter.create(trace, { model: name, architecture, moeLayers, expertCount, expertUsedCount });
