@@ -14,8 +14,8 @@ namespace moebius {
 namespace {
 
 constexpr double   held_bytes_most      = 192e6;  // of experts, more than caches hold
-constexpr double   ffn_operations_most = 4e9;    // of one measurement
-constexpr int      ffn_runs         = 7;
+constexpr double   ffn_operations_most = 16e9;   // of one measurement
+constexpr int      ffn_runs         = 3;
 constexpr uint32_t readers         = 4;      // as expert_store_settings
 
 expert_layout one_layer(const expert_layout & of, uint32_t layer, uint32_t experts) {

@@ -1,6 +1,6 @@
 #include "observer.h"
 
-#include <ggml-backend.h>
+#include <ggml-backend-impl.h>
 #include <ggml.h>
 #include <llama-context.h>  // llama_context::get_sched
 
@@ -36,8 +36,8 @@ struct router_observer::state {
     };
     // where a row's values are copied to when they lie on a device
     struct staged {
-        std::vector<int32_t> ids;
-        std::vector<float>   weights;
+        std::vector<char> ids, weights;
+        size_t            ids_step = 0, weights_step = 0;  // bytes between the rows of two tokens
     };
 
     router_shape         shape;
@@ -115,18 +115,26 @@ void router_observer::state::reserve_nodes(ggml_context * ctx, ggml_cgraph * gra
     }
 }
 
-// Copies what lies on devices to the host: all copies at once, one wait.
+// Copies what lies on devices to the host: all copies at once, one wait. A device that cannot leave out what lies between two rows gives that, too: to
+// ask for each row takes longer.
 void router_observer::state::stage(llama_context * context) {
     ggml_backend_sched_t sched   = nullptr;
     bool                 waiting = false;
-    const auto fetch = [&](ggml_tensor * tensor, void * into, size_t row_bytes, size_t row_count, size_t stride) {
-        sched = context->get_sched();
-        if (ggml_backend_t backend = ggml_backend_sched_get_tensor_backend(sched, tensor)) {
-            ggml_backend_tensor_get_2d_async(backend, tensor, into, 0, row_bytes, row_count, stride, row_bytes);
-            waiting = true;
+    const auto fetch = [&](ggml_tensor * tensor, std::vector<char> & into, size_t row_bytes, size_t row_count, size_t stride) {
+        sched                  = context->get_sched();
+        ggml_backend_t backend = ggml_backend_sched_get_tensor_backend(sched, tensor);
+        const bool     by_rows = backend && backend->iface.get_tensor_2d_async;
+        const size_t   step    = by_rows ? row_bytes : stride;
+        into.resize(step * (row_count - 1) + row_bytes);
+        if (by_rows) {
+            ggml_backend_tensor_get_2d_async(backend, tensor, into.data(), 0, row_bytes, row_count, stride, row_bytes);
+        } else if (backend) {
+            ggml_backend_tensor_get_async(backend, tensor, into.data(), 0, into.size());
         } else {
-            ggml_backend_tensor_get_2d(tensor, into, 0, row_bytes, row_count, stride, row_bytes);
+            ggml_backend_tensor_get(tensor, into.data(), 0, into.size());
         }
+        waiting |= backend != nullptr;
+        return step;
     };
     for (size_t i = 0; i < rows.size(); ++i) {
         const row & r = rows[i];
@@ -135,12 +143,10 @@ void router_observer::state::stage(llama_context * context) {
         }
         const size_t used = size_t(r.ids->ne[0]), tokens = size_t(r.ids->ne[1]);
         if (!ggml_backend_buffer_is_host(r.ids->buffer)) {
-            staging[i].ids.resize(used * tokens);
-            fetch(r.ids, staging[i].ids.data(), used * sizeof(int32_t), tokens, r.ids->nb[1]);
+            staging[i].ids_step = fetch(r.ids, staging[i].ids, used * sizeof(int32_t), tokens, r.ids->nb[1]);
         }
         if (!ggml_backend_buffer_is_host(r.weights->buffer)) {
-            staging[i].weights.resize(used * tokens);
-            fetch(r.weights, staging[i].weights.data(), used * sizeof(float), tokens, r.weights->nb[2]);
+            staging[i].weights_step = fetch(r.weights, staging[i].weights, used * sizeof(float), tokens, r.weights->nb[2]);
         }
     }
     if (waiting) {
@@ -164,8 +170,8 @@ void router_observer::state::gather(size_t index, uint32_t token_count, const st
     const bool   weights_here  = ggml_backend_buffer_is_host(r.weights->buffer);
     const void * ids           = ids_here ? r.ids->data : staging[index].ids.data();
     const void * weights       = weights_here ? r.weights->data : staging[index].weights.data();
-    const size_t ids_step      = ids_here ? r.ids->nb[1] : used * sizeof(int32_t);
-    const size_t weights_step  = weights_here ? r.weights->nb[2] : used * sizeof(float);
+    const size_t ids_step      = ids_here ? r.ids->nb[1] : staging[index].ids_step;
+    const size_t weights_step  = weights_here ? r.weights->nb[2] : staging[index].weights_step;
     const size_t weight_stride = weights_here ? r.weights->nb[1] : sizeof(float);
     const size_t token_stride  = size_t(shape.layer_count()) * routes.used_max;
     for (size_t t = 0; t < evaluated; ++t) {
