@@ -128,7 +128,8 @@ bool node_copy::is_streamed(int i) const {
         return source && (i == 1 || i == 2);
     }
     const bool product = node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID;
-    return product && i == 0 && source->op == GGML_OP_NONE && source->buffer && !(source->flags & GGML_TENSOR_FLAG_INPUT);
+    const bool weights = source && source->op == GGML_OP_NONE && (source->buffer || node->op == GGML_OP_MUL_MAT_ID) && !(source->flags & GGML_TENSOR_FLAG_INPUT);
+    return product && i == 0 && weights;
 }
 
 bool node_copy::has_own(int i) const {

@@ -86,7 +86,11 @@ expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t 
     step.missing = single ? place.missing : place.absent;
     step.read    = machine.read;
     for (size_t d = 0; d < machine.rig.size(); d++) {
-        node_timer * timer = d > 0 && place.stored && place.slots[d] > 0 ? machine.timers[d].get() : nullptr;
+        node_timer * timer = d > 0 && place.slots[d] > 0 ? machine.timers[d].get() : nullptr;
+        if (timer && !place.stored) {
+            step.costs.push_back({ 0, timer->stack_seconds(layout, layer, tokens) / step.experts, 0 });
+            continue;
+        }
         step.costs.push_back(timer ? timer->device_experts(layout, layer) : machine.rig[d].expert_cost(step.bytes, step.flops));
     }
     const uint32_t holders = uint32_t(std::count_if(place.slots.begin(), place.slots.end(), [](uint32_t slots) { return slots > 0; }));

@@ -118,6 +118,33 @@ double node_timer::expert_seconds(const expert_layout & layout, uint32_t layer, 
     return once(ffn_key(layout, layer, tokens), measure);
 }
 
+// Nodes as llama.cpp's build_moe_ffn makes them, measured one by one.
+double node_timer::stack_seconds(const expert_layout & layout, uint32_t layer, uint32_t tokens) {
+    const std::vector<expert_part> & parts = layout.layers[layer].parts;
+    const int64_t          used = layout.used;
+    const ggml_context_ptr context(ggml_init({ (32 + size_t(used)) * ggml_tensor_overhead(), nullptr, true }));
+    double                 sum = 0;
+    const auto             add = [&](ggml_tensor * node, int count = 1) {
+        sum += count * seconds(node, 0, 0);
+        return node;
+    };
+    const auto     values  = [&](int64_t rows, int64_t each) { return ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, rows, each, tokens); };
+    ggml_tensor *  ids     = ggml_new_tensor_2d(context.get(), GGML_TYPE_I32, used, tokens);
+    const auto     product = [&](const expert_part & part, int64_t each) {
+        ggml_tensor * stack = ggml_new_tensor_3d(context.get(), part.type, part.n_in, part.n_out, layout.experts);
+        return add(ggml_mul_mat_id(context.get(), stack, values(part.n_in, each), ids));
+    };
+    for (size_t p = 0; p + 1 < parts.size(); p++) {
+        product(parts[p], 1);
+    }
+    const expert_part & down = parts.back();
+    add(ggml_swiglu_split(context.get(), values(down.n_in, used), values(down.n_in, used)));
+    ggml_tensor * outputs = product(down, used);
+    add(ggml_mul(context.get(), outputs, values(1, used)));
+    add(ggml_add(context.get(), values(down.n_out, 1), values(down.n_out, 1)), int(used) - 1);
+    return sum;
+}
+
 batch_cost node_timer::device_experts(const expert_layout & layout, uint32_t layer) {
     const std::string key   = ffn_key(layout, layer, 0);
     const auto        found = known_experts.find(key);

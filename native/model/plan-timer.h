@@ -26,6 +26,9 @@ class node_timer {
     // Of an FFN of routed experts as the experts' device computes it, everything in RAM: `tokens` tokens that use all experts alike.
     double expert_seconds(const expert_layout & layout, uint32_t layer, uint32_t tokens);
 
+    // Of the same FFN as llama.cpp computes it on a device that has all experts of the layer.
+    double stack_seconds(const expert_layout & layout, uint32_t layer, uint32_t tokens);
+
     // On a device that is not the CPU: of batches of experts of a layer, as device_dispatch has them computed there; the link is part of it. Throws
     // model.load-failed, model.does-not-fit.
     batch_cost device_experts(const expert_layout & layout, uint32_t layer);
