@@ -1,5 +1,6 @@
 // moebius-engine: see README.md.
 #include "model/backends.h"
+#include "model/host.h"
 #include "model/llama-log.h"
 #include "model/methods.h"
 #include "rpc/log.h"
@@ -10,6 +11,7 @@
 
 int main() {
     using namespace moebius;
+    host_return_freed_memory();
     const protocol_pipes pipes = protocol_open();
     llama_log_install();
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #if defined(__linux__)
+#    include <malloc.h>
 #    include <sched.h>
 #    include <unistd.h>
 #elif defined(__APPLE__)
@@ -234,6 +235,12 @@ uint64_t host_process_bytes() {
     return resident * uint64_t(sysconf(_SC_PAGESIZE));
 #else
     return 0;
+#endif
+}
+
+void host_return_freed_memory() {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
 }
 

@@ -15,6 +15,10 @@ host_memory host_memory_now();
 // RAM that this process has now (its resident set); 0: the system does not tell.
 uint64_t host_process_bytes();
 
+// From now on memory that was allocated in large pieces goes back to the system when it is freed. (The C library of Linux keeps pieces of up to 32 MB
+// once it has seen some come and go, as matrices on their way to a device do.)
+void host_return_freed_memory();
+
 // Cores that this process may run on, two threads of one core counted once, and no more than the cgroup's CPU quota
 // rounded up. At least 1.
 int32_t host_physical_cores();

@@ -38,6 +38,7 @@ class planned_model {
 
     size_t                blocks() const { return block_count; }
     const expert_layout & layout() const { return experts; }
+    bool                  observed() const { return options.telemetry; }  // its routing
     const llama_model *   get() const { return model.get(); }
 
   private:

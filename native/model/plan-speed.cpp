@@ -38,6 +38,42 @@ step_part no_nodes(uint32_t device) {
     return none;
 }
 
+bool is_computed_elsewhere(const expert_place_plan & place, uint32_t device) {
+    return place.stored ? device != 0 : place.slots[device] == 0;
+}
+
+// Of a device that is not the CPU: a piece of the graph is sent and its end is waited for.
+double piece_seconds(const plan_machine & machine, uint32_t device) {
+    return machine.timers[device] ? machine.timers[device]->graph_seconds() : machine.rig[device].wait_seconds;
+}
+
+// What devices wait for besides computing and bytes: pieces of the graph that begin and end, values that others go on with, and those that show the routing.
+double waits(const planned_model & model, const step_prices & prices, const plan_machine & machine, const plan_placement & placement) {
+    std::vector<const expert_place_plan *> experts(placement.block_device.size(), nullptr);
+    for (const uint32_t layer : prices.layers) {
+        experts[size_t(model.layout().layers[layer].block)] = &placement.experts[layer];
+    }
+    double   seconds = 0;
+    uint32_t last    = 0;
+    for (size_t b = 0; b < experts.size(); b++) {
+        const uint32_t device = placement.block_device[b];
+        const double   wait   = machine.rig[device].wait_seconds;
+        if (device != last) {
+            seconds += wait + machine.rig[last].wait_seconds;  // the hidden state
+            seconds += device != 0 ? piece_seconds(machine, device) : 0;
+        }
+        last = device;
+        if (!experts[b] || device == 0) {
+            continue;
+        }
+        seconds += model.observed() ? 2 * wait : 0;
+        if (is_computed_elsewhere(*experts[b], device)) {  // hidden state, ids and weights there, the result back
+            seconds += 4 * wait + piece_seconds(machine, device);
+        }
+    }
+    return seconds;
+}
+
 // Hidden states that pass between devices: one row of floats for each token.
 double bytes_moved(const planned_model & model, const step_prices & prices, const plan_machine & machine, const plan_placement & placement, const std::vector<expert_step> & experts) {
     double   hops = 0;
@@ -163,13 +199,13 @@ step_work work_of(const planned_model & model, const step_prices & prices, const
     for (const uint32_t layer : prices.layers) {
         work.experts.push_back(price_experts(model, layer, prices.tokens, machine, placement.experts[layer]));
     }
-    work.overhead = prices.overhead;
+    work.overhead = prices.overhead + waits(model, prices, machine, placement);
     work.moved    = machine.rig.size() > 1 ? bytes_moved(model, prices, machine, placement, work.experts) : 0;
     return work;
 }
 
 device_rates measure_rates(node_timer & timer, const std::string & id, ggml_type type) {
-    return { id, timer.bandwidth(type), timer.flops(type), timer.link_bandwidth(), timer.node_seconds() };
+    return { id, timer.bandwidth(type), timer.flops(type), timer.link_bandwidth(), timer.node_seconds(), timer.wait_seconds() };
 }
 
 }  // namespace moebius

@@ -37,6 +37,9 @@ class node_timer {
     double graph_seconds();
     double node_seconds();
 
+    // Until a few bytes that lie in the device's memory are in RAM; 0: it works in RAM.
+    double wait_seconds();
+
     // Bytes per second from RAM to memory of the device; 0: it works in RAM.
     double link_bandwidth();
 

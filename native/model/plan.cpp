@@ -14,6 +14,9 @@ namespace moebius {
 
 namespace {
 
+constexpr uint64_t engine_growth         = 8u << 20;  // bytes that generating takes besides, of text, threads and logs
+constexpr double described_wait_seconds = 20e-6;  // of a GPU in the same machine: a guess
+
 constexpr uint32_t usual_prompt = 512;
 constexpr uint32_t usual_reply  = 128;
 
@@ -145,7 +148,7 @@ plan_machine planner::machine_for(const plan_request & request, const plan_model
         machine.rig[0].flops      = rig.cpu_flops.value_or(machine.rig[0].flops);
         machine.timers[0]         = rig.cpu_is_described() ? nullptr : machine.timers[0];
         for (const described_device & device : rig.devices) {
-            machine.rig.push_back({ device.id, device.bandwidth, device.flops, device.link, rig.node_seconds });
+            machine.rig.push_back({ device.id, device.bandwidth, device.flops, device.link, rig.node_seconds, described_wait_seconds });
             machine.timers.push_back(nullptr);
         }
     } else {
@@ -272,7 +275,7 @@ planner::plan_answer planner::answer_as_loaded(plan_question & question) {
 json planner::make(const json & params, const std::function<void()> & check) {
     const plan_request                request = plan_request_parse(params);
     const std::lock_guard<std::mutex> one(mutex);
-    const uint64_t                    engine = host_process_bytes();
+    const uint64_t                    engine = host_process_bytes() + engine_growth;
     plan_question                     question(request, check);
     const plan_answer                 answer = request.rig || request.fold ? answer_with_best_split(question) : answer_as_loaded(question);
     const hit_rates                   hits   = question.hits();

@@ -1,6 +1,7 @@
 // moebius-rpc-server: lends this machine's devices to programs on others, over llama.cpp's RPC protocol.
 #include "model/backends.h"
 #include "model/devices.h"
+#include "model/host.h"
 #include "served-memory.h"
 
 #include <ggml-rpc.h>
@@ -83,6 +84,7 @@ int main(int count, char ** texts) {
             std::fprintf(stderr, "WARNING: everybody who reaches %s can use this machine's memory and read what models compute here: the protocol knows no password and no encryption. Use it in a network that you trust.\n",
                          wanted.host.c_str());
         }
+        host_return_freed_memory();
         backends_load();
         served_memory_limit(wanted.memory);
         auto              devices  = devices_of(wanted);

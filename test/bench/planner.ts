@@ -24,7 +24,7 @@ interface Configuration {
   options: LoadOptions;
   /** llama.cpp copies its experts into another form */
   repacked?: boolean;
-  /** recorded routing, for the hit rate of experts on disk: of replies behind other replies, so one is given before one is measured */
+  /** recorded routing, for the hit rate of experts on disk */
   trace?: string;
 }
 
@@ -132,7 +132,8 @@ async function measured(configuration: Configuration, seed: number): Promise<Fig
       const sampling = { temperature: 0.8, seed: 7 };
       return generations.start({ modelId, input: { prompt: wordPrompt(prompt, text) }, sampling, maxTokens: reply, ignoreEndOfGeneration: true }, {}).done;
     };
-    if (configuration.trace !== undefined) await answer(100 + seed);
+    // what places experts learns from them; a trace, too, shows replies behind others
+    if (options.expertRamBytes !== undefined) await answer(100 + seed);
     const report = toReport(await answer(seed));
     const devices = loaded.memory
       .filter(({ id }) => id !== 'CPU')

@@ -55,7 +55,13 @@ class spread_model {
 
     bool ram_has_all() const { return asked.slots[0] >= asked.experts; }
 
-    drawn_batch empty_batch() const { return { std::vector<uint32_t>(asked.experts, 0), std::vector<bool>(asked.experts, ram_has_all()) }; }
+    // What lies in RAM besides the experts that have no copy are experts that have one.
+    drawn_batch empty_batch() const {
+        drawn_batch    batch{ std::vector<uint32_t>(asked.experts, 0), std::vector<bool>(asked.experts, ram_has_all()) };
+        const uint32_t in_both = asked.slots[0] + copied > asked.experts ? asked.slots[0] + copied - asked.experts : 0;
+        std::fill_n(batch.here.begin(), std::min(in_both, asked.experts), true);
+        return batch;
+    }
 
     drawn_batch even_batch() {
         drawn_batch    batch  = empty_batch();
