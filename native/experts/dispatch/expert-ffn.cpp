@@ -1,6 +1,7 @@
 #include "expert-ffn.h"
 
 #include "experts/store/super-expert-finder.h"
+#include "q8-tile.h"
 
 #include <algorithm>
 #include <cstring>
@@ -57,19 +58,42 @@ float largest_magnitude(const float * values, int64_t count) {
     return result;
 }
 
-// out[token][row] for rows [begin, end) of a matrix, tile by tile. `row` and `column` give addresses; out is stored by `store`.
-template <typename Row, typename Column, typename Store>
-void multiply(ggml_vec_dot_t dot, int64_t n, int64_t begin, int64_t end, int64_t columns, Row && row, Column && column, Store && store) {
-    float values[tile_rows];
+// One matrix of an expert.
+struct matrix_rows {
+    const uint8_t * data;
+    size_t          row_bytes;
+    int64_t         n;  // values of a row
+    ggml_vec_dot_t  dot;
+    tile_kernel     tile;  // null: `dot` has to do
+};
+
+matrix_rows rows_of(const cpu_kernels & kernels, const expert_part & part, const uint8_t * data) {
+    const tile_kernel tile = part.type == GGML_TYPE_Q8_0 ? q8_tile_get(kernels) : nullptr;
+    return { data, ggml_row_size(part.type, part.n_in), part.n_in, kernels.traits(part.type)->vec_dot, tile };
+}
+
+// out[token][row] for rows [begin, end) of a matrix, tile by tile. `column` and `store` give addresses of a token's input and output.
+template <typename Column, typename Store>
+void multiply(const matrix_rows & matrix, int64_t begin, int64_t end, int64_t columns, Column && column, Store && store) {
+    const uint8_t * from[tile_tokens];
+    float *         to[tile_tokens];
     for (int64_t c0 = 0; c0 < columns; c0 += tile_tokens) {
+        const int64_t count = std::min(tile_tokens, columns - c0);
         for (int64_t r0 = begin; r0 < end; r0 += tile_rows) {
-            const int64_t r1 = std::min(r0 + tile_rows, end);
-            for (int64_t c = c0; c < std::min(c0 + tile_tokens, columns); c++) {
-                const void * y = column(c);
-                for (int64_t r = r0; r < r1; r++) {
-                    dot(int(n), &values[r - r0], 0, row(r), 0, y, 0, 1);
+            const int64_t   rows = std::min(tile_rows, end - r0);
+            const uint8_t * data = matrix.data + size_t(r0) * matrix.row_bytes;
+            for (int64_t c = 0; c < count; c++) {
+                from[c] = column(c0 + c);
+                to[c]   = store(c0 + c) + (r0 - begin);
+            }
+            if (matrix.tile) {
+                matrix.tile(matrix.n, data, matrix.row_bytes, rows, from, count, to);
+                continue;
+            }
+            for (int64_t c = 0; c < count; c++) {
+                for (int64_t r = 0; r < rows; r++) {
+                    matrix.dot(int(matrix.n), to[c] + r, 0, data + size_t(r) * matrix.row_bytes, 0, from[c], 0, 1);
                 }
-                std::memcpy(store(c) + (r0 - begin), values, size_t(r1 - r0) * sizeof(float));
             }
         }
     }
@@ -208,18 +232,17 @@ void expert_ffn::hidden(group & group, int64_t begin, int64_t end) {
         failed = true;
         return;
     }
-    const expert_part & up_part  = fused ? part : layer->parts[1];
-    const size_t        gate_row = ggml_row_size(part.type, part.n_in), up_row = ggml_row_size(up_part.type, up_part.n_in);
-    up += fused ? size_t(n_ff) * up_row : 0;
-    const auto gate_dot = kernels.traits(part.type)->vec_dot, up_dot = kernels.traits(up_part.type)->vec_dot;
+    const expert_part & up_part = fused ? part : layer->parts[1];
+    up += fused ? size_t(n_ff) * ggml_row_size(part.type, part.n_in) : 0;
+    const matrix_rows gate_rows = rows_of(kernels, part, gate), up_rows = rows_of(kernels, up_part, up);
     const auto from_float = kernels.traits(hidden_type)->from_float;
     float      gates[tile_tokens][block_most], ups[tile_tokens][block_most];
     for (uint32_t from = 0; from < group.count; from += tile_tokens) {
         const uint32_t * member = members.data() + group.first + from;
         const int64_t    count  = std::min<int64_t>(tile_tokens, group.count - from);
         const auto       column = [&](int64_t c) { return inputs.data() + size_t(member[c] / batch.used) * input_bytes; };
-        multiply(gate_dot, n_embd, begin, end, count, [&](int64_t r) { return gate + size_t(r) * gate_row; }, column, [&](int64_t c) { return gates[c]; });
-        multiply(up_dot, n_embd, begin, end, count, [&](int64_t r) { return up + size_t(r) * up_row; }, column, [&](int64_t c) { return ups[c]; });
+        multiply(gate_rows, begin, end, count, column, [&](int64_t c) { return gates[c]; });
+        multiply(up_rows, begin, end, count, column, [&](int64_t c) { return ups[c]; });
         for (int64_t c = 0; c < count; c++) {
             kernels.swiglu(int(end - begin), gates[c], gates[c], ups[c]);
             from_float(gates[c], hiddens.data() + member[c] * hidden_bytes + ggml_row_size(hidden_type, begin), end - begin);
@@ -237,10 +260,8 @@ void expert_ffn::output_rows(group & group, int64_t begin, int64_t end) {
         failed = true;
         return;
     }
-    const size_t     row_bytes = ggml_row_size(part.type, part.n_in);
-    const uint32_t * member    = members.data() + group.first;
-    multiply(kernels.traits(part.type)->vec_dot, n_ff, begin, end, group.count, [&](int64_t r) { return down + size_t(r) * row_bytes; },
-             [&](int64_t c) { return hiddens.data() + member[c] * hidden_bytes; },
+    const uint32_t * member = members.data() + group.first;
+    multiply(rows_of(kernels, part, down), begin, end, group.count, [&](int64_t c) { return hiddens.data() + member[c] * hidden_bytes; },
              [&](int64_t c) { return outputs.data() + member[c] * n_embd + begin; });
     if (source.finder) {
         float peak = 0.0f;
