@@ -6,10 +6,12 @@ file(GLOB plugin_sources CONFIGURE_DEPENDS
     "${CMAKE_CURRENT_SOURCE_DIR}/plugin/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/experts/backend/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/experts/dispatch/*.cpp"
+    "${CMAKE_CURRENT_SOURCE_DIR}/experts/layout/*.cpp"
+    "${CMAKE_CURRENT_SOURCE_DIR}/experts/lossy/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/experts/policy/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/experts/store/*.cpp"
     "${CMAKE_CURRENT_SOURCE_DIR}/model/gguf-*.cpp")
-foreach(source model/host model/inspect model/lazy-mapping model/tensor-class model/utf8 remote/link router/shape rpc/json-text rpc/log rpc/pipes)
+foreach(source experts/simulate/trace model/host model/inspect model/lazy-mapping model/tensor-class model/utf8 remote/link router/shape rpc/json-text rpc/log rpc/pipes)
     list(APPEND plugin_sources "${CMAKE_CURRENT_SOURCE_DIR}/${source}.cpp")
 endforeach()
 add_library(ggml-moebius-experts MODULE ${plugin_sources})

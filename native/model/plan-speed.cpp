@@ -66,7 +66,7 @@ double waits(const planned_model & model, const step_prices & prices, const plan
         if (!experts[b] || device == 0) {
             continue;
         }
-        seconds += model.observed() ? 2 * wait : 0;
+        seconds += model.observed() ? 2 * machine.rig[device].read_seconds : 0;  // ids and weights, all layers' at once
         if (is_computed_elsewhere(*experts[b], device)) {  // hidden state, ids and weights there, the result back
             seconds += 4 * wait + piece_seconds(machine, device);
         }
@@ -205,7 +205,7 @@ step_work work_of(const planned_model & model, const step_prices & prices, const
 }
 
 device_rates measure_rates(node_timer & timer, const std::string & id, ggml_type type) {
-    return { id, timer.bandwidth(type), timer.flops(type), timer.link_bandwidth(), timer.node_seconds(), timer.wait_seconds() };
+    return { id, timer.bandwidth(type), timer.flops(type), timer.link_bandwidth(), timer.node_seconds(), timer.wait_seconds(), timer.read_seconds() };
 }
 
 }  // namespace moebius

@@ -16,6 +16,7 @@ constexpr int    timer_runs_most        = 7;
 constexpr double timer_seconds_most     = 0.08;  // for repeating a measurement
 constexpr double timer_first_most       = 1;     // seconds of a first run on a device, which may compile, that are not repeated
 constexpr int    timer_waits            = 21;
+constexpr int    timer_reads            = 16;
 constexpr int    trivial_nodes    = 64;
 constexpr double timer_bytes   = 192e6;  // of weights, more than caches hold
 constexpr int64_t matmul_in       = 2048;
@@ -119,21 +120,31 @@ double node_timer::graph_seconds() {
     return once("graph", [&] { return std::max(0.0, measure_trivial(1) - node_seconds()); });
 }
 
-double node_timer::wait_seconds() {
-    return on_cpu ? 0.0 : once("wait", [&] {
-        const ggml_context_ptr        context(ggml_init({ ggml_tensor_overhead(), nullptr, true }));
-        ggml_tensor *                 tensor = ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, 1);
-        const ggml_backend_buffer_ptr buffer = measuring_buffer(context.get(), ggml_backend_get_default_buffer_type(backend.get()));
-        std::vector<double>           times;
-        for (int i = 0; i < timer_waits; i++) {
-            int32_t      value;
-            const double start = time_now();
-            ggml_backend_tensor_get(tensor, &value, 0, sizeof(value));
-            times.push_back(time_now() - start);
+// Median of the time until `count` reads of a few bytes, asked for at once, are there.
+double node_timer::measure_reads(int count) {
+    const ggml_context_ptr        context(ggml_init({ ggml_tensor_overhead(), nullptr, true }));
+    ggml_tensor *                 tensor = ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, 1);
+    const ggml_backend_buffer_ptr buffer = measuring_buffer(context.get(), ggml_backend_get_default_buffer_type(backend.get()));
+    std::vector<int32_t>          values(static_cast<size_t>(count));
+    std::vector<double>           times;
+    for (int i = 0; i < timer_waits; i++) {
+        const double start = time_now();
+        for (int32_t & value : values) {
+            ggml_backend_tensor_get_async(backend.get(), tensor, &value, 0, sizeof(value));
         }
-        std::sort(times.begin(), times.end());
-        return times[times.size() / 2];
-    });
+        ggml_backend_synchronize(backend.get());
+        times.push_back(time_now() - start);
+    }
+    std::sort(times.begin(), times.end());
+    return times[times.size() / 2];
+}
+
+double node_timer::wait_seconds() {
+    return on_cpu ? 0.0 : once("wait", [&] { return measure_reads(1); });
+}
+
+double node_timer::read_seconds() {
+    return on_cpu ? 0.0 : once("read", [&] { return std::max(0.0, measure_reads(1 + timer_reads) - wait_seconds()) / timer_reads; });
 }
 
 // Bytes that measuring may take.

@@ -39,6 +39,8 @@ class node_timer {
 
     // Until a few bytes that lie in the device's memory are in RAM; 0: it works in RAM.
     double wait_seconds();
+    // That one more of these costs when several are asked for at once.
+    double read_seconds();
 
     // Bytes per second from RAM to memory of the device; 0: it works in RAM.
     double link_bandwidth();
@@ -53,6 +55,7 @@ class node_timer {
     double run(ggml_cgraph * graph);
     double room() const;
     double measure_trivial(int nodes);
+    double measure_reads(int count);
 
     ggml_backend_ptr                                                         backend;
     std::unique_ptr<ggml_threadpool, std::function<void(ggml_threadpool *)>> pool;

@@ -148,7 +148,7 @@ plan_machine planner::machine_for(const plan_request & request, const plan_model
         machine.rig[0].flops      = rig.cpu_flops.value_or(machine.rig[0].flops);
         machine.timers[0]         = rig.cpu_is_described() ? nullptr : machine.timers[0];
         for (const described_device & device : rig.devices) {
-            machine.rig.push_back({ device.id, device.bandwidth, device.flops, device.link, rig.node_seconds, described_wait_seconds });
+            machine.rig.push_back({ device.id, device.bandwidth, device.flops, device.link, rig.node_seconds, described_wait_seconds, rig.node_seconds });
             machine.timers.push_back(nullptr);
         }
     } else {

@@ -53,7 +53,7 @@ describe('moebius plan', () => {
     expect(slower.placement).toMatchObject({ blocks: [{ device: 'CPU', first: 0, last: 3 }], output: 'CPU' });
     expect(slow.placement).toMatchObject({ blocks: [{ device: 'G', first: 0, last: 3 }], output: 'G' });
     expect(slow.placement.experts.map((layer) => layer.slots.G)).toEqual([32, 32, 32, 32]);
-    expect(fast.decode.tokensPerSecond).toBeGreaterThan(slow.decode.tokensPerSecond * 1.2);
+    expect(fast.decode.tokensPerSecond).toBeGreaterThan(slow.decode.tokensPerSecond * 1.1);
     expect(slow.hardware.map((device) => device.measured)).toEqual([false, false]);
   });
 

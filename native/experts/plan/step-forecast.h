@@ -21,6 +21,7 @@ struct device_rates {
     double      link         = 0;  // bytes between its memory and RAM; 0: it works in RAM
     double      node_seconds = 0;  // that every node costs besides
     double      wait_seconds = 0;  // until a few bytes that were asked for are in RAM
+    double      read_seconds = 0;  // that one more of these costs when several are asked for
 
     // Of one node. Reading weights and computing overlap.
     double seconds_for(double bytes, double operations) const;
