@@ -6,6 +6,9 @@
 #include "experts/store/low-precision.h"
 #include "rpc/log.h"
 
+#include <ggml-backend-impl.h>
+
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -131,11 +134,21 @@ void add_expert_devices(std::vector<device_split> & devices, const expert_layout
     }
 }
 
+namespace {
+
+// Whether llama.cpp has large products with weights in RAM computed there.
+bool offloads(const std::string & id) {
+    ggml_backend_dev_t device = ggml_backend_dev_by_name(id.c_str());
+    return device && device->iface.offload_op;
+}
+
+}  // namespace
+
 std::unique_ptr<whole_experts> make_whole_experts(const llama_model * model, const gguf_model & file, const json & inspection, const load_options & options) {
-    // Larger batches llama.cpp computes on a GPU, if there is one, with experts that it copies there (op_offload).
+    // Larger batches llama.cpp computes on a GPU, with experts that it copies there (op_offload); on devices of other machines it does not.
     constexpr int64_t offloaded_from = 32;
     return std::make_unique<whole_experts>(expert_layout_usable(file, inspection), model,
-                                           options.devices.empty() ? std::numeric_limits<int64_t>::max() : offloaded_from - 1);
+                                           std::any_of(options.devices.begin(), options.devices.end(), offloads) ? offloaded_from - 1 : std::numeric_limits<int64_t>::max());
 }
 
 }  // namespace moebius

@@ -1,5 +1,6 @@
 #include "plan-hits.h"
 
+#include "experts/plan/step-forecast.h"
 #include "experts/simulate/consistency.h"
 
 #include <algorithm>
@@ -45,18 +46,46 @@ std::vector<double> hit_rates::of(const std::vector<uint32_t> & slots) const {
     if (!batches || std::all_of(slots.begin(), slots.end(), [&](uint32_t count) { return count == 0 || count >= experts; })) {
         return rates;
     }
+    const replay_result result = replay_with(slots);
+    for (size_t i = 0; i < rates.size(); i++) {
+        const replay_figures & figures = result.replies[i].uses > 0 ? result.replies[i] : result.layers[i];
+        rates[i]                       = slots[i] == 0 ? 0.0 : slots[i] >= experts ? 1.0 : figures.hit_rate();
+    }
+    return rates;
+}
+
+replay_result hit_rates::replay_with(const std::vector<uint32_t> & slots) const {
     replay_settings settings;
     settings.policy = policy;
     settings.check  = check;
     for (const uint32_t count : slots) {
         settings.slots.push_back(std::max(1u, count));
     }
-    const replay_result result = replay(*batches, settings);
-    for (size_t i = 0; i < rates.size(); i++) {
-        const replay_figures & figures = result.replies[i].uses > 0 ? result.replies[i] : result.layers[i];
-        rates[i]                       = slots[i] == 0 ? 0.0 : slots[i] >= experts ? 1.0 : figures.hit_rate();
+    return replay(*batches, settings);
+}
+
+std::vector<hit_rates::prompt_use> hit_rates::prompts(const std::vector<uint32_t> & slots) const {
+    std::vector<prompt_use> result;
+    for (const uint32_t count : slots) {
+        result.push_back({ 1, 1 - double(count) / double(std::max(1u, experts)) });
     }
-    return rates;
+    double even = 0;  // experts of a layer that the prompts would use
+    for (uint32_t batch = 0; batches && batch < batches->count(); batch++) {
+        even += batches->tokens(batch) > 1 ? distinct_experts(experts, batches->used(), batches->tokens(batch)) : 0;
+    }
+    if (even == 0) {
+        return result;
+    }
+    const replay_result replayed = replay_with(slots);
+    for (size_t i = 0; i < result.size(); i++) {
+        const uint64_t uses   = replayed.layers[i].uses - replayed.replies[i].uses;
+        const uint64_t misses = replayed.layers[i].misses - replayed.replies[i].misses;
+        if (uses > 0) {
+            result[i].distinct = std::min(1.0, double(uses) / even);
+            result[i].missing  = slots[i] >= experts ? 0.0 : double(misses) / double(uses);
+        }
+    }
+    return result;
 }
 
 json hit_rates::suitability() const {

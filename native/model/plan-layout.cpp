@@ -93,6 +93,7 @@ plan_placement placement_of(const tier_plan & plan, const expert_layout & layout
     placement.head_device             = plan.head_device;
     const std::vector<uint32_t> gpus  = all_slots(plan, 1, layout.experts), all = all_slots(plan, 0, layout.experts);
     const std::vector<double>   found = hits.of(gpus), present = hits.of(all);
+    const std::vector<hit_rates::prompt_use> prompts = hits.prompts(all);
     for (size_t i = 0; i < layout.layers.size(); i++) {
         expert_place_plan place;
         for (const std::vector<uint32_t> & device : plan.slots) {
@@ -102,7 +103,8 @@ plan_placement placement_of(const tier_plan & plan, const expert_layout & layout
         place.found   = found[i];
         place.missing = std::max(0.0, 1 - std::max(present[i], found[i]));
         place.copied  = double(gpus[i]) / double(layout.experts);
-        place.absent  = 1 - double(all[i]) / double(layout.experts);
+        place.absent   = prompts[i].missing;
+        place.distinct = prompts[i].distinct;
         placement.experts.push_back(std::move(place));
     }
     return placement;

@@ -47,6 +47,10 @@ double piece_seconds(const plan_machine & machine, uint32_t device) {
     return machine.timers[device] ? machine.timers[device]->graph_seconds() : machine.rig[device].wait_seconds;
 }
 
+double piece_in_turn_seconds(const plan_machine & machine, uint32_t device) {
+    return machine.timers[device] ? machine.timers[device]->piece_seconds() : machine.rig[device].wait_seconds;
+}
+
 // What devices wait for besides computing and bytes: pieces of the graph that begin and end, values that others go on with, and those that show the routing.
 double waits(const planned_model & model, const step_prices & prices, const plan_machine & machine, const plan_placement & placement) {
     std::vector<const expert_place_plan *> experts(placement.block_device.size(), nullptr);
@@ -68,7 +72,7 @@ double waits(const planned_model & model, const step_prices & prices, const plan
         }
         seconds += model.observed() ? 2 * machine.rig[device].read_seconds : 0;  // ids and weights, all layers' at once
         if (is_computed_elsewhere(*experts[b], device)) {  // hidden state, ids and weights there, the result back
-            seconds += 4 * wait + piece_seconds(machine, device);
+            seconds += 4 * wait + piece_in_turn_seconds(machine, device);
         }
     }
     return seconds;
@@ -115,7 +119,7 @@ expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t 
     const expert_layout & layout = model.layout();
     const bool            single = tokens == 1;
     expert_step           step;
-    step.experts = distinct_experts(layout.experts, layout.used, tokens);
+    step.experts = distinct_experts(layout.experts, layout.used, tokens) * (single ? 1 : place.distinct);
     step.tokens  = double(tokens) * layout.used;
     step.bytes   = expert_bytes(layout.layers[layer]);
     step.flops   = expert_operations(layout.layers[layer]);

@@ -21,7 +21,8 @@ struct expert_place_plan {
     double                found   = 0;  // share of a single token's experts that have a copy on a GPU
     double                missing = 0;  // share of them that has to be read from disk
     double                copied  = 0;  // of all experts: those with a copy on a GPU
-    double                absent  = 0;  // of all experts: those without room anywhere
+    double                absent  = 0;  // share of a prompt's experts that has to be read from disk
+    double                distinct = 1;  // experts that a batch of a prompt uses, over those that it would if all were used alike
 };
 
 // Where a model is.

@@ -16,6 +16,7 @@ constexpr int    timer_runs_most        = 7;
 constexpr double timer_seconds_most     = 0.08;  // for repeating a measurement
 constexpr double timer_first_most       = 1;     // seconds of a first run on a device, which may compile, that are not repeated
 constexpr int    timer_waits            = 21;
+constexpr int    piece_nodes            = 32;  // about as many as a layer has besides its experts
 constexpr int    timer_reads            = 16;
 constexpr int    trivial_nodes    = 64;
 constexpr double timer_bytes   = 192e6;  // of weights, more than caches hold
@@ -69,47 +70,74 @@ double node_timer::once(const std::string & key, const std::function<double()> &
     return value;
 }
 
+void node_timer::wait_for(ggml_cgraph * graph) {
+    if (!on_cpu) {
+        char some;
+        ggml_backend_tensor_get(ggml_graph_node(graph, -1), &some, 0, sizeof(some));
+    }
+}
+
+void node_timer::run_once(ggml_cgraph * graph) {
+    ggml_backend_graph_compute(backend.get(), graph);
+    wait_for(graph);
+}
+
 // The median of several runs. A device of another machine has computed when its result is there: nothing else waits for it. Nor is it certain before
 // that the memory is there and cleared.
 double node_timer::run(ggml_cgraph * graph) {
     std::vector<double> times;
-    const auto          finish = [&] {
-        if (!on_cpu) {
-            char some;
-            ggml_backend_tensor_get(ggml_graph_node(graph, -1), &some, 0, sizeof(some));
-        }
-    };
-    const auto compute = [&] {
-        ggml_backend_graph_compute(backend.get(), graph);
-        finish();
-    };
-    finish();
+    wait_for(graph);
     const double first = time_now();
-    compute();
+    run_once(graph);
     const double begin = time_now();
     if (begin - first > (on_cpu ? timer_seconds_most : timer_first_most)) {
         return begin - first;  // what is new about a first run is little of it
     }
     while (times.size() < 3 || (times.size() < timer_runs_most && time_now() - begin < timer_seconds_most)) {
         const double start = time_now();
-        compute();
+        run_once(graph);
         times.push_back(time_now() - start);
     }
     std::sort(times.begin(), times.end());
     return times[times.size() / 2];
 }
 
-double node_timer::measure_trivial(int nodes) {
-    const ggml_context_ptr context(ggml_init({ size_t(nodes + 1) * ggml_tensor_overhead() + ggml_graph_overhead_custom(size_t(nodes), false), nullptr, true }));
-    ggml_tensor *          value = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, 32);
-    ggml_cgraph *          graph = ggml_new_graph_custom(context.get(), size_t(nodes), false);
-    for (int i = 0; i < nodes; i++) {
-        ggml_tensor * node = ggml_scale(context.get(), value, 0.5f);
-        node->flags |= GGML_TENSOR_FLAG_COMPUTE;
-        ggml_graph_add_node(graph, node);
+// Nodes that do next to nothing.
+struct node_timer::trivial_graph {
+    ggml_context_ptr        context;
+    ggml_cgraph *           graph;
+    ggml_backend_buffer_ptr buffer;
+
+    trivial_graph(ggml_backend_t backend, int nodes)
+        : context(ggml_init({ size_t(nodes + 1) * ggml_tensor_overhead() + ggml_graph_overhead_custom(size_t(nodes), false), nullptr, true })),
+          graph(ggml_new_graph_custom(context.get(), size_t(nodes), false)) {
+        ggml_tensor * value = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, 32);
+        for (int i = 0; i < nodes; i++) {
+            ggml_tensor * node = ggml_scale(context.get(), value, 0.5f);
+            node->flags |= GGML_TENSOR_FLAG_COMPUTE;
+            ggml_graph_add_node(graph, node);
+        }
+        buffer = measuring_buffer(context.get(), ggml_backend_get_default_buffer_type(backend));
     }
-    const ggml_backend_buffer_ptr buffer = measuring_buffer(context.get(), ggml_backend_get_default_buffer_type(backend.get()));
-    return run(graph);
+};
+
+double node_timer::measure_trivial(int nodes) {
+    return run(trivial_graph(backend.get(), nodes).graph);
+}
+
+// A device of another machine, and a GPU that records graphs, know one that they have just seen.
+double node_timer::piece_seconds() {
+    return on_cpu ? graph_seconds() : once("piece", [&] {
+        const trivial_graph one(backend.get(), piece_nodes), other(backend.get(), piece_nodes);
+        std::vector<double> times;
+        for (int i = 0; i < timer_waits; i++) {
+            const double start = time_now();
+            run_once(i % 2 == 0 ? one.graph : other.graph);
+            times.push_back(time_now() - start);
+        }
+        std::sort(times.begin(), times.end());
+        return std::max(0.0, times[times.size() / 2] - piece_nodes * node_seconds());
+    });
 }
 
 double node_timer::node_seconds() {

@@ -35,6 +35,8 @@ class node_timer {
 
     // Of computing a graph at all, and of each node of it that does nothing.
     double graph_seconds();
+    // Of a piece of a graph in turn with other pieces, besides its nodes.
+    double piece_seconds();
     double node_seconds();
 
     // Until a few bytes that lie in the device's memory are in RAM; 0: it works in RAM.
@@ -52,6 +54,9 @@ class node_timer {
   private:
     double once(const std::string & key, const std::function<double()> & measure);
     double measure_matmul(ggml_type type, int64_t columns, int64_t copies);
+    struct trivial_graph;
+    void   wait_for(ggml_cgraph * graph);
+    void   run_once(ggml_cgraph * graph);
     double run(ggml_cgraph * graph);
     double room() const;
     double measure_trivial(int nodes);

@@ -53,12 +53,12 @@ double planned_turn::each_expert_step(const std::function<double(const priced_st
 
 // Layers that are alike, as most are, are priced once.
 double planned_turn::spread_seconds(const plan_placement & placement) const {
-    using layer_key = std::tuple<double, double, uint32_t, std::vector<uint32_t>, double, double, double>;
+    using layer_key = std::tuple<double, double, uint32_t, std::vector<uint32_t>, double, double, double, double>;
     std::map<layer_key, double> known;
     return each_expert_step([&](const priced_step & step, uint32_t layer) {
         const expert_place_plan & place = placement.experts[layer];
         const expert_layer &      of    = model.layout().layers[layer];
-        const layer_key           key{ expert_bytes(of), expert_operations(of), step.prices.tokens, place.slots, place.found, place.missing, place.absent };
+        const layer_key           key{ expert_bytes(of), expert_operations(of), step.prices.tokens, place.slots, place.found, place.missing, place.absent, place.distinct };
         const auto                found = known.find(key);
         if (found != known.end()) {
             return found->second;

@@ -259,7 +259,7 @@ planner::plan_answer planner::answer_as_loaded(plan_question & question) {
     for (size_t d = 1; d < answer.memory.devices.size(); d++) {
         gpus.push_back(answer.memory.devices[d].id);
     }
-    const bool from_disk = std::any_of(answer.placement.experts.begin(), answer.placement.experts.end(), [](const expert_place_plan & layer) { return layer.absent > 0; });
+    const bool from_disk = std::any_of(answer.placement.experts.begin(), answer.placement.experts.end(), [](const expert_place_plan & layer) { return layer.absent > 0 || layer.missing > 0; });
     answer.machine       = machine_for(question.request, model, gpus, from_disk);
     question.check();
     std::vector<bool> used(answer.machine.rig.size(), false);

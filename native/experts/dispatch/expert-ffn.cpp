@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t tile_rows   = 16;   // of a matrix, kept in the cache while the tokens pass
 constexpr int64_t tile_tokens = 16;
+constexpr int64_t tile_columns = 4;   // tokens from which on q8-tile pays: of one it takes rows from RAM at half the speed, as it reads several at a time
 constexpr int64_t block_most  = 256;  // rows of a task; also a multiple of every quantisation block
 constexpr int     tasks_a_thread = 2; // at least, of each step of an expert
 
@@ -86,7 +87,7 @@ void multiply(const matrix_rows & matrix, int64_t begin, int64_t end, int64_t co
                 from[c] = column(c0 + c);
                 to[c]   = store(c0 + c) + (r0 - begin);
             }
-            if (matrix.tile) {
+            if (matrix.tile && count >= tile_columns) {
                 matrix.tile(matrix.n, data, matrix.row_bytes, rows, from, count, to);
                 continue;
             }
