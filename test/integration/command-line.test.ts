@@ -108,7 +108,16 @@ describe('moebius', () => {
     expect([table.code, table.stdout]).toEqual([0, expect.stringMatching(/^belady +4 /m)]);
 
     const devices = await json(['simulate', file, '--devices', '2', '--device-slots', '24', '--batch', '8', '--window', '1']);
-    expect(devices.policies.map((each: { policy: string }) => each.policy)).toEqual(['static', 'eplb', 'eplb-split', 'flexmoe', 'swiftmoe', 'adaptive-apart', 'adaptive', 'replicate-quantize']);
+    expect(devices.policies.map((each: { policy: string }) => each.policy)).toEqual([
+      'static',
+      'eplb',
+      'eplb-split',
+      'flexmoe',
+      'swiftmoe',
+      'adaptive-apart',
+      'adaptive',
+      'replicate-quantize',
+    ]);
     for (const each of devices.policies) expect(each.balanceMean).toBeGreaterThanOrEqual(devices.policies.at(-1).balanceMean - 0.01);
     const small = await moebius(['simulate', file, '--devices', '2', '--device-slots', '15', '--batch', '8']);
     expect([small.code, JSON.parse(small.stderr).message]).toEqual([1, expect.stringContaining('30 slots a layer, and there are 32 experts')]);
