@@ -53,7 +53,6 @@ export const ExpertPredictor = PrefetchCounters.extend({
 });
 export type ExpertPredictor = z.infer<typeof ExpertPredictor>;
 
-/** Routed experts that are read from disk when they are needed; counters since the model was loaded. */
 /** An expert whose output has massive values, which later layers need: native/experts/policy/super-experts.h. */
 export const SuperExpert = z.strictObject({
   /** block index */
@@ -64,6 +63,7 @@ export const SuperExpert = z.strictObject({
 });
 export type SuperExpert = z.infer<typeof SuperExpert>;
 
+/** Routed experts that are read from disk when they are needed; counters since the model was loaded. */
 export const ExpertStore = ExpertCounters.extend({
   /** slots of each layer, or a ring that the layers take in turn */
   storage: z.enum(['slots', 'ring']),

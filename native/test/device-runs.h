@@ -31,7 +31,7 @@ struct device_run {
     std::function<void(uint32_t step)> before_step;
     std::optional<low_precision_choice> low;    // on from the beginning; in a storm now and then
     std::vector<llama_token>            seen_before;  // evaluated first, and forgotten: what copies are chosen from
-    std::function<void(device_dispatch & devices)> on_devices;  // before the prompt
+    std::function<void(loaded_experts & experts)> before, after;  // the prompt, and all that is evaluated
 };
 
 struct device_outcome {
@@ -154,11 +154,14 @@ struct device_runs {
                 settle(*experts);
                 llama_memory_clear(llama_get_memory(context.get()), true);
             }
-            if (how.on_devices) {
-                how.on_devices(*experts->devices);
+            if (how.before) {
+                how.before(*experts);
             }
             evaluate(context.get(), how, prompt, steps, forced, result);
             result.changes = storm ? storm->stop() : 0;
+        }
+        if (how.after) {
+            how.after(*experts);
         }
         if (experts) {
             result.store = experts->store.counters();

@@ -245,7 +245,7 @@ void it_is_switched_on_and_off_while_tokens_are_made(moebius_test::rpc_servers &
     device_run           how   = low_run(GGML_TYPE_Q4_0, 0.5, tokens);
     device_dispatch *    on    = nullptr;
     device_room          before;
-    how.on_devices  = [&](device_dispatch & devices) { on = &devices; };
+    how.before      = [&](loaded_experts & experts) { on = experts.devices.get(); };
     how.before_step = [&](uint32_t step) {
         if (step == 20) {
             CHECK(on->low_precision()->calibrated > 0);

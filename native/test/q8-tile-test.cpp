@@ -79,11 +79,13 @@ template <typename F> double giga_operations(const matrix & rows, const matrix &
 int main() {
     backends_load();
     const cpu_kernels & kernels = cpu_kernels_get();
-    const tile_kernel   tile    = q8_tile_get(kernels);
+    const auto          tiles   = q8_tiles(kernels);
 #if defined(__x86_64__) && defined(__GNUC__)
-    CHECK((tile != nullptr) == (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")));
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    CHECK_EQUAL(tiles.size(), size_t(avx2) + size_t(avx2 && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")));
+    CHECK(q8_tile_get(kernels) == (tiles.empty() ? nullptr : tiles.front()));
 #endif
-    if (tile) {
+    for (const tile_kernel tile : tiles) {
         const ggml_vec_dot_t dot = kernels.traits(GGML_TYPE_Q8_0)->vec_dot;
         same_bits(tile, dot);
         for (const int64_t columns : { 1, 16 }) {

@@ -120,7 +120,9 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
     used  = batch.used;
     std::vector<uint32_t> tokens(source.layout().experts, 0);
     for (const int32_t id : batch.ids) {
-        tokens[size_t(id)]++;
+        if (id >= 0) {
+            tokens[size_t(id)]++;
+        }
     }
     const device_placement placement = tier.begin(layer, tokens, { batch.ids, uint32_t(batch.used) });
     const device_placement lower     = low ? low->begin(batch, tokens) : device_placement();
@@ -184,9 +186,10 @@ device_dispatch::lane_work * device_dispatch::work_of(uint32_t device) {
 void device_dispatch::assign(expert_batch & batch, const std::vector<token_share> & shares, const device_placement & placement, const device_placement & lower) {
     const std::vector<uint32_t> devices = assign_tokens({ batch.ids, uint32_t(batch.used) }, shares, device_set(1) << lanes.size());  // to the CPU nothing is sent
     for (uint32_t i = 0; i < batch.ids.size(); i++) {
-        const int32_t  expert = batch.ids[i];
-        const uint32_t device = devices[i];
-        if (lane_work * const lane = work_of(device)) {
+        const int32_t     expert = batch.ids[i];
+        const uint32_t    device = devices[i];
+        lane_work * const lane   = expert < 0 ? nullptr : work_of(device);  // who is left out is nobody's
+        if (lane) {
             const bool              copied = device < lanes.size(), full = copied && placement.copies[size_t(expert)] != 0;
             const device_assignment one{ uint32_t(int64_t(i) / batch.used), full ? placement.slots[device][size_t(expert)] : copied ? lower.slots[device][size_t(expert)] : 0, expert, batch.weights[i] };
             (copied && !full ? lanes[device].low : lane->assignments).push_back(one);  // a fetcher chooses its slots itself

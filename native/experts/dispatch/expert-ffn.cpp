@@ -17,7 +17,7 @@ namespace {
 
 constexpr int64_t tile_rows   = 16;   // of a matrix, kept in the cache while the tokens pass
 constexpr int64_t tile_tokens = 16;
-constexpr int64_t tile_columns = 4;   // tokens from which on q8-tile pays: of one it takes rows from RAM at half the speed, as it reads several at a time
+constexpr int64_t tile_columns = 4;   // tokens from which on q8-tile is used: with one, decode had half the speed
 constexpr int64_t block_most  = 256;  // rows of a task; also a multiple of every quantisation block
 constexpr int     tasks_a_thread = 2; // at least, of each step of an expert
 

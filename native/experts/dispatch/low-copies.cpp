@@ -80,6 +80,9 @@ device_placement low_copies::begin(const expert_batch & batch, const std::vector
             changed.notify_all();
         }
         for (size_t i = 0; i < batch.ids.size(); i++) {
+            if (batch.ids[i] < 0) {
+                continue;  // computed elsewhere, or left out
+            }
             state.loads[size_t(batch.ids[i])] += 1;
             state.importance[size_t(batch.ids[i])] += double(batch.weights[i]) * double(batch.weights[i]);
         }

@@ -42,17 +42,20 @@ MOEBIUS_AVX2 inline float sum_of(__m256 lanes) {
     return _mm_cvtss_f32(sum);
 }
 
-// Sums of four products of bytes are integers: exact, however they are added up.
-template <int R, int C> MOEBIUS_AVX2 void tile_avx2(int64_t blocks, const block * const * rows, const block * const * columns, float (*out)[R]) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256        sums[R][C];
+template <int R, int C> MOEBIUS_AVX2 __attribute__((always_inline)) inline void sum_up(const __m256 (&sums)[R][C], float (*out)[R]) {
 #    pragma GCC unroll 4
     for (int r = 0; r < R; r++) {
 #    pragma GCC unroll 4
         for (int c = 0; c < C; c++) {
-            sums[r][c] = _mm256_setzero_ps();
+            out[c][r] = sum_of(sums[r][c]);
         }
     }
+}
+
+// Sums of four products of bytes are integers: exact, however they are added up.
+template <int R, int C> MOEBIUS_AVX2 void tile_avx2(int64_t blocks, const block * const * rows, const block * const * columns, float (*out)[R]) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256        sums[R][C] = {};
     for (int64_t b = 0; b < blocks; b++) {
         __m256i x[R], magnitudes[R];
         __m256  scales[R];
@@ -74,26 +77,13 @@ template <int R, int C> MOEBIUS_AVX2 void tile_avx2(int64_t blocks, const block 
             }
         }
     }
-#    pragma GCC unroll 4
-    for (int r = 0; r < R; r++) {
-#    pragma GCC unroll 4
-        for (int c = 0; c < C; c++) {
-            out[c][r] = sum_of(sums[r][c]);
-        }
-    }
+    sum_up<R, C>(sums, out);
 }
 
 // x . y = (x + 128) . y - 128 . y, as the instruction wants one side unsigned.
 template <int R, int C> MOEBIUS_VNNI void tile_vnni(int64_t blocks, const block * const * rows, const block * const * columns, float (*out)[R]) {
     const __m256i bias = _mm256_set1_epi8(int8_t(0x80));
-    __m256        sums[R][C];
-#    pragma GCC unroll 4
-    for (int r = 0; r < R; r++) {
-#    pragma GCC unroll 4
-        for (int c = 0; c < C; c++) {
-            sums[r][c] = _mm256_setzero_ps();
-        }
-    }
+    __m256        sums[R][C] = {};
     for (int64_t b = 0; b < blocks; b++) {
         __m256i x[R];
         __m256  scales[R];
@@ -114,13 +104,7 @@ template <int R, int C> MOEBIUS_VNNI void tile_vnni(int64_t blocks, const block 
             }
         }
     }
-#    pragma GCC unroll 4
-    for (int r = 0; r < R; r++) {
-#    pragma GCC unroll 4
-        for (int c = 0; c < C; c++) {
-            out[c][r] = sum_of(sums[r][c]);
-        }
-    }
+    sum_up<R, C>(sums, out);
 }
 
 struct with_avx2 {
@@ -211,29 +195,30 @@ bool same_bits(tile_kernel tile, ggml_vec_dot_t dot) {
 
 #endif
 
-tile_kernel choose([[maybe_unused]] const cpu_kernels & kernels) {
+}  // namespace
+
+std::vector<tile_kernel> q8_tiles([[maybe_unused]] const cpu_kernels & kernels) {
+    std::vector<tile_kernel> usable;
 #if defined(MOEBIUS_Q8_TILES)
     const ggml_type_traits_cpu * traits = kernels.traits ? kernels.traits(GGML_TYPE_Q8_0) : nullptr;
     if (!traits || !traits->vec_dot || traits->vec_dot_type != GGML_TYPE_Q8_0) {
-        return nullptr;
+        return usable;
     }
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     const bool vnni = avx2 && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni");
     if (vnni && same_bits(all_rows<with_vnni>, traits->vec_dot)) {
-        return all_rows<with_vnni>;
+        usable.push_back(all_rows<with_vnni>);
     }
     if (avx2 && same_bits(all_rows<with_avx2>, traits->vec_dot)) {
-        return all_rows<with_avx2>;
+        usable.push_back(all_rows<with_avx2>);
     }
 #endif
-    return nullptr;
+    return usable;
 }
 
-}  // namespace
-
 tile_kernel q8_tile_get(const cpu_kernels & kernels) {
-    static const tile_kernel tile = choose(kernels);
-    return tile;
+    static const std::vector<tile_kernel> usable = q8_tiles(kernels);
+    return usable.empty() ? nullptr : usable.front();
 }
 
 }  // namespace moebius

@@ -6,14 +6,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace moebius {
 
 // out[column][row] = rows[row] . columns[column] for `row_count` rows, `row_bytes` apart, of n values (a multiple of 32).
 using tile_kernel = void (*)(int64_t n, const uint8_t * rows, size_t row_bytes, int64_t row_count, const uint8_t * const * columns, int64_t column_count, float * const * out);
 
-// The fastest that this CPU has (AVX2, or AVX-512 with VNNI) and that gives the bits of the backend's own kernel on random rows. Null: none does, as on other
-// processors.
+// Those that this CPU has (AVX-512 with VNNI, AVX2; the fastest first) and that give the bits of the backend's own kernel on random rows.
+std::vector<tile_kernel> q8_tiles(const cpu_kernels & kernels);
+
+// The first of them. Null: there is none, as on other processors.
 tile_kernel q8_tile_get(const cpu_kernels & kernels);
 
 }  // namespace moebius

@@ -195,7 +195,7 @@ class replicate_quantize_rebalancer : public rebalancer {
 
   private:
     void make_slots() {
-        constexpr uint64_t bytes = 1 << 20;  // of an expert: any number
+        constexpr uint64_t bytes = 1 << 20;  // of an expert: the rig counts slots, so only its ratio to low_bytes matters
         precision_request  request;
         request.loads      = loads;
         request.importance = importance;
