@@ -19,7 +19,7 @@ test('low precision is switched on and shown under a reply; leaving out needs a 
   const low = app.getByRole('switch', { name: 'Copies at low precision' });
   await expect(low).not.toBeChecked();
   await app.getByRole('switch', { name: 'Leave experts out' }).click();
-  await expect(app.getByText(/moebius calibrate MODEL --text FILE\./)).toBeVisible();
+  await expect(app.getByRole('region', { name: /^Notices/ }).getByText(/moebius calibrate MODEL --text FILE\./)).toBeVisible();
   await expect(app.getByRole('switch', { name: 'Leave experts out' })).not.toBeChecked();
 
   await low.click();
