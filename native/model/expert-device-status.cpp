@@ -23,7 +23,7 @@ json cost_to_json(const batch_cost & cost) {
 
 json layers_to_json(const device_dispatch & devices, const std::optional<low_report> & low) {
     const auto                     placement = devices.tier.placement();
-    const std::vector<layer_times> times     = devices.times();
+    const std::vector<layer_times> times     = devices.seen().times();
     json                           layers    = json::array();
     for (uint32_t i = 0; i < placement.size(); i++) {
         json slots = json::array(), busy = json::array();
@@ -51,10 +51,10 @@ json precision_to_json(const std::optional<low_report> & low) {
 
 json expert_devices_to_json(const device_dispatch & devices) {
     const std::vector<device_counters> counters = devices.tier.counters();
-    const std::vector<fetch_counters>  fetched  = devices.fetched();
+    const std::vector<fetch_counters>  fetched  = devices.seen().fetches();
     const std::vector<bool>            lost     = devices.tier.lost();
     const std::vector<uint64_t>        budgets  = devices.tier.budgets();
-    const std::vector<batch_cost>      costs    = devices.costs();
+    const std::vector<batch_cost>      costs    = devices.seen().costs();
     const std::optional<low_report>    low      = devices.low_precision();
     json                               list     = json::array();
     for (uint32_t d = 0; d < devices.tier.size(); d++) {
@@ -77,7 +77,7 @@ json expert_devices_to_json(const device_dispatch & devices) {
              { "replicaPrecision", precision_to_json(low) },
              { "moving", devices.tier.moving() + (low ? low->moving : 0) },
              { "error", error.empty() ? json(nullptr) : json(error) },
-             { "cpuTokens", devices.tokens_on_cpu() },
+             { "cpuTokens", devices.seen().tokens_on_cpu() },
              { "cpuCost", cost_to_json(costs.back()) },
              { "bytesMost", device_slots_bytes(devices.tier.layout(), std::vector<uint32_t>(devices.tier.layout().layers.size(), devices.tier.layout().experts)) },
              { "devices", std::move(list) },

@@ -168,10 +168,10 @@ struct device_runs {
         }
         if (experts && experts->devices) {
             result.devices = experts->devices->tier.counters();
-            result.fetches = experts->devices->fetched();
+            result.fetches = experts->devices->seen().fetches();
             result.lost    = experts->devices->tier.lost();
-            result.on_cpu  = experts->devices->tokens_on_cpu();
-            result.times   = experts->devices->times();
+            result.on_cpu  = experts->devices->seen().tokens_on_cpu();
+            result.times   = experts->devices->seen().times();
             result.low     = experts->devices->low_precision();
             result.copies  = experts->devices->tier.placement();
             for (uint32_t d = 0; d < experts->devices->tier.size(); d++) {

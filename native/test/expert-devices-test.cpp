@@ -174,6 +174,32 @@ void a_device_that_dies_takes_nothing_along(moebius_test::rpc_servers & machines
     CHECK(result.devices[1].tokens > 0 && result.on_cpu > 0);
 }
 
+// The other one is lost just then: its experts are spread over the slots that there will be, not over those that there were.
+void a_device_is_lost_while_another_gets_smaller(moebius_test::rpc_servers & machines) {
+    const tiny     model(machines);
+    const uint64_t each = device_slot_bytes(model.layout);
+    expert_store   store(model.layout, { expert_slots_least_bytes(model.layout), "lru", 1, {} });
+    device_tier    tier(store, model.layout, { { model.devices[0], each * 12 }, { model.devices[1], each * 12 } });
+    CHECK(tier.fill([](uint64_t, uint64_t) { return true; }));
+    tier.start();
+    machines.pause(0);
+    std::thread smaller([&] { tier.resize(device_room_for(model.layout, { each * 4, each * 12 })); });
+    while (tier.copies(0) == tier.copies(1)) {  // until the first layer's are withdrawn: its new memory is waited for
+        std::this_thread::yield();
+    }
+    tier.give_up(1);
+    machines.resume(0);
+    smaller.join();
+    for (int i = 0; i < 50 || tier.moving() > 0; i++) {  // it decides anew
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    for (uint32_t layer = 0; layer < model.layout.layers.size(); layer++) {
+        const layer_placement copies = tier.copies(layer);
+        CHECK_EQUAL(tier.slots(layer, 0), 4u);
+        CHECK_EQUAL(std::accumulate(copies.begin(), copies.end(), 0u), 4u);  // on device 0
+    }
+}
+
 void times_are_counted(moebius_test::rpc_servers & machines) {
     const tiny model(machines);
     device_run how;
@@ -209,6 +235,7 @@ int main() {
     same_tokens_while_everything_changes(machines);
     same_tokens_with_the_rest_in_a_ring(machines);
     times_are_counted(machines);
+    a_device_is_lost_while_another_gets_smaller(machines);
     a_device_that_is_too_small_says_so(machines);
     a_device_that_dies_takes_nothing_along(machines);  // the last: that machine is gone
     return moebius_test::check_result();

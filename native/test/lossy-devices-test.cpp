@@ -49,7 +49,7 @@ void all_work_is_somebodys(rpc_servers & machines, bool with_low_copies) {
         for (const device_counters & device : experts.devices->tier.counters()) {
             warmup += device.tokens;
         }
-        warmup += experts.devices->tokens_on_cpu();
+        warmup += experts.devices->seen().tokens_on_cpu();
         set(experts, model.file, std::nullopt, std::vector<double>(model.layout.layers.size(), 0.0));
     };
     how.after = [&](loaded_experts & experts) { status = experts.lossy.status(); };

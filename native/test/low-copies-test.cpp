@@ -1,5 +1,6 @@
 // The least important experts in fewer bits on devices: computed with what requantising gives, near stock llama.cpp, within the same bytes, switched on and off at any time.
 #include "device-runs.h"
+#include "distributions.h"
 #include "experts/store/low-precision.h"
 #include "rpc-servers.h"
 
@@ -60,38 +61,6 @@ device_run low_run(ggml_type type, double share, const std::vector<llama_token> 
         how.seen_before.push_back(seen[how.seen_before.size() % seen.size()]);
     }
     return how;
-}
-
-std::vector<double> probabilities(const std::vector<float> & logits) {
-    const double        most = *std::max_element(logits.begin(), logits.end());
-    std::vector<double> values;
-    for (const float logit : logits) {
-        values.push_back(std::exp(logit - most));
-    }
-    const double sum = std::accumulate(values.begin(), values.end(), 0.0);
-    for (double & value : values) {
-        value /= sum;
-    }
-    return values;
-}
-
-double divergence(const device_outcome & from, const device_outcome & other) {  // Kullback-Leibler, nats a token
-    double sum = 0;
-    for (size_t i = 0; i < from.logits.size(); i++) {
-        const auto p = probabilities(from.logits[i]), q = probabilities(other.logits[i]);
-        for (size_t j = 0; j < p.size(); j++) {
-            sum += p[j] > 0 ? p[j] * std::log(p[j] / std::max(q[j], 1e-30)) : 0;
-        }
-    }
-    return sum / double(from.logits.size());
-}
-
-double perplexity(const device_outcome & outcome, const std::vector<llama_token> & tokens) {
-    double sum = 0;
-    for (size_t i = 0; i < tokens.size(); i++) {
-        sum -= std::log(probabilities(outcome.logits[i])[size_t(tokens[i])]);
-    }
-    return std::exp(sum / double(tokens.size()));
 }
 
 // Of each layer those that have copies in low precision only.

@@ -27,26 +27,13 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }  // namespace
 
 device_dispatch::device_dispatch(expert_storage & from, const std::vector<device_budget> & budgets, uint32_t tokens)
-    : tier(from, from.layout(), budgets), source(from), tokens_most(tokens), cpu(cpu_cost_guess(from.layout())), timed(from.layout().layers.size()) {
+    : tier(from, from.layout(), budgets), source(from), tokens_most(tokens), record(uint32_t(from.layout().layers.size()), uint32_t(budgets.size()), cpu_cost_guess(from.layout())) {
     std::vector<uint64_t> bytes;
     for (const device_budget & budget : budgets) {
-        const cost_model guess(cpu_cost_guess(source.layout()));
-        lanes.push_back({ nullptr, nullptr, { {}, 0, 0, guess }, { {}, 0, 0, guess }, {}, 0, false, false, false, {} });
+        lanes.emplace_back();
         bytes.push_back(budget.bytes);
     }
-    for (layer_times & times : timed) {
-        times.busy.assign(lanes.size() + 1, 0.0);
-    }
     ensure_ffns(bytes);
-}
-
-void device_dispatch::ensure_ffns(const std::vector<uint64_t> & bytes) {
-    for (uint32_t d = 0; d < lanes.size(); d++) {
-        if (bytes[d] > 0 && !lanes[d].ffn) {
-            lanes[d].ffn     = std::make_unique<device_ffn>(tier.device(d), source.layout(), tokens_most);
-            lanes[d].fetcher = std::make_unique<device_fetch>(tier.device(d), source, tokens_most);
-        }
-    }
 }
 
 bool device_dispatch::begin(const std::function<bool(uint64_t, uint64_t)> & go_on) {
@@ -86,28 +73,15 @@ void device_dispatch::measure_all() {
     for (uint32_t d = 0; d < lanes.size(); d++) {
         const batch_cost cost = measure(d), fetching_cost = measure_fetching(d);
         speeds.push_back(1 / (cost.per_expert + cost.per_token));
-        const std::lock_guard<std::mutex> lock(mutex);
-        lanes[d].copies.cost  = cost_model(cost);
-        lanes[d].fetched.cost = cost_model(fetching_cost);
+        record.set_costs(d, cost, fetching_cost);
     }
     tier.set_speeds(speeds);
 }
 
-std::vector<batch_cost> device_dispatch::costs() const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    std::vector<batch_cost>           all;
-    for (const lane & device : lanes) {
-        all.push_back(device.copies.cost.estimate());
-    }
-    all.push_back(cpu.estimate());
-    return all;
-}
-
 std::vector<std::optional<batch_cost>> device_dispatch::fetch_costs() const {
     std::vector<std::optional<batch_cost>> all;
-    const std::lock_guard<std::mutex>      lock(mutex);
-    for (const lane & device : lanes) {
-        all.push_back(fetching && device.fetcher && !device.failed ? std::optional(device.fetched.cost.estimate()) : std::nullopt);
+    for (uint32_t d = 0; d < lanes.size(); d++) {
+        all.push_back(fetching && lanes[d].fetcher && !lanes[d].failed ? std::optional(record.fetch_cost(d)) : std::nullopt);
     }
     return all;
 }
@@ -133,7 +107,7 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
         work.placement[e] = work.placement[e] == 0 ? lower.copies[e] : work.placement[e];
     }
     work.in_ram    = source.here(layer);
-    work.devices   = costs();
+    work.devices   = record.costs();
     work.cpu       = work.devices.back();
     work.devices.pop_back();
     work.cpu_helps = helping;
@@ -225,10 +199,9 @@ bool device_dispatch::finish_copies(uint32_t d, row_view output, const on_cpu & 
     const bool   all      = (!device.low_runs || collect(d, low_done, low->ffn(d).batch, output, compute)) && added;
     const double waited = seconds_since(before), took = seconds_since(began);
     const bool   seen   = waited > took * 0.05;  // it ended while we looked
-    const std::lock_guard<std::mutex> lock(mutex);
-    busy = seen ? took : std::min(device.copies.cost.estimate().of(device.copies.experts, device.copies.tokens), took);
+    busy = seen ? took : std::min(record.costs()[d].of(device.copies.experts, device.copies.tokens), took);
     if (seen && done && low_done) {
-        device.copies.cost.observe(device.copies.experts, device.copies.tokens, took);
+        record.computed(d, device.copies.experts, device.copies.tokens, took);
     }
     return all;
 }
@@ -240,17 +213,13 @@ bool device_dispatch::finish_fetched(uint32_t d, row_view output, const on_cpu &
     }
     const bool done = device.fetcher->wait();
     const bool all  = collect(d, done, device.fetcher->batch, output, compute);
-    const std::lock_guard<std::mutex> lock(mutex);
     busy = std::max(busy, device.fetcher->seconds());
     if (done) {
-        device.fetched.cost.observe(device.fetched.experts, device.fetched.tokens, device.fetcher->seconds());
         uint64_t bytes = 0;
         for (const expert_part & part : source.layout().layers[layer].parts) {
             bytes += part.bytes;
         }
-        device.counters.experts += device.fetched.experts;
-        device.counters.tokens += device.fetched.tokens;
-        device.counters.bytes += device.fetched.experts * bytes;
+        record.fetched(d, { device.fetched.experts, device.fetched.experts * bytes, device.fetched.tokens }, device.fetcher->seconds());
     }
     return all;
 }
@@ -278,104 +247,8 @@ bool device_dispatch::finish(row_view output, double cpu_seconds, const on_cpu &
             }
         }
     }
-    count(busy, seconds_since(began));
+    record.ended(layer, busy, seconds_since(began), { cpu_experts, cpu_tokens, cpu_is_typical });
     return all;
-}
-
-std::vector<fetch_counters> device_dispatch::fetched() const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    std::vector<fetch_counters>       all;
-    for (const lane & device : lanes) {
-        all.push_back(device.counters);
-    }
-    return all;
-}
-
-void device_dispatch::count(const std::vector<double> & busy, double total) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    if (cpu_is_typical && cpu_experts > 0 && busy.back() > 0) {
-        cpu.observe(cpu_experts, cpu_tokens, busy.back());
-    }
-    counted_on_cpu += cpu_tokens;
-    timed[layer].total += total;
-    for (size_t i = 0; i < busy.size(); i++) {
-        timed[layer].busy[i] += busy[i];
-    }
-}
-
-std::vector<layer_times> device_dispatch::times() const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    return timed;
-}
-
-uint64_t device_dispatch::tokens_on_cpu() const {
-    const std::lock_guard<std::mutex> lock(mutex);
-    return counted_on_cpu;
-}
-
-// --- what can be changed
-
-void device_dispatch::resize(const std::vector<uint64_t> & bytes) {
-    const std::lock_guard<std::mutex>         one(switching);
-    const std::optional<low_precision_choice> lower = low ? std::optional(low->choice()) : std::nullopt;
-    drop_low();
-    {
-        const std::lock_guard<std::mutex> between_batches(source.session);
-        ensure_ffns(bytes);
-    }
-    tier.resize(device_room_for(source.layout(), bytes));
-    if (lower) {  // for the new budgets it looks anew
-        take_low(*lower);
-    }
-}
-
-void device_dispatch::set_low_precision(const std::optional<low_precision_choice> & choice) {
-    const std::lock_guard<std::mutex> one(switching);
-    drop_low();
-    if (choice) {
-        take_low(*choice);
-    }
-}
-
-void device_dispatch::take_low(const low_precision_choice & choice) {
-    const std::lock_guard<std::mutex> between_batches(source.session);
-    auto                              made = std::make_unique<low_copies>(source, tier, choice, tokens_most);
-    const std::lock_guard<std::mutex> lock(low_mutex);
-    low = std::move(made);
-}
-
-void device_dispatch::drop_low() {
-    if (!low) {
-        return;
-    }
-    {
-        const std::lock_guard<std::mutex> between_batches(source.session);
-        low->stop();
-        const std::lock_guard<std::mutex> lock(low_mutex);
-        low.reset();
-    }
-    tier.resize(device_room_for(source.layout(), tier.budgets()));
-}
-
-std::optional<low_report> device_dispatch::low_precision() const {
-    const std::lock_guard<std::mutex> lock(low_mutex);
-    if (!low) {
-        return std::nullopt;
-    }
-    low_report report{ low->choice(), low->calibrated(), low->copies().moving(), low->low(), low->copies().placement(), {}, {} };
-    for (uint32_t d = 0; d < lanes.size(); d++) {
-        report.bytes.push_back(low->copies().device(d).bytes());
-        report.tokens.push_back(low->copies().counters()[d].tokens);
-    }
-    return report;
-}
-
-void device_dispatch::set_adapts(bool adapts) {
-    tier.set_adapts(adapts);
-    const std::lock_guard<std::mutex> lock(low_mutex);
-    if (low) {
-        low->set_adapts(adapts);
-    }
 }
 
 }  // namespace moebius

@@ -5,25 +5,13 @@
 
 #include "device-fetch.h"
 #include "device-ffn.h"
+#include "dispatch-record.h"
 #include "expert-ffn.h"
 #include "low-copies.h"
 #include "experts/policy/layer-schedule.h"
 #include "experts/store/device-tier.h"
 
 namespace moebius {
-
-// Of one layer, since it was loaded: seconds in which batches were computed, and of them those in which each device and, last, the
-// CPU was busy (a device that ends before the CPU asks counts as its cost model says).
-struct layer_times {
-    double              total = 0;
-    std::vector<double> busy;
-};
-
-// Experts that a device had no copy of and computed all the same.
-struct fetch_counters {
-    uint64_t experts = 0, bytes = 0;  // that were copied there, each for one batch
-    uint64_t tokens  = 0;             // one for each token and expert
-};
 
 // Copies in low precision, and what came of them.
 struct low_report {
@@ -62,16 +50,13 @@ class device_dispatch {
 
     // Other budgets, one per device; see device_tier::resize. Throws model.does-not-fit.
     void                     resize(const std::vector<uint64_t> & bytes);
-    std::vector<batch_cost>  costs() const;  // [devices], the CPU last
-    std::vector<layer_times> times() const;  // [layers]
-    uint64_t                 tokens_on_cpu() const;  // assignments that the CPU computed
+    const dispatch_record &  seen() const { return record; }
     // Whether the CPU takes experts over from a device that would end later than it.
     void                     set_cpu_helps(bool helps) { helping = helps; }
     bool                     cpu_helps() const { return helping; }
     // Whether devices fetch experts that they have no copy of, where that lets a layer end earlier.
     void                     set_fetches(bool fetches) { fetching = fetches; }
     bool                     fetches() const { return fetching; }
-    std::vector<fetch_counters> fetched() const;  // [devices]
     // Lossy: whether devices hold the least important experts in fewer bits, to have room for more copies of others (low_copies). Off, nothing is different from before.
     // Throws what low_copies does, model.does-not-fit.
     void                      set_low_precision(const std::optional<low_precision_choice> & choice);
@@ -87,7 +72,6 @@ class device_dispatch {
     struct lane_work {
         std::vector<device_assignment> assignments;
         uint32_t                       experts = 0, tokens = 0;
-        cost_model                     cost;
 
         void clear() {
             assignments.clear();
@@ -102,7 +86,6 @@ class device_dispatch {
         uint32_t                      low_tokens = 0;
         bool                          runs = false, low_runs = false;
         bool                          failed = false;  // for good
-        fetch_counters                counters;        // under `mutex`
     };
 
     batch_cost measure(uint32_t device);
@@ -118,20 +101,16 @@ class device_dispatch {
     bool       collect(uint32_t device, bool done, device_batch & batch, row_view output, const on_cpu & compute);
     bool       finish_copies(uint32_t device, row_view output, const on_cpu & compute, double & busy);
     bool       finish_fetched(uint32_t device, row_view output, const on_cpu & compute, double & busy);
-    void       count(const std::vector<double> & busy, double total);
 
     expert_storage &         source;
     uint32_t                 tokens_most;
-    std::vector<lane>        lanes;  // cost: under `mutex`
+    dispatch_record          record;
+    std::vector<lane>        lanes;
     uint32_t                 layer       = 0;  // of the batch that runs
     int64_t                  used        = 0;
     uint32_t                 cpu_experts = 0, cpu_tokens = 0;
     bool                     cpu_is_typical = false;  // it waits for no disk
     clock::time_point        began;
-    mutable std::mutex       mutex;
-    cost_model               cpu;
-    std::vector<layer_times> timed;
-    uint64_t                 counted_on_cpu = 0;
     std::atomic<bool>        helping{ true }, fetching{ true };
     std::mutex                  switching;    // of `low`, one at a time
     mutable std::mutex          low_mutex;    // of who reads it while no session is held

@@ -4,6 +4,7 @@
 
 #include "device-slots.h"
 #include "expert-storage.h"
+#include "layer-copies.h"
 #include "experts/policy/replica-controller.h"
 
 #include <condition_variable>
@@ -104,29 +105,24 @@ class device_tier {
 
   private:
     struct layer_state {
-        layer_placement                    ready;
-        layer_placement                    wanted;
-        std::vector<std::vector<uint32_t>> slots;      // [devices][experts], free_slot: none
-        std::vector<std::vector<uint32_t>> residents;  // [devices][slots], free_slot: none
-        uint64_t                           begun = 0, ended = 0;  // batches
-        uint32_t                           since_decision = 0;
-        bool                               due = false;  // a decision
-        uint64_t                           changes = 0;  // of what its controller may do
-        bool                               settling = false;  // decide until nothing more is to be copied: slots are new, or other experts may be in them
+        layer_copies copies;
+        uint64_t     begun = 0, ended = 0;  // batches
+        uint32_t     since_decision = 0;
+        bool         due = false;  // a decision
+        uint64_t     changes = 0;  // of what its controller may do
+        bool         settling = false;  // decide until nothing more is to be copied: slots are new, or other experts may be in them
     };
     struct copy_task {
-        uint32_t layer, device, expert;
+        uint32_t           layer;
+        layer_copies::copy which;
     };
-    static constexpr uint32_t free_slot = UINT32_MAX;
 
     layer_rig                rig_of(uint32_t layer) const;
     void                     run();
     bool                     decide_next(std::unique_lock<std::mutex> & lock);
     std::optional<copy_task> next_copy() const;
-    bool                     may_take(const layer_state & state, uint32_t device, uint32_t slot) const;
     void                     copy(std::unique_lock<std::mutex> & lock, const copy_task & task);
     void                     upload(const copy_task & task, uint32_t slot);
-    void                     withdraw(layer_state & state, uint32_t device, uint32_t slot);
     void                     until_unused(std::unique_lock<std::mutex> & lock, const layer_state & state);
     void                     resize_all(std::unique_lock<std::mutex> & lock);
     void                     resize_layer(std::unique_lock<std::mutex> & lock, uint32_t layer, uint32_t device, uint32_t count);
@@ -143,6 +139,7 @@ class device_tier {
     std::vector<layer_state>                   layers;
     std::vector<device_counters>               counted;
     std::vector<bool>                          given_up;  // [devices]
+    std::mutex                                 resizing;   // one at a time
     std::optional<device_room>                 resize_to;
     std::exception_ptr                         resize_failure;
     std::string                                last_error;

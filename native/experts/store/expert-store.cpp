@@ -1,8 +1,6 @@
 #include "expert-store.h"
 
 #include <algorithm>
-#include <cstring>
-#include <numeric>
 
 namespace moebius {
 
@@ -14,10 +12,6 @@ expert_cache_shape shape_of(const expert_layout & layout, std::vector<uint32_t> 
 
 std::vector<uint32_t> slots_at_start(const expert_layout & layout, const expert_store_settings & settings) {
     return settings.slots.empty() ? expert_slots_for(layout, settings.ram_bytes) : settings.slots;
-}
-
-uint32_t all_parts(const expert_layer & layer) {
-    return (1u << layer.parts.size()) - 1;
 }
 
 }  // namespace
@@ -83,68 +77,6 @@ void expert_store::restart_counters() {
     ahead_of.restart_counters();
 }
 
-// Under `mutex`. The expert has the slot.
-void expert_store::start_read(uint32_t layer, uint32_t expert, uint32_t slot, file_reader::priority urgency) {
-    entry & state = entry_of(layer, expert);
-    state.parts_here.store(0, std::memory_order_relaxed);
-    state.reading = true;
-    state.failed  = false;
-    state.wanted  = urgency == file_reader::priority::demand ? seconds_now() : 0.0;
-    if (state.wanted > 0.0) {
-        ahead_of.wanted(state.wanted);
-    }
-    reading++;
-    state.pieces = read_expert(layer, expert, room(layer, slot), urgency, [this, layer, expert](uint32_t part, const char * failure) { part_read(layer, expert, part, failure); });
-}
-
-// On a reader thread.
-void expert_store::part_read(uint32_t layer, uint32_t expert, uint32_t part, const char * failure) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    entry &                           state = entry_of(layer, expert);
-    if (failure) {
-        state.failed = true;
-        note_failure(layer, expert, part, failure);
-    } else if (state.waiting == 0) {
-        counted.bytes_hidden += all.layers[layer].parts[part].bytes;
-    }
-    const uint32_t here = state.parts_here.load(std::memory_order_relaxed) | 1u << part;
-    state.reading       = here != all_parts(all.layers[layer]);
-    state.parts_here.store(here, std::memory_order_release);
-    if (!state.reading) {
-        read_whole(layer, expert);
-    }
-    arrived.notify_all();
-}
-
-// Under `mutex`: all parts have come, or will not.
-void expert_store::read_whole(uint32_t layer, uint32_t expert) {
-    entry &    state  = entry_of(layer, expert);
-    const bool failed = state.failed;
-    reading--;
-    const double now = seconds_now();
-    if (state.wanted > 0.0) {
-        ahead_of.read(now, state.ahead ? 0.0 : now - state.wanted);
-    }
-    if (state.ahead) {
-        ahead_of.arrived(layer, expert, now);
-        reading_ahead--;
-        state.ahead = false;
-    }
-    for (; state.unpins_due > 0; state.unpins_due--) {
-        cache.unpin({ layer, expert });
-    }
-    drop_if_failed(layer, expert);
-    read_pending();
-    read_proposed();
-    if (state.filling) {
-        state.filling = false;
-        filling--;
-        if (!failed) {  // else it would be tried again and again
-            fill_free_slots();
-        }
-    }
-}
-
 bool expert_store::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
     std::unique_lock<std::mutex> lock(mutex);
     for (uint32_t layer = 0; layer < all.layers.size(); layer++) {
@@ -170,20 +102,6 @@ bool expert_store::fill(const std::function<bool(uint64_t, uint64_t)> & go_on) {
         throw user_error("file.unreadable", "The experts could not be read: " + last_error + ".");
     }
     return true;
-}
-
-// Under `mutex`: gives slots to those that wait for one.
-void expert_store::read_pending() {
-    while (!pending.empty()) {
-        const expert_ref expert{ pending_layer, pending.front() };
-        const int32_t    slot = cache.take(expert);
-        if (slot == slot_cache::none) {
-            return;
-        }
-        pending.pop_front();
-        cache.pin(expert);
-        start_read(expert.layer, expert.expert, uint32_t(slot), file_reader::priority::demand);
-    }
 }
 
 void expert_store::begin(uint32_t layer, std::vector<expert_use> & uses) {
@@ -279,36 +197,6 @@ void expert_store::release(uint32_t layer, uint32_t expert) {
     arrived.notify_all();
 }
 
-// Under `mutex`. What could not be read is tried again when it is next wanted.
-void expert_store::drop_if_failed(uint32_t layer, uint32_t expert) {
-    entry & state = entry_of(layer, expert);
-    if (state.failed && !cache.pinned({ layer, expert })) {
-        cache.drop({ layer, expert });
-        state.failed = false;
-    }
-}
-
-// Under `mutex`. The expert is pinned until all of it is there.
-void expert_store::read_early(uint32_t layer, uint32_t expert, uint32_t slot) {
-    cache.pin({ layer, expert });
-    entry_of(layer, expert).unpins_due++;
-    start_read(layer, expert, slot, file_reader::priority::prefetch);
-}
-
-// Under `mutex`: a few reads at a time, the most valued experts of each layer first, so that what a batch wants need not wait long.
-void expert_store::fill_free_slots() {
-    constexpr uint32_t at_a_time = 4;
-    for (uint32_t layer = 0; layer < all.layers.size() && filling < at_a_time && !closing; layer++) {
-        const std::vector<uint32_t> wanted = cache.wanted(layer);
-        for (size_t i = 0; i < wanted.size() && filling < at_a_time; i++) {
-            const int32_t slot = cache.take({ layer, wanted[i] });
-            read_early(layer, wanted[i], uint32_t(slot));  // there is a free one
-            entry_of(layer, wanted[i]).filling = true;
-            filling++;
-        }
-    }
-}
-
 // Under `mutex` and `session`.
 void expert_store::check_resident() {
     if (resident || reading > 0) {
@@ -319,48 +207,6 @@ void expert_store::check_resident() {
     for (uint32_t layer = 0; layer < all.layers.size() && resident; layer++) {
         resident = cache.wanted(layer).empty();
     }
-}
-
-void expert_store::resize_layer(uint32_t layer, uint32_t slots) {
-    const std::lock_guard<std::mutex> between_batches(session);
-    std::unique_lock<std::mutex>      lock(mutex);
-    const auto                        is_reading = [&] {
-        const auto first = entries.begin() + ptrdiff_t(size_t(layer) * all.experts);
-        return std::any_of(first, first + all.experts, [](const entry & state) { return state.reading; });
-    };
-    arrived.wait(lock, [&] { return !is_reading() && copying == 0; });
-    const uint64_t bytes = expert_slot_bytes(all.layers[layer]);
-    if (slots > cache.shape().slots[layer]) {
-        memory[layer].resize(slots * bytes);
-    }
-    for (const slot_move & move : cache.resize(layer, slots)) {
-        std::memcpy(memory[layer].data() + move.to * bytes, memory[layer].data() + move.from * bytes, bytes);
-    }
-    memory[layer].resize(slots * bytes);
-    resident = false;
-}
-
-void expert_store::resize(uint64_t ram_bytes) {
-    set_slots(expert_slots_for(all, ram_bytes), ram_bytes);
-}
-
-void expert_store::share_out(const std::vector<uint32_t> & wanted) {
-    const uint64_t ram_bytes = settings().ram_bytes;
-    set_slots(expert_slots_within(all, wanted, ram_bytes), ram_bytes);
-}
-
-void expert_store::set_slots(const std::vector<uint32_t> & slots, uint64_t ram_bytes) {
-    const std::vector<uint32_t> before = shape().slots;
-    for (const bool grows : { false, true }) {
-        for (uint32_t layer = 0; layer < slots.size(); layer++) {
-            if (grows == (slots[layer] > before[layer])) {
-                resize_layer(layer, slots[layer]);
-            }
-        }
-    }
-    const std::lock_guard<std::mutex> lock(mutex);
-    current.ram_bytes = ram_bytes;
-    fill_free_slots();
 }
 
 void expert_store::set_policy(const std::string & name) {
