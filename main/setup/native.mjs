@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
-import { nativeBuild, nativeSanitizeBuild, root, toolEnvironment } from './paths.mjs';
+import { nativeBuild, nativeSanitizeBuild, nativeThreadsBuild, root, toolEnvironment } from './paths.mjs';
 import { findProgram, run } from './process.mjs';
 import { fingerprint, readStamp, SetupError, writeStamp } from './steps.mjs';
 
@@ -101,5 +101,13 @@ export const nativeSanitizeStep = nativeStep({
   what: 'building the engine and its tests with AddressSanitizer and UndefinedBehaviorSanitizer',
   folder: nativeSanitizeBuild,
   definitions: ['-DMOEBIUS_SANITIZE=ON'],
+  targets: [],
+});
+
+export const nativeThreadsStep = nativeStep({
+  name: 'native tests, threads',
+  what: 'building the engine and the tests of its threads with ThreadSanitizer',
+  folder: nativeThreadsBuild,
+  definitions: ['-DMOEBIUS_SANITIZE_THREADS=ON'],
   targets: [],
 });

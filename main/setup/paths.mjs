@@ -11,6 +11,7 @@ export const cacheFolder = join(nodeModules, '.cache', 'moebius');
 export const resultsFolder = join(root, 'test', 'results');
 export const nativeBuild = join(root, 'native', 'build');
 export const nativeSanitizeBuild = join(root, 'native', 'build-sanitize');
+export const nativeThreadsBuild = join(root, 'native', 'build-threads');
 
 const isWindows = process.platform === 'win32';
 

@@ -1,9 +1,9 @@
 // Every npm script that is more than `start` and `test`: what it needs to be set up, and what it runs.
 import { join } from 'node:path';
 import { rendererStep, shellStep } from './bundles.mjs';
-import { engineStep, nativeSanitizeStep, nativeTestStep, pluginStep } from './native.mjs';
+import { engineStep, nativeSanitizeStep, nativeTestStep, nativeThreadsStep, pluginStep } from './native.mjs';
 import { nodeStep, packagesStep } from './packages.mjs';
-import { nativeBuild, nativeSanitizeBuild, packageBin, resultsFolder, root } from './paths.mjs';
+import { nativeBuild, nativeSanitizeBuild, nativeThreadsBuild, packageBin, resultsFolder, root } from './paths.mjs';
 import { buildRequirements, systemStep, testRequirements } from './system.mjs';
 
 /**
@@ -34,12 +34,17 @@ const result = (/** @type {string} */ name) => join(resultsFolder, name);
 
 /**
  * @param {string} project
+ * @param {string[]} [more]
  * @returns {Command}
  */
-function vitest(project) {
+function vitest(project, more = []) {
   const path = result(`${project}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${path}`];
-  return { command: packageBin('vitest'), parameters: ['run', '--config', config, '--project', project, ...reporters], report: { kind: 'vitest', path } };
+  return {
+    command: packageBin('vitest'),
+    parameters: ['run', '--config', config, '--project', project, ...reporters, ...more],
+    report: { kind: 'vitest', path },
+  };
 }
 
 /**
@@ -88,7 +93,10 @@ export const tasks = {
   'test:integration': { needs: [...engine, pluginStep, testSystemStep], commands: [vitest('integration')], limitSeconds: minutes(18) },
   'test:e2e': { needs: [...app, testSystemStep], commands: [playwright('e2e')], limitSeconds: minutes(12) },
   'test:e2e-electron': { needs: [...app, shellStep], commands: [playwright('e2e-electron')], limitSeconds: minutes(5) },
-  'test:long': { needs: [...app, testSystemStep], commands: [vitest('long')] },
+  'test:long': {
+    needs: [...app, nativeThreadsStep, testSystemStep],
+    commands: [ctest(nativeThreadsBuild, 'native-threads'), vitest('long', ['--passWithNoTests'])],
+  },
   bench: { needs: app, commands: [{ command: 'node', parameters: [join(root, 'test', 'bench', 'run.ts')] }] },
   moebius: { needs: [...engine], commands: [{ command: 'node', parameters: [join(root, 'main', 'cli', 'moebius.mjs')], fromUser: true }] },
 };

@@ -176,14 +176,10 @@ void threads_propose_while_the_store_changes() {
 
 }  // namespace
 
-// With an argument only what needs no llama.cpp, whose libraries ThreadSanitizer does not see into.
-int main(int count, char **) {
+int main() {
     a_predictor_that_is_useless_is_switched_off();
     what_a_batch_has_overtaken_is_not_read();
     threads_propose_while_the_store_changes();
-    if (count > 1) {
-        return check_result();
-    }
     start_llama();
     same_bits_with_prefetch();
     same_bits_with_several_threads();

@@ -267,15 +267,11 @@ void ram_can_change(bool packed) {
 
 }  // namespace
 
-// With an argument only what needs no llama.cpp, whose libraries ThreadSanitizer does not see into.
-int main(int count, char **) {
+int main() {
     for (const bool packed : { false, true }) {
         a_file_cut_short_is_an_error_until_it_is_whole_again(packed);
         ram_can_change(packed);
         threads_share_a_store_that_changes(packed);
-    }
-    if (count > 1) {
-        return check_result();
     }
     start_llama();
     same_bits_whatever_is_in_ram();
