@@ -48,6 +48,7 @@ function vitest(project, more = []) {
 }
 
 /**
+ * Two tests at a time: most have one thread that computes, and some wait for reads or copies most of the time.
  * @param {string} folder
  * @param {string} name
  * @returns {Command}
@@ -56,7 +57,7 @@ function ctest(folder, name) {
   const path = result(`${name}.xml`);
   return {
     command: 'ctest',
-    parameters: ['--test-dir', folder, '--output-on-failure', '--no-tests=error', '--output-junit', path],
+    parameters: ['--test-dir', folder, '--parallel', '2', '--output-on-failure', '--no-tests=error', '--output-junit', path],
     report: { kind: 'junit', path },
   };
 }

@@ -59,8 +59,8 @@ void same_tokens_on_any_rig(moebius_test::rpc_servers & machines) {
             CHECK(result.on_devices() + result.on_cpu >= uses);
             CHECK(result.on_devices() > 0);
             const double room = std::accumulate(budgets.begin(), budgets.end(), 0.0);
-            if (room >= 1 && !helps) {
-                CHECK_EQUAL(result.on_cpu, 0u);
+            if (room >= 1 && !helps) {  // a copy that moves, as when one device seems faster than another, is nowhere meanwhile
+                CHECK(result.copied() == 0 ? result.on_cpu == 0 : result.on_cpu < uses / 100);
             }
             if (room < 0.9) {
                 CHECK(result.on_cpu > 0);
