@@ -136,7 +136,7 @@ planned_graph planned_model::graph(uint32_t tokens, uint32_t length) {
     auto       next             = ffns.begin();
     for (int i = 0; i < ggml_graph_n_nodes(graph); i++) {
         if (next != ffns.end() && i == next->first) {
-            planned.fused.push_back(next->down->layer);
+            planned.fused.push_back({ next->down->layer, uint32_t(next->ids->ne[1]) });
             i = next->last;
             ++next;
             continue;

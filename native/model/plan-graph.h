@@ -18,10 +18,16 @@ struct graph_item {
     double              flops   = 0;
 };
 
+// The FFN of routed experts of one layer, as the experts' device computes it.
+struct planned_ffn {
+    uint32_t layer  = 0;  // of the expert layout
+    uint32_t tokens = 0;  // fewer than the step's in the last layer: only of tokens whose logits are wanted
+};
+
 struct planned_graph {
-    std::vector<graph_item> items;    // valid as long as the planned_model, until its next graph
-    std::vector<uint32_t>   fused;    // layers of the expert layout whose FFN the experts' device computes: not in `items`
-    uint32_t                pieces = 0;  // computed one after another: each wakes the threads anew
+    std::vector<graph_item>  items;       // valid as long as the planned_model, until its next graph
+    std::vector<planned_ffn> fused;       // not in `items`
+    uint32_t                 pieces = 0;  // computed one after another: each wakes the threads anew
 };
 
 // Blocks of a model, without those that only predict further tokens.
@@ -33,7 +39,7 @@ class planned_model {
     // `plain`: experts as they are in the file, whatever this CPU's backend would make of them. Throws model.unsupported, model.load-failed.
     planned_model(const gguf_model & file, const json & inspection, const load_options & options, bool plain);
 
-    // Of `tokens` tokens of one sequence whose KV cache is then full with `context` tokens. Throws model.load-failed.
+    // Of `tokens` tokens of one sequence, the logits of the last of which are wanted, whose KV cache is then full with `context` tokens. Throws model.load-failed.
     planned_graph graph(uint32_t tokens, uint32_t context);
 
     size_t                blocks() const { return block_count; }

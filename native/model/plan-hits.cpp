@@ -69,11 +69,13 @@ std::vector<hit_rates::prompt_use> hit_rates::prompts(const std::vector<uint32_t
     for (const uint32_t count : slots) {
         result.push_back({ 1, 1 - double(count) / double(std::max(1u, experts)) });
     }
-    double even = 0;  // experts of a layer that the prompts would use
+    std::vector<double> even(slots.size(), 0.0);  // experts of a layer that the prompts would use
     for (uint32_t batch = 0; batches && batch < batches->count(); batch++) {
-        even += batches->tokens(batch) > 1 ? distinct_experts(experts, batches->used(), batches->tokens(batch)) : 0;
+        for (uint32_t layer = 0; layer < slots.size() && batches->tokens(batch) > 1; layer++) {
+            even[layer] += distinct_experts(experts, batches->used(), batches->tokens(batch, layer));
+        }
     }
-    if (even == 0) {
+    if (std::all_of(even.begin(), even.end(), [](double uses) { return uses == 0; })) {
         return result;
     }
     const replay_result replayed = replay_with(slots);
@@ -81,7 +83,7 @@ std::vector<hit_rates::prompt_use> hit_rates::prompts(const std::vector<uint32_t
         const uint64_t uses   = replayed.layers[i].uses - replayed.replies[i].uses;
         const uint64_t misses = replayed.layers[i].misses - replayed.replies[i].misses;
         if (uses > 0) {
-            result[i].distinct = std::min(1.0, double(uses) / even);
+            result[i].distinct = std::min(1.0, double(uses) / even[i]);
             result[i].missing  = slots[i] >= experts ? 0.0 : double(misses) / double(uses);
         }
     }

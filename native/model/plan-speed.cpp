@@ -54,8 +54,8 @@ double piece_in_turn_seconds(const plan_machine & machine, uint32_t device) {
 // What devices wait for besides computing and bytes: pieces of the graph that begin and end, values that others go on with, and those that show the routing.
 double waits(const planned_model & model, const step_prices & prices, const plan_machine & machine, const plan_placement & placement) {
     std::vector<const expert_place_plan *> experts(placement.block_device.size(), nullptr);
-    for (const uint32_t layer : prices.layers) {
-        experts[size_t(model.layout().layers[layer].block)] = &placement.experts[layer];
+    for (const planned_ffn & ffn : prices.experts) {
+        experts[size_t(model.layout().layers[ffn.layer].block)] = &placement.experts[ffn.layer];
     }
     double   seconds = 0;
     uint32_t last    = 0;
@@ -80,24 +80,24 @@ double waits(const planned_model & model, const step_prices & prices, const plan
 
 // Hidden states that pass between devices: one row of floats for each token.
 double bytes_moved(const planned_model & model, const step_prices & prices, const plan_machine & machine, const plan_placement & placement, const std::vector<expert_step> & experts) {
-    double   hops = 0;
+    double   hops = 0;  // of one token
     uint32_t last = 0;
     for (const uint32_t device : placement.block_device) {
-        hops += device != last;
+        hops += device != last ? prices.tokens : 0;
         last = device;
     }
     for (size_t i = 0; i < experts.size(); i++) {
-        const uint32_t layer = prices.layers[i];
-        const int32_t  block = model.layout().layers[layer].block;
+        const auto [layer, tokens] = prices.experts[i];
+        const int32_t block        = model.layout().layers[layer].block;
         if (placement.experts[layer].stored) {  // it works in RAM, and its devices from there
-            hops += (placement.block_device[size_t(block)] != 0 ? 2 : 0) + hops_of_experts(experts[i], machine);
+            hops += tokens * ((placement.block_device[size_t(block)] != 0 ? 2 : 0) + hops_of_experts(experts[i], machine));
             continue;
         }
         for (uint32_t d = 0; d < experts[i].share.size(); d++) {
-            hops += d != placement.block_device[size_t(block)] && experts[i].share[d] > 0 ? 2 : 0;
+            hops += d != placement.block_device[size_t(block)] && experts[i].share[d] > 0 ? 2 * tokens : 0;
         }
     }
-    return hops * hidden_bytes(model, prices.tokens);
+    return hops * hidden_bytes(model, 1);
 }
 
 }  // namespace
@@ -115,7 +115,8 @@ double hop_seconds(const planned_model & model, uint32_t tokens, const plan_mach
     return link > 0 ? hidden_bytes(model, tokens) / link : 0;
 }
 
-expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t tokens, const plan_machine & machine, const expert_place_plan & place) {
+expert_step price_experts(const planned_model & model, const planned_ffn & ffn, const plan_machine & machine, const expert_place_plan & place) {
+    const auto [layer, tokens]   = ffn;
     const expert_layout & layout = model.layout();
     const bool            single = tokens == 1;
     expert_step           step;
@@ -148,9 +149,10 @@ expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t 
         for (const device_rates & rates : machine.rig) {
             upload.push_back(rates.link > 0 ? step.bytes / rates.link : 0);
         }
-        const layer_spread spread = spread_layer({ layout.experts, layout.used, tokens, place.slots, single ? place.found : place.copied, step.missing, step.costs, step.read, upload });
-        step.share   = spread.share;
-        step.seconds = spread.seconds;
+        const auto         in_both = single ? std::optional<double>(place.in_both) : std::nullopt;
+        const layer_spread spread  = spread_layer({ layout.experts, layout.used, tokens, place.slots, single ? place.found : place.copied, step.missing, step.costs, step.read, in_both, upload });
+        step.share                 = spread.share;
+        step.seconds               = spread.seconds;
     }
     return step;
 }
@@ -162,7 +164,7 @@ step_prices price_step(planned_model & model, uint32_t tokens, uint32_t context,
     double                working_set = 0;  // what passes through the caches between two uses of a weight
     step_prices           prices;
     prices.tokens    = tokens;
-    prices.layers    = graph.fused;
+    prices.experts   = graph.fused;
     prices.embedding = no_nodes(0);
     for (uint32_t d = 0; d < devices; d++) {
         prices.head.push_back(no_nodes(d));
@@ -171,8 +173,8 @@ step_prices price_step(planned_model & model, uint32_t tokens, uint32_t context,
     for (const graph_item & item : graph.items) {
         working_set += item.bytes;
     }
-    for (const uint32_t layer : graph.fused) {
-        working_set += distinct_experts(layout.experts, layout.used, tokens) * expert_bytes(layout.layers[layer]);
+    for (const planned_ffn & ffn : graph.fused) {
+        working_set += distinct_experts(layout.experts, layout.used, ffn.tokens) * expert_bytes(layout.layers[ffn.layer]);
     }
     const auto seconds_on = [&](uint32_t d, const graph_item & item) {
         return machine.timers[d] ? machine.timers[d]->seconds(item.node, working_set, context) : machine.rig[d].seconds_for(item.bytes, item.flops);
@@ -200,8 +202,8 @@ step_work work_of(const planned_model & model, const step_prices & prices, const
     for (size_t b = 0; b < prices.blocks.size(); b++) {
         work.parts.push_back(prices.blocks[b][placement.block_device[b]]);
     }
-    for (const uint32_t layer : prices.layers) {
-        work.experts.push_back(price_experts(model, layer, prices.tokens, machine, placement.experts[layer]));
+    for (const planned_ffn & ffn : prices.experts) {
+        work.experts.push_back(price_experts(model, ffn, machine, placement.experts[ffn.layer]));
     }
     work.overhead = prices.overhead + waits(model, prices, machine, placement);
     work.moved    = machine.rig.size() > 1 ? bytes_moved(model, prices, machine, placement, work.experts) : 0;

@@ -20,6 +20,7 @@ struct expert_place_plan {
     bool                  stored  = false;  // the store spreads them; else llama.cpp computes all where they are
     double                found   = 0;  // share of a single token's experts that have a copy on a GPU
     double                missing = 0;  // share of them that has to be read from disk
+    double                in_both = 0;  // of those found on a GPU: share that RAM has, too
     double                copied  = 0;  // of all experts: those with a copy on a GPU
     double                absent  = 0;  // share of a prompt's experts that has to be read from disk
     double                distinct = 1;  // experts that a batch of a prompt uses, over those that it would if all were used alike
@@ -38,15 +39,15 @@ struct step_prices {
     std::vector<std::vector<step_part>> blocks;      // [blocks][devices] all nodes of a block but routed experts
     std::vector<step_part>              head;        // [devices]
     step_part                           embedding;   // on the CPU
-    std::vector<uint32_t>               layers;      // of the layout: those whose experts are priced by price_experts
+    std::vector<planned_ffn>            experts;     // priced by price_experts
     double                              overhead = 0;
 };
 
 // Of `tokens` tokens when `context` tokens, they among them, are in the KV cache. used: [devices] that are priced.
 step_prices price_step(planned_model & model, uint32_t tokens, uint32_t context, const plan_machine & machine, const std::vector<bool> & used);
 
-// The routed experts of one layer of the layout.
-expert_step price_experts(const planned_model & model, uint32_t layer, uint32_t tokens, const plan_machine & machine, const expert_place_plan & place);
+// The routed experts of one layer.
+expert_step price_experts(const planned_model & model, const planned_ffn & ffn, const plan_machine & machine, const expert_place_plan & place);
 
 // Times that hidden states pass a link for the experts of a layer that the store spreads, besides to RAM and back.
 uint32_t hops_of_experts(const expert_step & step, const plan_machine & machine);

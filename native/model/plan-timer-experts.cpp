@@ -153,9 +153,12 @@ batch_cost node_timer::device_experts(const expert_layout & layout, uint32_t lay
     }
     constexpr uint32_t tokens = 32;
     const auto         only   = one_layer(layout, layer, layout.experts);
-    device_slots       slots(ggml_backend_get_device(backend.get()), only, { std::min(layout.used, layout.experts) });
+    const uint32_t     used  = std::min(layout.used, layout.experts);
+    const uint32_t     count = std::clamp(uint32_t(room() / expert_bytes(only.layers[0])), used, layout.experts);
+    device_slots       slots(ggml_backend_get_device(backend.get()), only, { count });
+    ggml_backend_buffer_clear(slots.matrix(0, 0)->buffer, 0);  // pages that nobody has written to are all the same one
     device_ffn         ffn(slots, only, tokens);
-    return known_experts[key] = measure_device(ffn, slots.id(), only, 0, std::min(layout.used, layout.experts), tokens);
+    return known_experts[key] = measure_device(ffn, slots.id(), only, 0, count, used, tokens);
 }
 
 batch_cost measure_expert_reads(const expert_layout & layout) {

@@ -40,32 +40,28 @@ turn_forecast planned_turn::forecast(const plan_placement & placement) const {
     return { forecast_step(prompt, machine.rig), forecast_step(work_of(model, steps.back().prices, machine, placement), machine.rig) };
 }
 
-// Over all steps of the turn and layers with experts.
-double planned_turn::each_expert_step(const std::function<double(const priced_step & step, uint32_t layer)> & seconds) const {
-    double sum = 0;
-    for (const priced_step & step : steps) {
-        for (const uint32_t layer : step.prices.layers) {
-            sum += step.times * seconds(step, layer);
-        }
-    }
-    return sum;
-}
-
 // Layers that are alike, as most are, are priced once.
 double planned_turn::spread_seconds(const plan_placement & placement) const {
-    using layer_key = std::tuple<double, double, uint32_t, std::vector<uint32_t>, double, double, double, double>;
+    using layer_key = std::tuple<double, double, uint32_t, std::vector<uint32_t>, double, double, double, double, double>;
     std::map<layer_key, double> known;
-    return each_expert_step([&](const priced_step & step, uint32_t layer) {
-        const expert_place_plan & place = placement.experts[layer];
-        const expert_layer &      of    = model.layout().layers[layer];
-        const layer_key           key{ expert_bytes(of), expert_operations(of), step.prices.tokens, place.slots, place.found, place.missing, place.absent, place.distinct };
+    const auto seconds = [&](const planned_ffn & ffn) {
+        const expert_place_plan & place = placement.experts[ffn.layer];
+        const expert_layer &      of    = model.layout().layers[ffn.layer];
+        const layer_key           key{ expert_bytes(of), expert_operations(of), ffn.tokens, place.slots, place.found, place.missing, place.in_both, place.absent, place.distinct };
         const auto                found = known.find(key);
         if (found != known.end()) {
             return found->second;
         }
-        const expert_step priced = price_experts(model, layer, step.prices.tokens, machine, place);
-        return known[key]        = expert_seconds(priced) + hops_of_experts(priced, machine) * hop_seconds(model, step.prices.tokens, machine);
-    });
+        const expert_step priced = price_experts(model, ffn, machine, place);
+        return known[key]        = expert_seconds(priced) + hops_of_experts(priced, machine) * hop_seconds(model, ffn.tokens, machine);
+    };
+    double sum = 0;
+    for (const priced_step & step : steps) {
+        for (const planned_ffn & ffn : step.prices.experts) {
+            sum += step.times * seconds(ffn);
+        }
+    }
+    return sum;
 }
 
 fold_costs planned_turn::costs(const plan_sizes & sizes, const hit_rates & hits) const {
@@ -90,11 +86,11 @@ fold_costs planned_turn::costs(const plan_sizes & sizes, const hit_rates & hits)
         expert_place_plan alone;
         alone.slots.assign(devices, 0);
         alone.slots[d] = model.layout().experts;
-        each_expert_step([&](const priced_step & step, uint32_t layer) {
-            const double seconds = expert_seconds(price_experts(model, layer, step.prices.tokens, machine, alone));
-            costs.whole[layer][d] += step.times * seconds;
-            return seconds;
-        });
+        for (const priced_step & step : steps) {
+            for (const planned_ffn & ffn : step.prices.experts) {
+                costs.whole[ffn.layer][d] += step.times * expert_seconds(price_experts(model, ffn, machine, alone));
+            }
+        }
     }
     costs.spread = [this, &sizes, &hits](const std::vector<uint32_t> & copies, uint64_t ram_bytes) {
         const fold split{ std::vector<uint32_t>(copies.size(), 0), false, copies, ram_bytes, 0 };

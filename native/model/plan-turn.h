@@ -35,7 +35,6 @@ class planned_turn {
         double      times = 0;  // in the turn
     };
 
-    double each_expert_step(const std::function<double(const priced_step & step, uint32_t layer)> & seconds) const;
     double spread_seconds(const plan_placement & placement) const;
 
     planned_model &          model;

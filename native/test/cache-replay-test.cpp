@@ -45,6 +45,9 @@ void prompts_are_cut_and_replies_go_token_by_token() {
     CHECK_EQUAL(batches.tokens(), 9u);
     CHECK((experts_of(batches, 5, 0) == expert_set{ 4, 5 }));
     CHECK(batches.begin(5, 1) == batches.end(5, 1));  // not computed
+    CHECK_EQUAL(batches.tokens(5, 0), 1.0);
+    CHECK_EQUAL(batches.tokens(5, 1), 0.0);
+    CHECK_EQUAL(batches.tokens(0, 1), 3.0);
     CHECK_EQUAL(batches.begin(0, 0)->tokens, 3u);
     CHECK_NEAR(batches.begin(0, 0)->weight, 1.5, 1e-6);
 }

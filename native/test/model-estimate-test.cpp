@@ -4,6 +4,7 @@
 #include "model/estimate.h"
 #include "model/inspect.h"
 #include "model/llama-log.h"
+#include "model/plan-graph.h"
 #include "model/registry.h"
 #include "recorded-output.h"
 
@@ -132,6 +133,21 @@ void weights_beyond_all_memory_are_refused_without_llama() {
     CHECK_THROWS(refuse_hopeless(model.file, model.inspection, options_parse(&options, model.inspection)), user_error, error.code == "model.does-not-fit");
 }
 
+void the_last_layer_is_planned_for_the_token_whose_logits_are_wanted() {
+    tiny                model;
+    const json          wanted  = json::object();
+    const load_options  options = options_parse(&wanted, model.inspection);
+    planned_model       plan(model.file, model.inspection, options, false);
+    const planned_graph prompt = plan.graph(256, 256);
+    CHECK_EQUAL(prompt.fused.size(), plan.layout().layers.size());
+    for (const planned_ffn & ffn : prompt.fused) {
+        CHECK_EQUAL(ffn.tokens, ffn.layer + 1 == prompt.fused.size() ? 1u : 256u);
+    }
+    for (const planned_ffn & ffn : plan.graph(1, 256).fused) {
+        CHECK_EQUAL(ffn.tokens, 1u);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -145,5 +161,6 @@ int main() {
     classes_add_up_to_the_file();
     an_impossible_context_is_refused_within_a_second();
     weights_beyond_all_memory_are_refused_without_llama();
+    the_last_layer_is_planned_for_the_token_whose_logits_are_wanted();
     return moebius_test::check_result();
 }

@@ -1,6 +1,6 @@
 // `moebius plan` against what then happens: memory and speed of many configurations, each planned and run in turn by new engines.
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { withEngine, withModel } from '../../main/cli/engine-session.ts';
 import { toReport } from '../../main/cli/generate.ts';
 import type { LoadOptions, PlanResult } from '../../main/contract/index.ts';
@@ -60,10 +60,14 @@ async function configurations([first = '', second = '']: string[], { log, thread
   const share = (model: string, part: number) => Math.round(statSync(model).size * part);
   const lengths = { prompt: 512, reply: 64 };
   const short = { prompt: 256, reply: 64 };
-  const trace = join(benchFolder(), 'planner.moetrace');
-  log('recording what the model of 4.3 GB is asked, on the small one that routes alike');
-  const texts = Array.from({ length: RECORDED }, (_, text) => wordPrompt(short.prompt, 1000 + text));
-  await record(tinyModel, trace, threads, { texts, reply: short.reply, contextLength: 512, seeds: [7] });
+  const recorded = async (model: string, { prompt, reply }: { prompt: number; reply: number }): Promise<string> => {
+    const trace = join(benchFolder(), `planner-${basename(model, '.gguf')}.moetrace`);
+    const texts = Array.from({ length: RECORDED }, (_, text) => wordPrompt(prompt, 1000 + text));
+    await record(model, trace, threads, { texts, reply, contextLength: prompt + reply, seeds: [7] });
+    return trace;
+  };
+  log('recording what the models are asked; that of 4.3 GB routes as the small one');
+  const [trace, traceQ8] = [await recorded(tinyModel, short), await recorded(q8, lengths)];
   return [
     { name: 'tiny-moe', model: tinyModel, prompt: 320, reply: 160, options: { ...cpu, contextLength: 512 } },
     {
@@ -106,6 +110,7 @@ async function configurations([first = '', second = '']: string[], { log, thread
       name: '1.1 GB Q8_0, copies of all experts on a device',
       model: q8,
       ...lengths,
+      trace: traceQ8,
       options: { ...gpu, contextLength: 1024, expertRamBytes: share(q8, 0.5), expertDevices: [{ id: first, bytes: share(q8, 1.1) }] },
     },
   ];
@@ -132,8 +137,8 @@ async function measured(configuration: Configuration, seed: number): Promise<Fig
       const sampling = { temperature: 0.8, seed: 7 };
       return generations.start({ modelId, input: { prompt: wordPrompt(prompt, text) }, sampling, maxTokens: reply, ignoreEndOfGeneration: true }, {}).done;
     };
-    // what places experts learns from them; a trace, too, shows replies behind others
-    if (options.expertRamBytes !== undefined) await answer(100 + seed);
+    // What places experts learns from the turns before, and a trace, too, shows replies behind others; a virtual machine may have to fetch pages that nobody used for a while.
+    for (const turn of [100, 200]) await answer(turn + seed);
     const report = toReport(await answer(seed));
     const devices = loaded.memory
       .filter(({ id }) => id !== 'CPU')

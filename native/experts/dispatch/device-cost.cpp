@@ -13,16 +13,33 @@ namespace {
     throw user_error("model.load-failed", device + " failed to compute with experts; the log has the reason. Load the model without experts there (expertDevices).", { { "device", device } });
 }
 
-// Every token with each of the first `experts` slots, but the last one without `missing` of them.
-std::vector<device_assignment> even_work(uint32_t experts, uint32_t tokens, uint32_t missing = 0) {
-    std::vector<device_assignment> work;
-    for (uint32_t t = 0; t < tokens; t++) {
-        for (uint32_t e = 0; e < experts; e++) {
-            work.push_back({ t, e, 0, 1.0f });
+// The slots that a measurement goes round, so that it finds no expert's weights in a cache.
+class slots_in_turn {
+  public:
+    explicit slots_in_turn(uint32_t slots) : slots(slots) {}
+
+    // Every token with each of the next `experts` slots, but the last one without `missing` of them.
+    std::vector<device_assignment> even_work(uint32_t experts, uint32_t tokens, uint32_t missing = 0) {
+        std::vector<device_assignment> work;
+        for (uint32_t t = 0; t < tokens; t++) {
+            for (uint32_t e = 0; e < experts; e++) {
+                work.push_back({ t, (next + e) % slots, 0, 1.0f });
+            }
         }
+        work.resize(work.size() - missing);
+        next = (next + experts) % slots;
+        return work;
     }
-    work.resize(work.size() - missing);
-    return work;
+
+  private:
+    uint32_t slots, next = 0;
+};
+
+// About as long as the CPU computes between two layers; meanwhile a device goes to sleep.
+void pause_between_layers() {
+    constexpr auto pause = std::chrono::microseconds(500);
+    for (const auto begin = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() - begin < pause;) {
+    }
 }
 
 // Rows for so many tokens.
@@ -36,46 +53,57 @@ class made_input {
     std::vector<float> values;
 };
 
-double device_seconds(device_ffn & ffn, const std::string & id, uint32_t layer, row_view input, const std::vector<device_assignment> & work) {
-    const auto begin = std::chrono::steady_clock::now();
-    if (!ffn.start(layer, input, work) || !ffn.wait()) {
-        throw_failed(id);
-    }
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
+// A device of one layer's slots that is measured.
+struct measured_device {
+    device_ffn &          ffn;
+    const std::string &   id;
+    const expert_layout & layout;
+    uint32_t              layer;
+    slots_in_turn         slots;
 
-// Of a batch in which each of some experts has the same number of tokens.
-double median_seconds(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t experts, uint32_t tokens) {
-    constexpr int       runs = 5;
-    made_input          input(layout, layer, tokens);
-    const auto          work = even_work(experts, tokens);
-    std::vector<double> times;
-    device_seconds(ffn, id, layer, input.rows(), work);  // may compile shaders
-    for (int i = 0; i < runs; i++) {
-        times.push_back(device_seconds(ffn, id, layer, input.rows(), work));
+    double seconds(row_view input, const std::vector<device_assignment> & work) {
+        const auto begin = std::chrono::steady_clock::now();
+        if (!ffn.start(layer, input, work) || !ffn.wait()) {
+            throw_failed(id);
+        }
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     }
-    std::sort(times.begin(), times.end());
-    return times[times.size() / 2];
-}
 
-void warm_up(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t experts, uint32_t tokens) {
-    made_input input(layout, layer, tokens);
-    for (const uint32_t missing : { 0, 1 }) {  // graphs of two kinds
-        if (experts * tokens > missing) {
-            device_seconds(ffn, id, layer, input.rows(), even_work(experts, tokens, missing));
+    // Of a batch in which each of some experts has the same number of tokens.
+    double median_seconds(uint32_t experts, uint32_t tokens) {
+        constexpr int       runs = 7;
+        made_input          input(layout, layer, tokens);
+        std::vector<double> times;
+        seconds(input.rows(), slots.even_work(experts, tokens));  // may compile shaders
+        for (int i = 0; i < runs; i++) {
+            const std::vector<device_assignment> work = slots.even_work(experts, tokens);
+            pause_between_layers();
+            times.push_back(seconds(input.rows(), work));
+        }
+        std::sort(times.begin(), times.end());
+        return times[times.size() / 2];
+    }
+
+    void warm_up(uint32_t experts, uint32_t tokens) {
+        made_input input(layout, layer, tokens);
+        for (const uint32_t missing : { 0, 1 }) {  // graphs of two kinds
+            if (experts * tokens > missing) {
+                seconds(input.rows(), slots.even_work(experts, tokens, missing));
+            }
         }
     }
-}
+};
 
 }  // namespace
 
-batch_cost measure_device(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t experts, uint32_t most) {
-    const uint32_t tokens = std::clamp(most, 2u, 32u);
-    warm_up(ffn, id, layout, layer, experts, most);
-    const double one     = median_seconds(ffn, id, layout, layer, 1, 1);
-    const double several = median_seconds(ffn, id, layout, layer, experts, 1);
-    const double many    = median_seconds(ffn, id, layout, layer, experts, tokens);
-    batch_cost     cost;
+batch_cost measure_device(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t slots, uint32_t experts, uint32_t most) {
+    const uint32_t  tokens = std::clamp(most, 2u, 32u);
+    measured_device device{ ffn, id, layout, layer, slots_in_turn(slots) };
+    device.warm_up(experts, most);
+    const double one     = device.median_seconds(1, 1);
+    const double several = device.median_seconds(experts, 1);
+    const double many    = device.median_seconds(experts, tokens);
+    batch_cost   cost;
     cost.per_token  = std::max((many - several) / (experts * (tokens - 1)), 1e-9);
     cost.per_expert = experts > 1 ? std::max((several - one) / (experts - 1) - cost.per_token, 0.0) : 0;
     cost.fixed      = std::max(one - cost.per_expert - cost.per_token, 0.0);
@@ -86,7 +114,7 @@ batch_cost measure_fetches(device_fetch & fetcher, const std::string & id, const
     const uint32_t tokens = std::clamp(most, 2u, 32u);
     const auto     time   = [&](uint32_t count) {
         made_input                     input(layout, 0, count);
-        std::vector<device_assignment> work = even_work(1, count);
+        std::vector<device_assignment> work = slots_in_turn(1).even_work(1, count);
         for (device_assignment & one : work) {
             one.expert = int32_t(expert);
         }

@@ -55,8 +55,8 @@ batch_cost device_dispatch::measure(uint32_t device) {
     if (of == source.layout().layers.size()) {
         return cpu_cost_guess(source.layout());  // it has none
     }
-    const uint32_t experts = std::min(tier.device(device).count(of), source.layout().used);
-    return measure_device(*lanes[device].ffn, tier.device(device).id(), source.layout(), of, experts, tokens_most);
+    const uint32_t slots = tier.device(device).count(of);
+    return measure_device(*lanes[device].ffn, tier.device(device).id(), source.layout(), of, slots, std::min(slots, source.layout().used), tokens_most);
 }
 
 batch_cost device_dispatch::measure_fetching(uint32_t device) {

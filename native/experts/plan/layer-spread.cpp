@@ -90,8 +90,13 @@ class spread_model {
                 const uint32_t expert       = left[at];
                 left.erase(left.begin() + at);
                 copies_left -= among_copied;
-                if (batch.tokens[expert]++ == 0 && expert >= copied) {
+                if (batch.tokens[expert]++ > 0) {
+                    continue;
+                }
+                if (expert >= copied) {
                     batch.here[expert] = uniform() >= absent;
+                } else if (asked.in_both && !ram_has_all()) {
+                    batch.here[expert] = uniform() < *asked.in_both;
                 }
             }
         }

@@ -69,6 +69,11 @@ void replay_batches::add(const trace_record & record, uint32_t first, uint32_t t
     }
 }
 
+double replay_batches::tokens(uint32_t batch, uint32_t layer) const {
+    const uint64_t chosen = std::accumulate(begin(batch, layer), end(batch, layer), uint64_t(0), [](uint64_t sum, const expert_use & use) { return sum + use.tokens; });
+    return double(chosen) / used_count;
+}
+
 uint64_t replay_batches::tokens() const {
     return std::accumulate(token_counts.begin(), token_counts.end(), uint64_t(0));
 }

@@ -18,6 +18,8 @@ class replay_batches {
     uint32_t used() const { return used_count; }  // experts per token and layer
     uint32_t count() const { return uint32_t(token_counts.size()); }
     uint32_t tokens(uint32_t batch) const { return token_counts[batch]; }
+    // Of them those that the layer was computed for: in the last layer those whose logits were wanted.
+    double   tokens(uint32_t batch, uint32_t layer) const;
     uint64_t tokens() const;
     // Whether the batch begins a prompt; the next batches are of the same sequence until another does.
     bool     begins_prompt(uint32_t batch) const { return prompt_starts[batch]; }
