@@ -9,6 +9,7 @@ export interface DeviceFlags {
   devices?: number;
   deviceSlots?: number;
   speeds?: string;
+  bandwidths?: string;
   batch?: number;
   atOnce?: boolean;
   window?: number;
@@ -23,6 +24,7 @@ export function addDeviceOptions(command: Command): Command {
     .option('--devices <n>', 'replay on that many devices instead of through one cache', wholeNumber)
     .option('--device-slots <n>', 'with --devices: experts of each layer that have room on a device', wholeNumber)
     .option('--speeds <list>', 'with --devices: relative speeds, e.g. 1,1,0.5 (default: all the same)')
+    .option('--bandwidths <list>', 'with --devices: relative bandwidths of the links to them, e.g. 1,1,0.05 for one on another machine (default: all the same)')
     .option('--batch <tokens>', 'with --devices: tokens per batch (default: 512)', wholeNumber)
     .option('--at-once', 'with --devices: the sequences of the trace a token each in turn, as a server evaluates them')
     .option('--window <batches>', 'with --devices: batches after which copies are placed anew (default: 8)', wholeNumber)
@@ -35,13 +37,19 @@ export function addDeviceOptions(command: Command): Command {
 export function toDeviceParameters(path: string, flags: DeviceFlags): DeviceReplayParameters {
   const { devices: count = 0, deviceSlots: slots } = flags;
   if (slots === undefined) throw new UsageError('--devices needs --device-slots: how many experts of each layer have room on a device.');
-  const speeds = flags.speeds?.split(',').map(Number) ?? Array.from({ length: count }, () => 1);
-  if (speeds.length !== count) throw new UsageError(`--speeds names ${speeds.length} devices, --devices ${count}.`);
+  const speeds = ofDevices('--speeds', flags.speeds, count);
+  const bandwidths = ofDevices('--bandwidths', flags.bandwidths, count);
   const { batch, atOnce, window, capacityFactor, bytesPerExpert, lowShare, lowBytes } = flags;
-  const devices = speeds.map((speed) => ({ slots, speed }));
+  const devices = speeds.map((speed, i) => ({ slots, speed, bandwidth: bandwidths[i] }));
   const parsed = DeviceReplayParameters.safeParse({ path, devices, batch, atOnce, window, capacityFactor, bytesPerExpert, lowShare, lowBytes });
   if (!parsed.success) throw new UsageError(describeIssues(parsed.error));
   return parsed.data;
+}
+
+function ofDevices(flag: string, list: string | undefined, count: number): number[] {
+  const values = list?.split(',').map(Number) ?? Array.from({ length: count }, () => 1);
+  if (values.length !== count) throw new UsageError(`${flag} names ${values.length} devices, --devices ${count}.`);
+  return values;
 }
 
 const percent = (share: number) => `${(share * 100).toFixed(1)}%`;
@@ -56,6 +64,7 @@ export function deviceReplayText(result: DeviceReplayResult): string {
     percent(row.survivedOnDevices),
     percent(row.survivedOnCopies),
     row.devicesPerToken.toFixed(2),
+    row.slowRows > 0 ? percent(row.slowRows) : '-',
     row.lowShare > 0 ? percent(row.lowShare) : '-',
     (row.copiesMoved / Math.max(1, row.windows)).toFixed(1),
     ...(sized ? [formatBytes(row.bytesMoved / Math.max(1, row.windows))] : []),
@@ -67,6 +76,7 @@ export function deviceReplayText(result: DeviceReplayResult): string {
     'survive (device)',
     'survive (copy)',
     'devices/token',
+    'over slow links',
     'low precision',
     'copies/window',
     ...(sized ? ['bytes/window'] : []),

@@ -1,7 +1,17 @@
 // `experts.replayDevices`: load of experts on a described rig, through the replication of the engine and its baselines (native/experts/simulate).
 import { z } from 'zod';
 
-export const RebalancerName = z.enum(['static', 'eplb', 'eplb-split', 'flexmoe', 'swiftmoe', 'adaptive-apart', 'adaptive', 'replicate-quantize']);
+export const RebalancerName = z.enum([
+  'static',
+  'eplb',
+  'eplb-split',
+  'flexmoe',
+  'swiftmoe',
+  'adaptive-apart',
+  'adaptive-anywhere',
+  'adaptive',
+  'replicate-quantize',
+]);
 
 export const DeviceReplayParameters = z
   .strictObject({
@@ -22,9 +32,9 @@ export const DeviceReplayParameters = z
         seed: z.number().int().min(0).optional(),
       })
       .optional(),
-    /** `slots`: experts of each layer that have room; `speed`: relative, default 1 */
+    /** `slots`: experts of each layer that have room; `speed`, and `bandwidth` of the link to it: relative, default 1 */
     devices: z
-      .array(z.strictObject({ slots: z.number().int().min(1), speed: z.number().positive().optional() }))
+      .array(z.strictObject({ slots: z.number().int().min(1), speed: z.number().positive().optional(), bandwidth: z.number().positive().optional() }))
       .min(1)
       .max(8),
     /** tokens; default 512 */
@@ -62,6 +72,8 @@ export const DeviceReplay = z.object({
   windows: z.number().int(),
   /** devices that a token's hidden state is sent to in a layer, in the mean: those that compute one of its experts */
   devicesPerToken: z.number(),
+  /** share of what is sent so that goes over links with less than half the bandwidth of the fastest */
+  slowRows: z.number(),
   /** those of them that computed none of its experts in the layer below: the transfers of a rig that leaves hidden states where they are */
   hopsPerToken: z.number(),
 });

@@ -52,6 +52,8 @@ export const ExpertDevices = z.object({
       /** experts that were copied there for one batch, and their bytes */
       fetched: z.number(),
       bytesFetched: z.number(),
+      /** what a token's hidden state takes there and back; measured. Of devices that are equally good otherwise the one that is nearest gets a copy, and tokens */
+      rowMilliseconds: z.number(),
       cost: BatchCost,
     }),
   ),

@@ -55,6 +55,7 @@ json expert_devices_to_json(const device_dispatch & devices) {
     const std::vector<bool>            lost     = devices.tier.lost();
     const std::vector<uint64_t>        budgets  = devices.tier.budgets();
     const std::vector<batch_cost>      costs    = devices.seen().costs();
+    const std::vector<double>          links    = devices.tier.device_links();
     const std::optional<low_report>    low      = devices.low_precision();
     json                               list     = json::array();
     for (uint32_t d = 0; d < devices.tier.size(); d++) {
@@ -68,6 +69,7 @@ json expert_devices_to_json(const device_dispatch & devices) {
                          { "bytesCopied", counters[d].bytes_copied },
                          { "fetched", fetched[d].experts },
                          { "bytesFetched", fetched[d].bytes },
+                         { "rowMilliseconds", links[d] * 1000 },
                          { "cost", cost_to_json(costs[d]) } });
     }
     const std::string error = devices.tier.error();

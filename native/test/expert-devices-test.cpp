@@ -85,6 +85,52 @@ void copies_follow_the_load_and_change_nothing(moebius_test::rpc_servers & machi
     CHECK(moving.copied() > 0);
 }
 
+// Every slot is taken, by the only copy of its expert, and next to nothing is in RAM: while experts change places at most one of a layer has no copy, which the CPU reads and computes.
+void experts_change_places_on_full_devices(moebius_test::rpc_servers & machines) {
+    const tiny           model(machines);
+    const auto           prompt = prompt_of(600, 4);  // few experts are busy
+    const device_outcome stock  = model.run(stock_run(32), prompt, 60);
+    for (const std::vector<double> & budgets : std::vector<std::vector<double>>{ { 0.5, 0.5 }, { 0.25, 0.25, 0.25, 0.25 } }) {
+        device_run            how;
+        std::atomic<bool>     stopping{ false };
+        std::atomic<uint32_t> most{ 0 };
+        std::thread           watcher;
+        how.batch     = 32;
+        how.budgets   = budgets;
+        how.ram       = 0;
+        how.cpu_helps = false;
+        how.before    = [&](loaded_experts & experts) {
+            watcher = std::thread([&] {
+                while (!stopping) {
+                    for (const layer_placement & copies : experts.devices->tier.placement()) {
+                        most = std::max<uint32_t>(most, uint32_t(std::count(copies.begin(), copies.end(), 0u)));
+                    }
+                    std::this_thread::sleep_for(std::chrono::microseconds(200));
+                }
+            });
+        };
+        how.after = [&](loaded_experts & experts) {
+            stopping = true;
+            watcher.join();
+            for (const double seconds : experts.devices->tier.device_links()) {
+                CHECK(seconds > 1e-7 && seconds < 0.1);
+            }
+            for (int i = 0; i < 500 && experts.devices->tier.moving() > 0; i++) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(10));
+            }
+        };
+        const device_outcome result = model.run(how, prompt, 60, stock.tokens);
+        same(stock, result);
+        CHECK(result.copied() > 0);
+        CHECK(most <= 1);
+        for (const layer_placement & copies : result.copies) {
+            CHECK_EQUAL(std::count(copies.begin(), copies.end(), 0u), 0);
+        }
+        std::fprintf(stderr, "%zu full devices: %llu copies made, %u expert of a layer without one at most, %llu of %llu uses on the CPU\n", budgets.size(),
+                     (unsigned long long) result.copied(), most.load(), (unsigned long long) result.on_cpu, (unsigned long long) (result.on_cpu + result.on_devices()));
+    }
+}
+
 void the_busiest_experts_are_on_a_small_device(moebius_test::rpc_servers & machines) {
     const tiny           model(machines);
     const auto           prompt = prompt_of(600, 4);  // few experts are busy
@@ -230,6 +276,7 @@ int main() {
     moebius_test::rpc_servers machines(4);
     same_tokens_on_any_rig(machines);
     copies_follow_the_load_and_change_nothing(machines);
+    experts_change_places_on_full_devices(machines);
     the_busiest_experts_are_on_a_small_device(machines);
     devices_fetch_what_they_lack(machines);
     same_tokens_while_everything_changes(machines);

@@ -10,12 +10,22 @@ namespace {
 
 constexpr uint32_t none = layer_copies::none;
 
-void put_all(layer_copies & copies) {
-    while (const auto which = copies.lacking()) {
-        const uint32_t slot = copies.slot_for(which->device);
+const std::vector<double> idle(24, 0.0);
+
+uint32_t without_copy(const layer_copies & copies) {
+    return uint32_t(std::count(copies.there().begin(), copies.there().end(), 0u));
+}
+
+// As a tier makes them. Gives the most experts that had no copy while one was made.
+uint32_t put_all(layer_copies & copies, const std::vector<double> & loads = idle) {
+    uint32_t most = 0;
+    while (const auto which = copies.lacking(loads)) {
+        const uint32_t slot = copies.slot_for(which->device, loads);
         copies.withdraw(which->device, slot);
+        most = std::max(most, without_copy(copies));
         copies.put(*which, slot);
     }
+    return most;
 }
 
 void what_is_wanted_comes_and_replaces_what_is_not() {
@@ -28,8 +38,8 @@ void what_is_wanted_comes_and_replaces_what_is_not() {
     CHECK((copies.slots() == std::vector<std::vector<uint32_t>>{ { 0, 1, none, none }, { none, none, 0, none } }));
     copies.want({ 1, 0, 0, 3 });  // 3 on both: in the slots of 1 and 2
     CHECK_EQUAL(copies.missing(), 2u);
-    CHECK_EQUAL(copies.slot_for(0), 1u);
-    CHECK_EQUAL(copies.slot_for(1), 0u);
+    CHECK_EQUAL(copies.slot_for(0, idle), 1u);
+    CHECK_EQUAL(copies.slot_for(1, idle), 0u);
     put_all(copies);
     CHECK((copies.there() == layer_placement{ 1, 0, 0, 3 }));
     CHECK((copies.slots() == std::vector<std::vector<uint32_t>>{ { 0, none, none, 1 }, { none, none, none, 0 } }));
@@ -38,7 +48,7 @@ void what_is_wanted_comes_and_replaces_what_is_not() {
 void what_cannot_be_had_is_not_tried_again() {
     layer_copies copies(2, { 1, 1 });
     copies.want({ 3, 0 });
-    const auto which = copies.lacking();
+    const auto which = copies.lacking(idle);
     CHECK(which && which->device == 0 && which->expert == 0);
     copies.want_no_more(*which);
     CHECK((copies.wanted() == layer_placement{ 2, 0 }));
@@ -78,6 +88,49 @@ void all_are_back_where_they_were_if_it_fails() {
     copies.refill(0, before);
     CHECK(copies.there() == there);
     CHECK((copies.counts() == std::vector<uint32_t>{ 3 }));
+}
+
+// Every slot of some devices has an expert of its own, and all are to be elsewhere.
+void at_most_one_expert_has_no_copy_while_others_change_places() {
+    std::mt19937 random(24);
+    for (int round = 0; round < 300; round++) {
+        const uint32_t        devices = 2 + random() % 4, experts = devices + random() % 20;
+        std::vector<uint32_t> slots(devices, 1);
+        layer_placement       from, to;
+        std::vector<double>   loads;
+        for (uint32_t slot = devices; slot < experts; slot++) {
+            slots[random() % devices]++;
+        }
+        for (uint32_t d = 0; d < devices; d++) {
+            from.insert(from.end(), slots[d], 1u << d);
+        }
+        to = from;
+        std::shuffle(to.begin(), to.end(), random);
+        for (uint32_t e = 0; e < experts; e++) {
+            loads.push_back(double(random() % 50));
+        }
+        layer_copies copies(experts, slots);
+        copies.want(from);
+        put_all(copies, loads);
+        copies.want(to);
+        CHECK(put_all(copies, loads) <= 1);
+        CHECK(copies.there() == to);
+        for (uint32_t & count : slots) {  // with a slot to spare on each device nobody has to leave before it has another place
+            count++;
+        }
+        layer_copies roomy(experts, slots);
+        roomy.want(from);
+        put_all(roomy, loads);
+        roomy.want(to);
+        CHECK_EQUAL(put_all(roomy, loads), 0u);
+        CHECK_EQUAL(roomy.missing(), 0u);
+    }
+    layer_copies pair(2, { 1, 1 });
+    pair.want({ 1, 2 });
+    put_all(pair);
+    pair.want({ 2, 1 });
+    const auto which = pair.lacking({ 5, 9 });
+    CHECK(which && which->device == 0 && which->expert == 1);  // the idler one has no copy meanwhile
 }
 
 // Random wishes and sizes: every slot and every copy know each other, and wishes are fulfilled.
@@ -120,6 +173,7 @@ int main() {
     what_cannot_be_had_is_not_tried_again();
     those_that_stay_keep_their_order_when_slots_change();
     all_are_back_where_they_were_if_it_fails();
+    at_most_one_expert_has_no_copy_while_others_change_places();
     books_agree_whatever_happens();
     return moebius_test::check_result();
 }

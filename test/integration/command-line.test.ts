@@ -115,6 +115,7 @@ describe('moebius', () => {
       'flexmoe',
       'swiftmoe',
       'adaptive-apart',
+      'adaptive-anywhere',
       'adaptive',
       'replicate-quantize',
     ]);

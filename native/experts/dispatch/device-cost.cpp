@@ -110,6 +110,27 @@ batch_cost measure_device(device_ffn & ffn, const std::string & id, const expert
     return cost;
 }
 
+double measure_link(device_slots & slots, size_t columns) {
+    constexpr int           runs = 9;
+    const ggml_context_ptr  context(ggml_init({ ggml_tensor_overhead(), nullptr, true }));
+    ggml_tensor * const     row = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, int64_t(columns));
+    const device_slots::use driver(slots);
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), ggml_backend_dev_buffer_type(slots.device())));
+    if (!buffer) {
+        throw_failed(slots.id());
+    }
+    std::vector<float>  values(columns, 0.1f);
+    std::vector<double> times;
+    for (int i = 0; i < runs; i++) {
+        const auto begin = std::chrono::steady_clock::now();
+        ggml_backend_tensor_set(row, values.data(), 0, columns * sizeof(float));
+        ggml_backend_tensor_get(row, values.data(), 0, columns * sizeof(float));
+        times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    }
+    std::nth_element(times.begin(), times.begin() + runs / 2, times.end());
+    return std::max(times[runs / 2], 1e-9);
+}
+
 batch_cost measure_fetches(device_fetch & fetcher, const std::string & id, const expert_layout & layout, uint32_t expert, uint32_t most) {
     const uint32_t tokens = std::clamp(most, 2u, 32u);
     const auto     time   = [&](uint32_t count) {

@@ -12,6 +12,9 @@ namespace moebius {
 // without this: in its code that unbinds buffers.) Throws model.load-failed when the device fails.
 batch_cost measure_device(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t slots, uint32_t experts, uint32_t tokens);
 
+// The time that a row of `columns` floats takes there and back, the median of several. Throws model.load-failed when the device has no memory for it.
+double measure_link(device_slots & slots, size_t columns);
+
 // Of fetching `expert` of the first layer, which is in RAM, and computing with it: for one token, and for several (`tokens` at most). Throws model.load-failed.
 batch_cost measure_fetches(device_fetch & fetcher, const std::string & id, const expert_layout & layout, uint32_t expert, uint32_t tokens);
 

@@ -69,13 +69,14 @@ batch_cost device_dispatch::measure_fetching(uint32_t device) {
 }
 
 void device_dispatch::measure_all() {
-    std::vector<double> speeds;
+    std::vector<double> speeds, links;
     for (uint32_t d = 0; d < lanes.size(); d++) {
+        links.push_back(measure_link(tier.device(d), size_t(source.layout().layers[0].parts[0].n_in)));
         const batch_cost cost = measure(d), fetching_cost = measure_fetching(d);
         speeds.push_back(1 / (cost.per_expert + cost.per_token));
         record.set_costs(d, cost, fetching_cost);
     }
-    tier.set_speeds(speeds);
+    tier.set_speeds(speeds, links);
 }
 
 std::vector<std::optional<batch_cost>> device_dispatch::fetch_costs() const {
@@ -112,6 +113,7 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
     work.devices.pop_back();
     work.cpu_helps = helping;
     work.fetching  = fetch_costs();
+    work.links     = tier.device_links();
     const std::vector<token_share> shares = schedule_layer(work);
     cpu_experts = cpu_tokens = 0;
     cpu_is_typical           = true;
@@ -158,7 +160,11 @@ device_dispatch::lane_work * device_dispatch::work_of(uint32_t device) {
 }
 
 void device_dispatch::assign(expert_batch & batch, const std::vector<token_share> & shares, const device_placement & placement, const device_placement & lower) {
-    const std::vector<uint32_t> devices = assign_tokens({ batch.ids, uint32_t(batch.used) }, shares, device_set(1) << lanes.size());  // to the CPU nothing is sent
+    const std::vector<double> of_devices = tier.device_links();
+    std::vector<double>       links(of_devices);  // as schedule_layer counts devices
+    links.push_back(0);                           // to the CPU nothing is sent
+    links.insert(links.end(), of_devices.begin(), of_devices.end());
+    const std::vector<uint32_t> devices = assign_tokens({ batch.ids, uint32_t(batch.used) }, shares, links);
     for (uint32_t i = 0; i < batch.ids.size(); i++) {
         const int32_t     expert = batch.ids[i];
         const uint32_t    device = devices[i];

@@ -47,7 +47,7 @@ low_copies::low_copies(expert_storage & from, device_tier & beside, const low_pr
         state.loads.assign(layout.experts, 0.0);
         state.importance.assign(layout.experts, 0.0);
     }
-    tier.set_speeds(full.device_speeds());
+    tier.set_speeds(full.device_speeds(), full.device_links());
     tier.set_adapts(full.adapts());
     tier.start();
     watcher = std::thread([this] { run(); });

@@ -11,19 +11,22 @@ namespace moebius {
 class expert_affinity {
   public:
     // Memory: experts^2 / 2 floats.
-    explicit expert_affinity(uint32_t experts) : counts(size_t(experts) * (experts - 1) / 2, 0.0f) {}
+    explicit expert_affinity(uint32_t experts) : uses(experts, 0.0f), pairs(size_t(experts) * (experts - 1) / 2, 0.0f) {}
 
     void observe(const token_routes & routes);
     // Everything seen so far counts `memory` (0 to 1) as much.
     void fade(double memory);
 
     // Tokens that used both, faded. 0 for an expert with itself.
-    double between(uint32_t a, uint32_t b) const { return a == b ? 0.0 : double(counts[index(a, b)]); }
+    double between(uint32_t a, uint32_t b) const { return a == b ? 0.0 : double(pairs[index(a, b)]); }
+    // Share of the tokens of `a` that used `b`, too: 0 to 1.
+    double share(uint32_t a, uint32_t b) const { return uses[a] > 0 ? between(a, b) / double(uses[a]) : 0.0; }
 
   private:
     static size_t index(uint32_t a, uint32_t b) { return a > b ? size_t(a) * (a - 1) / 2 + b : size_t(b) * (b - 1) / 2 + a; }
 
-    std::vector<float> counts;  // [a][b < a]
+    std::vector<float> uses;   // [experts], tokens
+    std::vector<float> pairs;  // [a][b < a]
 };
 
 }  // namespace moebius

@@ -1,5 +1,7 @@
 #include "layer-schedule.h"
 
+#include "link-preference.h"
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -140,6 +142,14 @@ class improvement {
         return true;
     }
 
+    double end() const {
+        double last = 0;
+        for (uint32_t lane = 0; lane < lanes; lane++) {
+            last = std::max(last, end_of(lane, loads[lane]));
+        }
+        return last;
+    }
+
     std::vector<token_share> shares() const {
         std::vector<token_share> all;
         for (uint32_t i = 0; i < tokens.size(); i++) {
@@ -210,7 +220,7 @@ std::vector<token_share> schedule_layer(const layer_work & work) {
     improvement   better(work, shares);
     for (int i = 0; i < steps_most && better.step(); i++) {
     }
-    return better.shares();
+    return prefer_links(better.shares(), work.placement, work.devices, work.links, better.end());
 }
 
 }  // namespace moebius

@@ -1,8 +1,12 @@
 #include "replica-controller.h"
 
 #include "replica-counts.h"
+#include "replica-improvement.h"
+#include "replica-moves.h"
+#include "replica-placement.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace moebius {
@@ -114,10 +118,21 @@ std::vector<uint32_t> replica_controller::choose() const {
     return stay;
 }
 
+double replica_controller::past_weight() const {
+    constexpr double dispersion = 8;  // how many times as much as by chance loads vary that stay the same: tokens of a text are of a kind
+    const double     past = std::accumulate(average.begin(), average.end(), 0.0), now = std::accumulate(window.begin(), window.end(), 0.0);
+    double           difference = 0;
+    for (size_t i = 0; i < window.size() && past > 0; i++) {
+        difference += std::pow(window[i] - average[i] * now / past, 2);
+    }
+    return difference > 0 ? std::min(settings.memory, dispersion * now / difference) : settings.memory;
+}
+
 replica_decision replica_controller::decide() {
     if (std::accumulate(window.begin(), window.end(), 0.0) > 0) {
+        const double memory = past_weight();
         for (size_t i = 0; i < window.size(); i++) {
-            average[i] = average[i] * settings.memory + window[i] * (1 - settings.memory);
+            average[i] = average[i] * memory + window[i] * (1 - memory);
         }
         window.assign(window.size(), 0.0);
         affinity.fade(settings.memory);
@@ -130,14 +145,14 @@ replica_decision replica_controller::decide() {
         const layer_placement now    = only(current, chosen);
         const auto            loads  = only(average, chosen);
         const auto            counts = replica_counts_proportional(loads, rig.total_slots(), rig.devices());
-        const tokens_in_common common = [&](uint32_t a, uint32_t b) { return affinity.between(chosen[a], chosen[b]); };
+        const tokens_in_common common = [&](uint32_t a, uint32_t b) { return affinity.share(chosen[a], chosen[b]); };
         layer_placement       best   = place_recounted(now, loads, counts, rig, common);
         if (!batches.empty() && all_have_one(best)) {
             std::vector<std::vector<double>> samples;
             for (const std::vector<double> & sample : expected()) {
                 samples.push_back(only(sample, chosen));
             }
-            best = place_improved(std::move(best), samples, rig, settings.steps, common);
+            best = place_improved(std::move(best), samples, rig, std::min(settings.steps, settings.most_copies), common);
         }
         best = place_towards(now, best, loads, rig, settings.most_copies);
         for (size_t i = 0; i < chosen.size(); i++) {

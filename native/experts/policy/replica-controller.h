@@ -5,14 +5,14 @@
 #pragma once
 
 #include "expert-affinity.h"
-#include "replica-placement.h"
+#include "layer-rig.h"
 
 namespace moebius {
 
 struct replica_controller_settings {
-    double   memory      = 0.7;         // weight of the past windows against the last one
+    double   memory      = 0.7;         // weight of the past windows against the last one, at most
     uint32_t samples     = 6;           // latest batches that a placement is improved for
-    uint32_t steps       = 8;           // copies that may move for that, beyond what the counts ask for
+    uint32_t steps       = 16;          // copies that may move for that, beyond what the counts ask for
     uint32_t most_copies = UINT32_MAX;  // that may be made in a window: what the links can do meanwhile
     double   gain        = 1.2;         // an expert without a copy takes the place of one that is this many times less busy
 };
@@ -28,6 +28,8 @@ class replica_controller {
     replica_controller(uint32_t experts, layer_rig rig, const replica_controller_settings & settings = {});
 
     const layer_placement & placement() const { return current; }
+    // [experts], average tokens of a window.
+    const std::vector<double> & loads() const { return average; }
 
     // Tokens of each expert [experts] in one batch, and which they are. Without routes nothing is learnt of who works together.
     void observe(const std::vector<uint32_t> & tokens, const token_routes & routes);
@@ -44,6 +46,8 @@ class replica_controller {
     const layer_placement & keep_out(std::vector<bool> experts);
 
   private:
+    // Against the window: as much as chance explains its difference from the average (James and Stein 1961). Where loads have jumped, the past is forgotten.
+    double                           past_weight() const;
     std::vector<std::vector<double>> expected() const;
     std::vector<uint32_t>            choose() const;
     void                             drop_beyond(uint32_t device);

@@ -1,6 +1,8 @@
 #include "replicate-quantize.h"
 
 #include "replica-counts.h"
+#include "replica-improvement.h"
+#include "replica-placement.h"
 
 #include <algorithm>
 #include <numeric>
@@ -52,7 +54,7 @@ std::vector<uint32_t> low_slots_for(const precision_request & request, uint32_t 
 
 // Copies of some experts, as many as have room: the busiest ones. The others get none.
 void pack(const precision_request & request, const std::vector<uint32_t> & slots, std::vector<uint32_t> experts, layer_placement & into) {
-    const layer_rig rig{ request.speeds, slots };
+    const layer_rig rig{ request.speeds, slots, {} };
     const auto      load = [&](uint32_t e) { return request.loads[e]; };
     uint32_t        room = 0;
     for (const uint32_t count : slots) {

@@ -8,12 +8,18 @@ namespace {
 
 class token_assigner {
   public:
-    token_assigner(const token_routes & routes, const std::vector<token_share> & shares, device_set free)
-        : routes(routes), free(free), devices(assign_in_order(routes, shares)) {
+    token_assigner(const token_routes & routes, const std::vector<token_share> & shares, const std::vector<double> & costs)
+        : routes(routes), links(costs), devices(assign_in_order(routes, shares)) {
         uint32_t experts = 0;
         for (const token_share & share : shares) {
             experts = std::max(experts, share.expert + 1);
             lanes   = std::max(lanes, share.device + 1);
+        }
+        if (links.empty()) {
+            links.assign(lanes, 1.0);
+        }
+        for (uint32_t d = 0; d < lanes; d++) {
+            free |= links[d] == 0 ? device_set(1) << d : 0;
         }
         uses.assign(size_t(routes.tokens()) * lanes, 0);
         std::vector<uint32_t> copies(experts, 0);
@@ -58,12 +64,12 @@ class token_assigner {
         return set;
     }
 
-    static uint32_t rows(const std::vector<device_set> & there, const std::vector<uint32_t> & to) {
-        uint32_t count = 0;
+    double cost(const std::vector<device_set> & there, const std::vector<uint32_t> & to) const {
+        double sum = 0;
         for (size_t i = 0; i < to.size(); i++) {
-            count += there[i] >> to[i] & 1 ? 0 : 1;
+            sum += there[i] >> to[i] & 1 ? 0 : links[to[i]];
         }
-        return count;
+        return sum;
     }
 
     // Deals out one expert's tokens anew: first those that one device is free for, then those that several are, then the rest.
@@ -89,9 +95,10 @@ class token_assigner {
         std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return choices(a) < choices(b); });
         std::vector<uint32_t> rest;
         for (const uint32_t i : order) {
-            uint32_t best = lanes;
+            uint32_t   best  = lanes;
+            const auto saves = [&](uint32_t d) { return left[d] * links[d]; };
             for (uint32_t d = 0; d < lanes; d++) {
-                if ((there[i] & copies) >> d & 1 && left[d] > 0 && (best == lanes || left[d] > left[best])) {
+                if ((there[i] & copies) >> d & 1 && left[d] > 0 && (best == lanes || saves(d) > saves(best))) {
                     best = d;
                 }
             }
@@ -106,7 +113,7 @@ class token_assigner {
             to[i] = uint32_t(std::find_if(left.begin(), left.end(), [](uint32_t count) { return count > 0; }) - left.begin());
             left[to[i]]--;
         }
-        if (rows(there, to) > rows(there, before)) {
+        if (cost(there, to) > cost(there, before)) {
             to = std::move(before);
         }
         for (size_t i = 0; i < assignments.size(); i++) {
@@ -116,7 +123,8 @@ class token_assigner {
     }
 
     const token_routes &               routes;
-    device_set                         free;
+    std::vector<double>                links;  // [lanes]
+    device_set                         free = 0;
     std::vector<uint32_t>              devices;
     uint32_t                           lanes = 0;  // devices
     std::vector<uint8_t>               uses;   // [tokens][lanes], assignments
@@ -144,8 +152,8 @@ std::vector<uint32_t> assign_in_order(const token_routes & routes, const std::ve
     return devices;
 }
 
-std::vector<uint32_t> assign_tokens(const token_routes & routes, const std::vector<token_share> & shares, device_set free) {
-    return token_assigner(routes, shares, free).run();
+std::vector<uint32_t> assign_tokens(const token_routes & routes, const std::vector<token_share> & shares, const std::vector<double> & links) {
+    return token_assigner(routes, shares, links).run();
 }
 
 std::vector<device_set> devices_of_tokens(const token_routes & routes, const std::vector<uint32_t> & devices) {

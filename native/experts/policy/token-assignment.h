@@ -17,9 +17,10 @@ struct token_routes {
 };
 
 // The device of each assignment [tokens][used], as `shares` has them: those of an expert add up to its tokens. Devices may be any numbers below 32, also of what is no device
-// (the CPU): `free` are those that a token costs nothing to be sent to. What is settled (an expert with one share) draws the rest: expert by expert, its tokens go to devices that
-// they go to anyway, while there are shares of these; then once more with what came of it. Never more rows than in the order of the shares.
-std::vector<uint32_t> assign_tokens(const token_routes & routes, const std::vector<token_share> & shares, device_set free = 0);
+// (the CPU). links: [devices], what it costs to send a token there, as layer_rig has them, and 0 where nothing is sent; empty: all the same. What is settled (an expert with one share)
+// draws the rest: expert by expert, its tokens go to devices that they go to anyway, while there are shares of these, those behind slow links before others; then once more with what
+// came of it. Never more cost than in the order of the shares.
+std::vector<uint32_t> assign_tokens(const token_routes & routes, const std::vector<token_share> & shares, const std::vector<double> & links = {});
 
 // The same without regard to the tokens: in their order, the first ones to the last share.
 std::vector<uint32_t> assign_in_order(const token_routes & routes, const std::vector<token_share> & shares);

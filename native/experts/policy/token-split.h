@@ -16,6 +16,10 @@ using device_set = uint32_t;
 
 uint32_t copies_of(device_set devices);
 
+inline bool has(device_set devices, uint32_t device) {
+    return devices >> device & 1;
+}
+
 // Copies of each expert of one layer: [experts], none empty.
 using layer_placement = std::vector<device_set>;
 

@@ -1,5 +1,7 @@
 #include "device-replay.h"
 
+#include "experts/policy/link-preference.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -28,6 +30,11 @@ class tally {
   public:
     explicit tally(const device_replay_settings & settings) : settings(settings) {
         all_speed = std::accumulate(settings.rig.speeds.begin(), settings.rig.speeds.end(), 0.0);
+        const std::vector<double> & links = settings.rig.links;
+        for (uint32_t d = 0; d < links.size(); d++) {
+            costs.push_back({ 0, 0, 1 / settings.rig.speeds[d] });
+            slow |= links[d] > 2 * *std::min_element(links.begin(), links.end()) ? 1u << d : 0;
+        }
     }
 
     void add(const load_batch & batch, size_t layer, const rebalancer & policy) {
@@ -39,12 +46,15 @@ class tally {
         const layer_rig &         rig = settings.rig;
         const layer_placement &   at  = policy.placement();
         std::vector<double>       loads(rig.devices(), 0.0);
-        const auto shares = policy.balances_tokens() ? split_tokens(tokens, at, rig.speeds) : split_evenly(tokens, at, rig.devices());
+        auto                      shares = policy.balances_tokens() ? split_tokens(tokens, at, rig.speeds) : split_evenly(tokens, at, rig.devices());
+        if (policy.prefers_links()) {
+            shares = over_preferred_links(std::move(shares), at);
+        }
         for (const token_share & share : shares) {
             loads[share.device] += share.tokens;
         }
         const token_routes routes = batch.routes_of(layer);
-        count_transfers(layer, devices_of_tokens(routes, policy.keeps_together() ? assign_tokens(routes, shares) : assign_in_order(routes, shares)));
+        count_transfers(layer, devices_of_tokens(routes, policy.keeps_together() ? assign_tokens(routes, shares, policy.prefers_links() ? rig.links : std::vector<double>()) : assign_in_order(routes, shares)));
         double time = 0;
         for (uint32_t d = 0; d < rig.devices(); d++) {
             time = std::max(time, loads[d] / rig.speeds[d]);
@@ -76,6 +86,7 @@ class tally {
             result.survived_copies  = copy_survivors / assignments;
             result.low_share        = in_low_precision / assignments;
             result.devices_per_token = rows / std::max(tokens_sent, 1.0);
+            result.slow_rows         = rows_over_slow / std::max(rows, 1.0);
             result.hops_per_token    = hops / std::max(tokens_followed, 1.0);
         }
         return result;
@@ -84,10 +95,22 @@ class tally {
     device_replay_result result;
 
   private:
+    // As far as the slowest device ends no later.
+    std::vector<token_share> over_preferred_links(std::vector<token_share> shares, const layer_placement & at) const {
+        std::vector<double> loads(settings.rig.devices(), 0.0);
+        double              end = 0;
+        for (const token_share & share : shares) {
+            loads[share.device] += share.tokens;
+            end = std::max(end, loads[share.device] / settings.rig.speeds[share.device]);
+        }
+        return prefer_links(std::move(shares), at, costs, settings.rig.links, end);
+    }
+
     // sets: [tokens]
     void count_transfers(size_t layer, std::vector<device_set> sets) {
         for (size_t t = 0; t < sets.size(); t++) {
             rows += copies_of(sets[t]);
+            rows_over_slow += copies_of(sets[t] & slow);
             tokens_sent += sets[t] != 0 ? 1 : 0;
             if (layer > 0 && t < below.size() && below[t] != 0 && sets[t] != 0) {
                 hops += copies_of(sets[t] & ~below[t]);
@@ -99,7 +122,9 @@ class tally {
 
     const device_replay_settings & settings;
     std::vector<device_set>        below;  // of the layer before
-    double                         rows = 0, tokens_sent = 0, hops = 0, tokens_followed = 0, in_low_precision = 0;
+    std::vector<batch_cost>        costs;     // [devices], where links are known
+    device_set                     slow = 0;  // devices
+    double                         rows_over_slow = 0, rows = 0, tokens_sent = 0, hops = 0, tokens_followed = 0, in_low_precision = 0;
     double                         all_speed = 0, balances = 0, assignments = 0, device_survivors = 0, copy_survivors = 0, count = 0;
 };
 

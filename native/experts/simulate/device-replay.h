@@ -1,7 +1,7 @@
 // Replays loads of experts on a described rig: how evenly do the devices work, and what has to be copied for it?
 #pragma once
 
-#include "experts/policy/replica-placement.h"
+#include "experts/policy/layer-rig.h"
 #include "load-batches.h"
 #include "rebalancers.h"
 
@@ -28,6 +28,7 @@ struct device_replay_result {
     uint64_t copies_moved     = 0;
     double   devices_per_token = 0.0;  // that a token's hidden state is sent to in a layer, and that send a sum back: what device_ffn transfers
     double   hops_per_token    = 0.0;  // devices of them that computed none of the token's experts in the layer below: what a rig would send that leaves hidden states where they are
+    double   slow_rows        = 0.0;  // of the hidden states that are sent, the share that goes over links that take more than twice the time of the fastest
     uint32_t windows          = 0;
 };
 

@@ -45,6 +45,7 @@ layer_rig take_rig(parameters & source) {
         parameters own(devices->at(i), "devices." + std::to_string(i));
         rig.slots.push_back(uint32_t(own.integer("slots", 1, trace_experts_limit)));
         rig.speeds.push_back(own.optional_number("speed", 1e-6, 1e6).value_or(1.0));
+        rig.links.push_back(1 / own.optional_number("bandwidth", 1e-6, 1e15).value_or(1.0));
         own.finish();
     }
     return rig;
@@ -91,6 +92,7 @@ json result_to_json(const std::string & policy, const device_replay_result & res
         { "windows", result.windows },
         { "lowShare", result.low_share },
         { "devicesPerToken", result.devices_per_token },
+        { "slowRows", result.slow_rows },
         { "hopsPerToken", result.hops_per_token },
     };
 }

@@ -2,6 +2,8 @@
 
 #include "experts/policy/replica-controller.h"
 #include "experts/policy/replica-counts.h"
+#include "experts/policy/replica-moves.h"
+#include "experts/policy/replica-placement.h"
 #include "experts/policy/replicate-quantize.h"
 
 #include <algorithm>
@@ -138,10 +140,12 @@ class flexmoe_rebalancer : public windowed {
 
 class adaptive_rebalancer : public rebalancer {
   public:
-    adaptive_rebalancer(uint32_t experts, const layer_rig & rig, bool together) : controller(experts, rig), together(together) {}
+    adaptive_rebalancer(uint32_t experts, const layer_rig & rig, bool together, bool near)
+        : controller(experts, near ? rig : layer_rig{ rig.speeds, rig.slots }), together(together), near(near) {}
     const layer_placement & placement() const override { return controller.placement(); }
     bool                    balances_tokens() const override { return true; }
     bool                    keeps_together() const override { return together; }
+    bool                    prefers_links() const override { return near; }
     void                    observe(const std::vector<uint32_t> & tokens, const token_routes & routes, const std::vector<double> &) override {
         controller.observe(tokens, together ? routes : token_routes{ none, 0 });
     }
@@ -150,19 +154,20 @@ class adaptive_rebalancer : public rebalancer {
   private:
     const std::vector<int32_t> none;
     replica_controller         controller;
-    bool                       together;
+    bool                       together, near;
 };
 
 // Slots in low precision are made once, after the first window; which experts are in them is looked at every window.
 class replicate_quantize_rebalancer : public rebalancer {
   public:
     replicate_quantize_rebalancer(uint32_t experts, const layer_rig & rig, const low_precision_share & share)
-        : rig(rig), share(share), full(experts, rig), quantised(experts, { rig.speeds, std::vector<uint32_t>(rig.devices(), 0) }), current(full.placement()), lowered(experts, false),
+        : rig(rig), share(share), full(experts, rig), quantised(experts, { rig.speeds, std::vector<uint32_t>(rig.devices(), 0), rig.links }), current(full.placement()), lowered(experts, false),
           loads(experts, 0.0), importance(experts, 0.0) {}
 
     const layer_placement & placement() const override { return current; }
     bool                    balances_tokens() const override { return true; }
     bool                    keeps_together() const override { return true; }
+    bool                    prefers_links() const override { return true; }
     std::vector<bool>       low() const override { return lowered; }
 
     void observe(const std::vector<uint32_t> & tokens, const token_routes & routes, const std::vector<double> & weighed) override {
@@ -209,8 +214,8 @@ class replicate_quantize_rebalancer : public rebalancer {
         const precision_plan plan = plan_precision(request);
         planned                   = true;
         lowered                   = plan.low;
-        full.change({ rig.speeds, plan.full_slots });
-        quantised.change({ rig.speeds, plan.low_slots });
+        full.change({ rig.speeds, plan.full_slots, rig.links });
+        quantised.change({ rig.speeds, plan.low_slots, rig.links });
     }
 
     layer_rig           rig;
@@ -225,7 +230,7 @@ class replicate_quantize_rebalancer : public rebalancer {
 }  // namespace
 
 const std::vector<std::string> & rebalancer_names() {
-    static const std::vector<std::string> names = { "static", "eplb", "eplb-split", "flexmoe", "swiftmoe", "adaptive-apart", "adaptive", "replicate-quantize" };
+    static const std::vector<std::string> names = { "static", "eplb", "eplb-split", "flexmoe", "swiftmoe", "adaptive-apart", "adaptive-anywhere", "adaptive", "replicate-quantize" };
     return names;
 }
 
@@ -246,8 +251,8 @@ std::unique_ptr<rebalancer> rebalancer_make(const std::string & name, uint32_t e
     if (name == "swiftmoe") {
         return std::make_unique<packed_rebalancer>(experts, rig, replica_counts_proportional);
     }
-    if (name == "adaptive" || name == "adaptive-apart") {
-        return std::make_unique<adaptive_rebalancer>(experts, rig, name == "adaptive");
+    if (name == "adaptive" || name == "adaptive-apart" || name == "adaptive-anywhere") {
+        return std::make_unique<adaptive_rebalancer>(experts, rig, name != "adaptive-apart", name != "adaptive-anywhere");
     }
     if (name == "replicate-quantize") {
         return std::make_unique<replicate_quantize_rebalancer>(experts, rig, low);

@@ -47,7 +47,7 @@ bool device_tier::decide_next(std::unique_lock<std::mutex> & lock) {
 
 std::optional<device_tier::copy_task> device_tier::next_copy() const {
     for (uint32_t layer = 0; layer < layers.size(); layer++) {
-        if (const auto which = layers[layer].copies.lacking()) {
+        if (const auto which = layers[layer].copies.lacking(controllers[layer].loads())) {
             return copy_task{ layer, *which };
         }
     }
@@ -62,7 +62,7 @@ void device_tier::until_unused(std::unique_lock<std::mutex> & lock, const layer_
 
 void device_tier::copy(std::unique_lock<std::mutex> & lock, const copy_task & task) {
     layer_state &  state  = layers[task.layer];
-    const uint32_t device = task.which.device, slot = state.copies.slot_for(device);
+    const uint32_t device = task.which.device, slot = state.copies.slot_for(device, controllers[task.layer].loads());
     if (state.copies.withdraw(device, slot)) {
         until_unused(lock, state);
     }

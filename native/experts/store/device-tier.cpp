@@ -14,7 +14,7 @@ device_room device_room_for(const expert_layout & layout, const std::vector<uint
 }
 
 device_tier::device_tier(expert_storage & from, const expert_layout & of, const std::vector<device_budget> & budgets, const device_tier_settings & how, const device_tier * beside)
-    : source(from), held(of), settings(how), speeds(budgets.size(), 1.0), counted(budgets.size()), given_up(budgets.size(), false) {
+    : source(from), held(of), settings(how), speeds(budgets.size(), 1.0), links(budgets.size(), 1.0), counted(budgets.size()), given_up(budgets.size(), false) {
     if (budgets.empty() || budgets.size() > devices_most) {
         throw user_error("request.invalid", "Experts can be on 1 to " + std::to_string(devices_most) + " GPUs, not on " + std::to_string(budgets.size()) + ".",
                          { { "parameter", "expertDeviceBytes" } });
@@ -46,7 +46,7 @@ device_tier::~device_tier() {
 }
 
 layer_rig device_tier::rig_of(uint32_t layer) const {
-    layer_rig rig{ speeds, {} };
+    layer_rig rig{ speeds, {}, links };
     for (uint32_t d = 0; d < devices.size(); d++) {
         rig.slots.push_back(given_up[d] ? 0 : layers[layer].copies.counts()[d]);
     }
@@ -104,9 +104,10 @@ void device_tier::end(uint32_t layer, const std::vector<uint32_t> & tokens) {
     changed.notify_all();
 }
 
-void device_tier::set_speeds(const std::vector<double> & next) {
+void device_tier::set_speeds(const std::vector<double> & next, const std::vector<double> & next_links) {
     const std::lock_guard<std::mutex> lock(mutex);
     speeds = next;
+    links  = next_links;
     for (uint32_t i = 0; i < layers.size(); i++) {
         layers[i].copies.want(controllers[i].change(rig_of(i)));
         layers[i].changes++;
@@ -183,6 +184,11 @@ device_room device_tier::room() const {
 std::vector<double> device_tier::device_speeds() const {
     const std::lock_guard<std::mutex> lock(mutex);
     return speeds;
+}
+
+std::vector<double> device_tier::device_links() const {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return links;
 }
 
 uint32_t device_tier::slots(uint32_t layer, uint32_t device) const {

@@ -64,8 +64,8 @@ class device_tier {
     // Copies what the placement for an even load wants. `go_on` hears bytes of bytes; false stops, and false is returned.
     // Throws file.unreadable.
     bool fill(const std::function<bool(uint64_t, uint64_t)> & go_on);
-    // [devices], of any unit: a faster one gets more of the load.
-    void set_speeds(const std::vector<double> & speeds);
+    // As layer_rig has them: a faster one gets more of the load, and of equally good ones the one with the cheaper link.
+    void set_speeds(const std::vector<double> & speeds, const std::vector<double> & links);
     // From now on copies change.
     void start();
 
@@ -97,6 +97,7 @@ class device_tier {
     std::vector<device_counters>                 counters() const;
     std::vector<uint64_t>                        budgets() const;    // [devices], as given
     std::vector<double>                          device_speeds() const;
+    std::vector<double>                          device_links() const;
     uint32_t                                     slots(uint32_t layer, uint32_t device) const;
     std::vector<std::vector<device_set>>         placement() const;  // [layer][expert]
     layer_placement                              copies(uint32_t layer) const;
@@ -133,7 +134,7 @@ class device_tier {
     std::vector<std::unique_ptr<device_slots>> devices;
     std::vector<uint64_t>                      given;  // [devices], bytes
     std::vector<replica_controller>            controllers;  // [layer], under `mutex`
-    std::vector<double>                        speeds;       // [devices]
+    std::vector<double>                        speeds, links;  // [devices]
     mutable std::mutex                         mutex;
     std::condition_variable                    changed;
     std::vector<layer_state>                   layers;

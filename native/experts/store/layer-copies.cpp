@@ -17,24 +17,39 @@ layer_copies::layer_copies(uint32_t experts, const std::vector<uint32_t> & slots
     }
 }
 
-std::optional<layer_copies::copy> layer_copies::lacking() const {
-    for (uint32_t expert = 0; expert < wants.size(); expert++) {
-        const device_set lacks = wants[expert] & ~ready[expert];
-        for (uint32_t device = 0; lacks != 0 && device < in.size(); device++) {
-            if (lacks >> device & 1) {
-                return copy{ device, expert };
+// What devices cannot compute without the copy on this one: above 0 if there is no other.
+double layer_copies::needed(uint32_t expert, uint32_t device, const std::vector<double> & loads) const {
+    return expert != none && (ready[expert] & ~(1u << device)) == 0 ? 1 + loads[expert] : 0;
+}
+
+std::optional<layer_copies::copy> layer_copies::lacking(const std::vector<double> & loads) const {
+    std::optional<copy> best;
+    double              most = 0;
+    for (uint32_t device = 0; device < in.size(); device++) {
+        std::optional<double> lost;
+        for (uint32_t expert = 0; expert < wants.size(); expert++) {
+            if (!is_on(wants, expert, device) || is_on(ready, expert, device)) {
+                continue;
+            }
+            lost              = lost ? *lost : needed(in[device][slot_for(device, loads)], device, loads);
+            const double gain = *lost > 0 ? -*lost : needed(expert, device, loads);
+            if (!best || gain > most) {
+                best = copy{ device, expert };
+                most = gain;
             }
         }
     }
-    return std::nullopt;
+    return best;
 }
 
-uint32_t layer_copies::slot_for(uint32_t device) const {
-    uint32_t slot = 0;  // as many are wanted as there are slots at most: there is one
-    while (in[device].at(slot) != none && is_on(wants, in[device][slot], device)) {
-        slot++;
+uint32_t layer_copies::slot_for(uint32_t device, const std::vector<double> & loads) const {
+    uint32_t best = none;  // as many are wanted as there are slots at most: there is one
+    for (uint32_t slot = 0; slot < in[device].size(); slot++) {
+        const uint32_t there = in[device][slot];
+        const bool     may   = there == none || !is_on(wants, there, device);
+        best = may && (best == none || needed(there, device, loads) < needed(in[device][best], device, loads)) ? slot : best;
     }
-    return slot;
+    return best;
 }
 
 void layer_copies::put(copy which, uint32_t slot) {

@@ -1,7 +1,7 @@
 // Copies of one layer's experts in slots of devices: which are there, which are wanted, and who is in which slot. Pure; a device_tier moves the bytes.
 #pragma once
 
-#include "experts/policy/replica-placement.h"
+#include "experts/policy/replica-moves.h"
 #include "experts/policy/slot-cache.h"
 
 #include <optional>
@@ -30,10 +30,15 @@ class layer_copies {
     void want(layer_placement placement) { wants = std::move(placement); }
     void want_no_more(copy which) { wants[which.expert] &= ~(1u << which.device); }
 
-    std::optional<copy> lacking() const;  // one of those that are wanted and not there
+    // Of the copies that are wanted and not there one that leaves no expert without a copy, and of these the one by which devices can compute the most more; or else the one by which they
+    // can compute the least less. loads: [experts], what there is to compute.
+    //
+    // Where experts change places and no slot is free one expert of the layer, and never more, has no copy until those of its circle are made. Nobody waits for it: devices hold copies of
+    // what a storage has in RAM or on disk, from where the CPU computes an expert that is on no device.
+    std::optional<copy> lacking(const std::vector<double> & loads) const;
     uint32_t            missing() const { return copies_to_move(ready, wants); }
-    // For what is lacking on a device: free, or its expert is not wanted there.
-    uint32_t            slot_for(uint32_t device) const;
+    // For what is lacking on a device: free, or else of an expert that is not wanted there; one that has other copies, or else the idlest.
+    uint32_t            slot_for(uint32_t device, const std::vector<double> & loads) const;
     void                put(copy which, uint32_t slot);
     // Whoever is in the slot leaves. False: it was free.
     bool                withdraw(uint32_t device, uint32_t slot);
@@ -50,6 +55,8 @@ class layer_copies {
     void                   refill(uint32_t device, const residents & now);
 
   private:
+    double needed(uint32_t expert, uint32_t device, const std::vector<double> & loads) const;
+
     layer_placement                    ready, wants;
     std::vector<std::vector<uint32_t>> where;  // [devices][experts]
     std::vector<residents>             in;     // [devices]

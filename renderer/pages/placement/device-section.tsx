@@ -167,7 +167,11 @@ const columns: Column<Row>[] = [
   {
     id: 'link',
     header: 'Copying',
-    cell: ({ linkRate }) => (linkRate === undefined ? '–' : `${format.bytes(linkRate)}/s`),
+    cell: ({ device, linkRate }) => (
+      <span title={`a token’s hidden state takes ${device.rowMilliseconds.toPrecision(2)} ms there and back`}>
+        {linkRate === undefined ? '–' : `${format.bytes(linkRate)}/s`}
+      </span>
+    ),
     sort: ({ linkRate }) => linkRate ?? 0,
     align: 'right',
   },

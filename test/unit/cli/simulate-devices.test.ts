@@ -10,14 +10,15 @@ describe('options of moebius simulate --devices', () => {
     expect(parameters({ devices: 2, deviceSlots: 16 })).toEqual({
       path: '/t.moetrace',
       devices: [
-        { slots: 16, speed: 1 },
-        { slots: 16, speed: 1 },
+        { slots: 16, speed: 1, bandwidth: 1 },
+        { slots: 16, speed: 1, bandwidth: 1 },
       ],
     });
     const flags = {
       devices: 2,
       deviceSlots: 16,
       speeds: '1,0.5',
+      bandwidths: '1,0.05',
       batch: 128,
       window: 2,
       atOnce: true,
@@ -26,7 +27,10 @@ describe('options of moebius simulate --devices', () => {
       lowShare: 0.5,
     };
     expect(parameters(flags)).toMatchObject({
-      devices: [{ speed: 1 }, { speed: 0.5 }],
+      devices: [
+        { speed: 1, bandwidth: 1 },
+        { speed: 0.5, bandwidth: 0.05 },
+      ],
       batch: 128,
       window: 2,
       atOnce: true,
@@ -40,6 +44,7 @@ describe('options of moebius simulate --devices', () => {
     [{ devices: 2 }, '--device-slots'],
     [{ devices: 3, deviceSlots: 8, speeds: '1,1' }, '--speeds names 2'],
     [{ devices: 2, deviceSlots: 8, speeds: '1,fast' }, 'speed'],
+    [{ devices: 2, deviceSlots: 8, bandwidths: '1' }, '--bandwidths names 1'],
     [{ devices: 2, deviceSlots: 0 }, 'slots'],
     [{ devices: 0, deviceSlots: 8 }, 'devices'],
     [{ devices: 9, deviceSlots: 8 }, 'devices'],
@@ -63,13 +68,14 @@ describe('the report of moebius simulate --devices', () => {
     windows: 13,
     lowShare: 0.125,
     devicesPerToken: 1.75,
+    slowRows: 0.25,
     hopsPerToken: 0.5,
   };
   const result: DeviceReplayResult = { model: 'Tiny', whole: true, batches: 13, layers: 4, experts: 32, policies: [row] };
 
   it('gives balance, survivors and copies per window', () => {
     expect(deviceReplayText(result)).toMatch(/Tiny: 13 batches, 4 layers of 32 experts/);
-    expect(deviceReplayText(result)).toMatch(/adaptive +1\.015 +1\.281 +99\.5% +85\.1% +1\.75 +12\.5% +2\.0/);
+    expect(deviceReplayText(result)).toMatch(/adaptive +1\.015 +1\.281 +99\.5% +85\.1% +1\.75 +25\.0% +12\.5% +2\.0/);
     expect(deviceReplayText(result)).not.toMatch(/bytes/);
   });
 

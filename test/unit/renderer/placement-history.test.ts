@@ -81,6 +81,7 @@ function devices(tokens: [number, number, number], busy: [number, number, number
     bytesCopied: copied * 100,
     fetched: 0,
     bytesFetched: 0,
+    rowMilliseconds: 0.01,
     cost,
   });
   const layer = { layer: 1, slots: [2, 1], copies: '00010302', lowCopies: '', totalMilliseconds: Math.max(...busy), busyMilliseconds: busy };
