@@ -159,6 +159,9 @@ struct device_runs {
             }
             evaluate(context.get(), how, prompt, steps, forced, result);
             result.changes = storm ? storm->stop() : 0;
+            if (how.low && !how.adapts) {
+                settle(*experts);  // who is in low precision may have changed with one of the last batches
+            }
         }
         if (how.after) {
             how.after(*experts);
