@@ -1,4 +1,4 @@
-// Three kinds of tests: unit (in-memory doubles, milliseconds each), integration (the real engine), long (minutes; not part of `npm test`).
+// Two kinds of tests: unit (in-memory doubles, milliseconds each), integration (the real engine).
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
@@ -21,10 +21,6 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
-      },
-      {
-        extends: true,
-        test: { name: 'long', include: ['test/long/**/*.test.ts'], environment: 'node', fileParallelism: false, testTimeout: 1_800_000, hookTimeout: 60_000 },
       },
     ],
   },

@@ -34,17 +34,12 @@ const result = (/** @type {string} */ name) => join(resultsFolder, name);
 
 /**
  * @param {string} project
- * @param {string[]} [more]
  * @returns {Command}
  */
-function vitest(project, more = []) {
+function vitest(project) {
   const path = result(`${project}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${path}`];
-  return {
-    command: packageBin('vitest'),
-    parameters: ['run', '--config', config, '--project', project, ...reporters, ...more],
-    report: { kind: 'vitest', path },
-  };
+  return { command: packageBin('vitest'), parameters: ['run', '--config', config, '--project', project, ...reporters], report: { kind: 'vitest', path } };
 }
 
 /**
@@ -94,10 +89,7 @@ export const tasks = {
   'test:integration': { needs: [...engine, pluginStep, testSystemStep], commands: [vitest('integration')], limitSeconds: minutes(18) },
   'test:e2e': { needs: [...app, testSystemStep], commands: [playwright('e2e')], limitSeconds: minutes(12) },
   'test:e2e-electron': { needs: [...app, shellStep], commands: [playwright('e2e-electron')], limitSeconds: minutes(5) },
-  'test:long': {
-    needs: [...app, nativeThreadsStep, testSystemStep],
-    commands: [ctest(nativeThreadsBuild, 'native-threads'), vitest('long', ['--passWithNoTests'])],
-  },
+  'test:long': { needs: [...tools, buildSystemStep, nativeThreadsStep], commands: [ctest(nativeThreadsBuild, 'native-threads')] },
   bench: { needs: app, commands: [{ command: 'node', parameters: [join(root, 'test', 'bench', 'run.ts')] }] },
   moebius: { needs: [...engine], commands: [{ command: 'node', parameters: [join(root, 'main', 'cli', 'moebius.mjs')], fromUser: true }] },
 };

@@ -103,7 +103,7 @@ batch_cost measure_device(device_ffn & ffn, const std::string & id, const expert
     const double one     = device.median_seconds(1, 1);
     const double several = device.median_seconds(experts, 1);
     const double many    = device.median_seconds(experts, tokens);
-    batch_cost   cost;
+    batch_cost cost;
     cost.per_token  = std::max((many - several) / (experts * (tokens - 1)), 1e-9);
     cost.per_expert = experts > 1 ? std::max((several - one) / (experts - 1) - cost.per_token, 0.0) : 0;
     cost.fixed      = std::max(one - cost.per_expert - cost.per_token, 0.0);

@@ -2,14 +2,6 @@
 
 namespace moebius {
 
-namespace {
-
-bool is_on(const layer_placement & placement, uint32_t expert, uint32_t device) {
-    return (placement[expert] >> device & 1) != 0;
-}
-
-}  // namespace
-
 layer_copies::layer_copies(uint32_t experts, const std::vector<uint32_t> & slots) : ready(experts, 0), wants(experts, 0), most(slots) {
     for (const uint32_t count : slots) {
         where.emplace_back(experts, none);
@@ -28,7 +20,7 @@ std::optional<layer_copies::copy> layer_copies::lacking(const std::vector<double
     for (uint32_t device = 0; device < in.size(); device++) {
         std::optional<double> lost;
         for (uint32_t expert = 0; expert < wants.size(); expert++) {
-            if (!is_on(wants, expert, device) || is_on(ready, expert, device)) {
+            if (!has(wants[expert], device) || has(ready[expert], device)) {
                 continue;
             }
             lost              = lost ? *lost : needed(in[device][slot_for(device, loads)], device, loads);
@@ -46,7 +38,7 @@ uint32_t layer_copies::slot_for(uint32_t device, const std::vector<double> & loa
     uint32_t best = none;  // as many are wanted as there are slots at most: there is one
     for (uint32_t slot = 0; slot < in[device].size(); slot++) {
         const uint32_t there = in[device][slot];
-        const bool     may   = there == none || !is_on(wants, there, device);
+        const bool     may   = there == none || !has(wants[there], device);
         best = may && (best == none || needed(there, device, loads) < needed(in[device][best], device, loads)) ? slot : best;
     }
     return best;
@@ -81,7 +73,7 @@ layer_copies::residents layer_copies::empty(uint32_t device, uint32_t count) {
 std::vector<slot_move> layer_copies::kept(uint32_t device, const residents & before) const {
     std::vector<slot_move> moves;
     for (uint32_t slot = 0; slot < before.size(); slot++) {
-        if (before[slot] != none && is_on(wants, before[slot], device)) {
+        if (before[slot] != none && has(wants[before[slot]], device)) {
             moves.push_back({ slot, uint32_t(moves.size()) });
         }
     }
