@@ -241,6 +241,7 @@ uint64_t host_process_bytes() {
 void host_return_freed_memory() {
 #if defined(__GLIBC__)
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 8 << 20);  // not what every graph needs anew
 #endif
 }
 

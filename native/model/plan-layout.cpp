@@ -92,7 +92,7 @@ plan_placement placement_of(const tier_plan & plan, const expert_layout & layout
     placement.block_device            = plan.block_device;
     placement.head_device             = plan.head_device;
     const std::vector<uint32_t> gpus  = all_slots(plan, 1, layout.experts), all = all_slots(plan, 0, layout.experts);
-    const std::vector<double>   found = hits.of(gpus), in_ram = hits.of(plan.slots[0]), present = hits.of(all);
+    const std::vector<double>   found = hits.of(gpus), present = hits.of(all);
     const std::vector<hit_rates::prompt_use> prompts = hits.prompts(all);
     for (size_t i = 0; i < layout.layers.size(); i++) {
         expert_place_plan place;
@@ -102,7 +102,6 @@ plan_placement placement_of(const tier_plan & plan, const expert_layout & layout
         place.stored  = plan.stored;
         place.found   = found[i];
         place.missing = std::max(0.0, 1 - std::max(present[i], found[i]));
-        place.in_both = found[i] > 0 ? std::clamp((in_ram[i] + found[i] + place.missing - 1) / found[i], 0.0, 1.0) : 0.0;
         place.copied  = double(gpus[i]) / double(layout.experts);
         place.absent   = prompts[i].missing;
         place.distinct = prompts[i].distinct;

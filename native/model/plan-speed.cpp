@@ -149,10 +149,9 @@ expert_step price_experts(const planned_model & model, const planned_ffn & ffn, 
         for (const device_rates & rates : machine.rig) {
             upload.push_back(rates.link > 0 ? step.bytes / rates.link : 0);
         }
-        const auto         in_both = single ? std::optional<double>(place.in_both) : std::nullopt;
-        const layer_spread spread  = spread_layer({ layout.experts, layout.used, tokens, place.slots, single ? place.found : place.copied, step.missing, step.costs, step.read, in_both, upload });
-        step.share                 = spread.share;
-        step.seconds               = spread.seconds;
+        const layer_spread spread = spread_layer({ layout.experts, layout.used, tokens, place.slots, single ? place.found : place.copied, step.missing, step.costs, step.read, upload });
+        step.share                = spread.share;
+        step.seconds              = spread.seconds;
     }
     return step;
 }

@@ -20,7 +20,6 @@ struct expert_place_plan {
     bool                  stored  = false;  // the store spreads them; else llama.cpp computes all where they are
     double                found   = 0;  // share of a single token's experts that have a copy on a GPU
     double                missing = 0;  // share of them that has to be read from disk
-    double                in_both = 0;  // of those found on a GPU: share that RAM has, too
     double                copied  = 0;  // of all experts: those with a copy on a GPU
     double                absent  = 0;  // share of a prompt's experts that has to be read from disk
     double                distinct = 1;  // experts that a batch of a prompt uses, over those that it would if all were used alike

@@ -42,12 +42,12 @@ turn_forecast planned_turn::forecast(const plan_placement & placement) const {
 
 // Layers that are alike, as most are, are priced once.
 double planned_turn::spread_seconds(const plan_placement & placement) const {
-    using layer_key = std::tuple<double, double, uint32_t, std::vector<uint32_t>, double, double, double, double, double>;
+    using layer_key = std::tuple<double, double, uint32_t, std::vector<uint32_t>, double, double, double, double>;
     std::map<layer_key, double> known;
     const auto seconds = [&](const planned_ffn & ffn) {
         const expert_place_plan & place = placement.experts[ffn.layer];
         const expert_layer &      of    = model.layout().layers[ffn.layer];
-        const layer_key           key{ expert_bytes(of), expert_operations(of), ffn.tokens, place.slots, place.found, place.missing, place.in_both, place.absent, place.distinct };
+        const layer_key           key{ expert_bytes(of), expert_operations(of), ffn.tokens, place.slots, place.found, place.missing, place.absent, place.distinct };
         const auto                found = known.find(key);
         if (found != known.end()) {
             return found->second;

@@ -16,6 +16,10 @@
 
 namespace moebius {
 
+bool rpc_may_wait(uint8_t command) {
+    return command == RPC_CMD_SET_TENSOR;
+}
+
 bool rpc_is_hello(uint8_t command) {
     return command == RPC_CMD_HELLO;
 }

@@ -13,6 +13,8 @@ namespace moebius {
 
 // The commands' numbers that the transport has to know.
 bool rpc_is_hello(uint8_t command);
+// It has no answer, and nobody can tell when the machine gets it before the next command.
+bool rpc_may_wait(uint8_t command);
 
 // Bytes of the answer to a request. `request` is what was sent with it.
 uint64_t rpc_answer_bytes(uint8_t command, const std::vector<uint8_t> & request);

@@ -216,12 +216,17 @@ std::string tcp_socket::send(const void * data, size_t size) {
 }
 
 std::string tcp_socket::receive(void * data, size_t size) {
+    size_t got = 0;
+    return receive_some(data, size, size, got);
+}
+
+std::string tcp_socket::receive_some(void * data, size_t least, size_t most, size_t & got) {
     constexpr size_t piece = 1 << 30;
-    for (size_t done = 0; done < size;) {
-        const auto got = ::recv(handle, static_cast<char *>(data) + done, std::min(size - done, piece), 0);
-        if (got > 0) {
-            done += size_t(got);
-        } else if (got == 0) {
+    for (got = 0; got < least;) {
+        const auto more = ::recv(handle, static_cast<char *>(data) + got, std::min(most - got, piece), 0);
+        if (more > 0) {
+            got += size_t(more);
+        } else if (more == 0) {
             return "it closed the connection";
         } else if (last_error() != interrupted) {
             return failure("answer", last_error());

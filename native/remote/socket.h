@@ -35,6 +35,8 @@ class tcp_socket {
     // All of it, or what went wrong; empty: nothing did.
     std::string send(const void * data, size_t size);
     std::string receive(void * data, size_t size);
+    // `least` to `most` bytes, as many as are there; `got`: how many.
+    std::string receive_some(void * data, size_t least, size_t most, size_t & got);
 
   private:
 #ifdef _WIN32

@@ -1,6 +1,6 @@
 // The sockets of llama.cpp's RPC (ggml-rpc/transport.h), over TCP. Other than llama.cpp's: a client gives up on a machine that does not
 // answer in time, and then answers in its place (rpc-client.h), so that ggml can go on until whoever waits for the results sees the loss.
-#include "socket.h"
+#include "buffered-socket.h"
 
 #include "link.h"
 #include "rpc-client.h"
@@ -37,10 +37,10 @@ struct exchange {
 }  // namespace
 
 struct socket_t::impl {
-    tcp_socket                socket;
+    buffered_socket           socket;
     std::unique_ptr<exchange> client;  // null: the side that serves; lost once `socket` is empty
 
-    impl(tcp_socket of, std::unique_ptr<exchange> how) : socket(std::move(of)), client(std::move(how)) {}
+    impl(buffered_socket of, std::unique_ptr<exchange> how) : socket(std::move(of)), client(std::move(how)) {}
 
     void lose(const std::string & reason) {
         if (socket) {
@@ -56,7 +56,15 @@ struct socket_t::impl {
         if (client && !socket) {
             return true;
         }
-        const std::string problem = socket.send(data, size);
+        return goes_on(socket.send(data, size));
+    }
+
+    // At the end of a message.
+    bool flush() {
+        return !socket || (client && rpc_may_wait(client->command)) || goes_on(socket.flush());
+    }
+
+    bool goes_on(const std::string & problem) {
         if (client && !problem.empty()) {
             lose(problem);
             return true;
@@ -121,7 +129,7 @@ bool socket_t::recv_data(void * data, size_t size) {
 }
 
 bool socket_t::flush() {
-    return true;
+    return pimpl->flush();
 }
 
 void socket_t::get_caps(uint8_t * local_caps) {
@@ -132,7 +140,7 @@ void socket_t::update_caps(const uint8_t *) {}
 
 socket_ptr socket_t::accept() {
     tcp_socket client = pimpl->socket.accept();
-    return client ? socket_ptr(new socket_t(std::make_unique<impl>(std::move(client), nullptr))) : nullptr;
+    return client ? socket_ptr(new socket_t(std::make_unique<impl>(buffered_socket(std::move(client)), nullptr))) : nullptr;
 }
 
 socket_ptr socket_t::create_server(const char * host, int port) {
@@ -142,7 +150,7 @@ socket_ptr socket_t::create_server(const char * host, int port) {
     }
     std::printf("Listening on %s:%d\n", host, server.port());
     std::fflush(stdout);
-    return socket_ptr(new socket_t(std::make_unique<impl>(std::move(server), nullptr)));
+    return socket_ptr(new socket_t(std::make_unique<impl>(buffered_socket(std::move(server)), nullptr)));
 }
 
 // Never null: a machine that is not there is one that is lost already.
@@ -154,7 +162,7 @@ socket_ptr socket_t::connect(const char * host, int port) {
     if (!socket) {
         link.lose(problem);
     }
-    return socket_ptr(new socket_t(std::make_unique<impl>(std::move(socket), std::make_unique<exchange>(link))));
+    return socket_ptr(new socket_t(std::make_unique<impl>(buffered_socket(std::move(socket)), std::make_unique<exchange>(link))));
 }
 
 bool rpc_transport_init() {

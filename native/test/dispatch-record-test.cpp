@@ -34,6 +34,22 @@ void costs_follow_what_batches_took() {
     CHECK_NEAR(record.fetch_cost(0).of(4, 8), guess.of(4, 8), 1e-9);
 }
 
+void a_device_that_is_spared_gets_another_chance() {
+    dispatch_record record(1, 2, guess);
+    for (uint32_t i = 0; i < 100; i++) {
+        record.computed(0, 1 + i % 4, 1 + i % 4, 0.1 * (1 + i % 4));
+    }
+    CHECK(record.costs()[0].of(2, 2) > 0.15);
+    for (uint32_t i = 0; i < 1000; i++) {
+        record.spared(1);
+    }
+    CHECK(record.costs()[0].of(2, 2) > 0.15);
+    for (uint32_t i = 0; i < 1000; i++) {
+        record.spared(0);
+    }
+    CHECK_NEAR(record.costs()[0].of(2, 2), guess.of(2, 2), 1e-3);
+}
+
 void the_cpu_learns_nothing_while_it_waits_for_the_disk() {
     dispatch_record record(1, 1, guess);
     for (uint32_t i = 0; i < 50; i++) {
@@ -65,6 +81,7 @@ void seconds_and_tokens_add_up() {
 int main() {
     costs_begin_with_the_guess_then_what_was_measured();
     costs_follow_what_batches_took();
+    a_device_that_is_spared_gets_another_chance();
     the_cpu_learns_nothing_while_it_waits_for_the_disk();
     seconds_and_tokens_add_up();
     return moebius_test::check_result();

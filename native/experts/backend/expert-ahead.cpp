@@ -1,7 +1,10 @@
 #include "expert-ahead.h"
 
+#include "experts/dispatch/device-dispatch.h"
+
 #include <llama.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -46,10 +49,28 @@ std::vector<int32_t> expert_ahead::tokens_in(uint32_t layer, int64_t rows) const
     return rows == int64_t(tokens.size()) ? tokens : std::vector<int32_t>();
 }
 
+bool expert_ahead::devices_have_all(uint32_t layer) const {
+    if (!store.devices) {
+        return false;
+    }
+    const layer_placement copies = store.devices->tier.copies(layer);
+    return std::all_of(copies.begin(), copies.end(), [](device_set on) { return on != 0; });
+}
+
+// Not what devices have: they compute it, nobody waits for a disk.
+void expert_ahead::propose(expert_predictor by, uint32_t layer, std::vector<foreseen_use> foreseen) {
+    if (store.devices) {
+        const layer_placement copies = store.devices->tier.copies(layer);
+        const auto            copied = [&](const foreseen_use & use) { return copies[use.expert] != 0; };
+        foreseen.erase(std::remove_if(foreseen.begin(), foreseen.end(), copied), foreseen.end());
+    }
+    store.propose(by, layer, std::move(foreseen));
+}
+
 void expert_ahead::propose_by_tokens(uint32_t layer) {
     const std::vector<int32_t> tokens = tokens_in(layer, int64_t(is_last(layer) ? outputs.size() : announced.size()));
     if (!tokens.empty()) {
-        store.propose(expert_predictor::tokens, layer, paths.foresee(layer, tokens));
+        propose(expert_predictor::tokens, layer, paths.foresee(layer, tokens));
     }
 }
 
@@ -82,7 +103,7 @@ void expert_ahead::prepare_looks(row_view input) {
     for (uint32_t distance = 1; distance <= std::min(depth, distance_most) && batch.layer + distance < layers; distance++) {
         const uint32_t        target = batch.layer + distance;
         std::vector<uint32_t> rows;
-        if (!routers.has(target) || !sample(guess_of(distance, target), target, rows)) {
+        if (!routers.has(target) || devices_have_all(target) || !sample(guess_of(distance, target), target, rows)) {
             continue;
         }
         look next{ distance, std::vector<float>(rows.size() * size_t(n_embd)) };
@@ -119,7 +140,7 @@ void expert_ahead::propose_by_router() {
         for (size_t i = 0; i < own.rows.size(); i++) {
             paths.chances(target, tokens.empty() ? no_token : tokens[own.rows[i]], &past[i * store.layout().experts]);
         }
-        store.propose(expert_predictor::router, target, own.confidence.foresee(scores, past, own.batch_rows));
+        propose(expert_predictor::router, target, own.confidence.foresee(scores, past, own.batch_rows));
     }
 }
 

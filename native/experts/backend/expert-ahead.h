@@ -45,8 +45,10 @@ class expert_ahead {
 
     guess & guess_of(uint32_t distance, uint32_t layer) { return guesses[(distance - 1) * layers + layer]; }
     bool    is_last(uint32_t layer) const { return layer + 1 == layers && last_is_cut; }
+    bool    devices_have_all(uint32_t layer) const;
     bool    sample(guess & of, uint32_t layer, std::vector<uint32_t> & source_rows) const;
     void    prepare_looks(row_view input);
+    void    propose(expert_predictor by, uint32_t layer, std::vector<foreseen_use> foreseen);
     void    propose_by_router();
     void    propose_by_tokens(uint32_t layer);
     void    learn();

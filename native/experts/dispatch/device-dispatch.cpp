@@ -20,6 +20,16 @@ batch_cost cpu_cost_guess(const expert_layout & layout) {
     return { 20e-6, bytes / bytes_a_second, bytes / bytes_a_second / 2 };
 }
 
+// The device has copies of experts that the batch uses.
+bool can_compute(const layer_work & work, uint32_t device) {
+    for (size_t e = 0; e < work.tokens.size(); e++) {
+        if (work.tokens[e] > 0 && (work.placement[e] & (1u << device)) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
@@ -129,6 +139,11 @@ void device_dispatch::start(expert_batch & batch, row_view input) {
         (lane ? lane->tokens : cpu_tokens) += share.tokens;
         cpu_is_typical = cpu_is_typical && (lane || work.in_ram[share.expert]);
     }
+    for (uint32_t d = 0; d < lanes.size(); d++) {
+        if (lanes[d].copies.experts == 0 && can_compute(work, d)) {
+            record.spared(d);
+        }
+    }
     assign(batch, shares, placement, lower);
     for (lane & device : lanes) {
         if (device.fetched.tokens > 0) {
@@ -198,18 +213,18 @@ bool device_dispatch::finish_copies(uint32_t d, row_view output, const on_cpu & 
     if (device.copies.tokens == 0) {
         return true;
     }
-    const auto   before = clock::now();
-    const bool   done     = !device.runs || (!device.failed && device.ffn->wait());
-    const bool   low_done = !device.low_runs || (!device.failed && low->ffn(d).wait());
-    const bool   added    = !device.runs || collect(d, done, device.ffn->batch, output, compute);
-    const bool   all      = (!device.low_runs || collect(d, low_done, low->ffn(d).batch, output, compute)) && added;
-    const double waited = seconds_since(before), took = seconds_since(began);
-    const bool   seen   = waited > took * 0.05;  // it ended while we looked
-    busy = seen ? took : std::min(record.costs()[d].of(device.copies.experts, device.copies.tokens), took);
-    if (seen && done && low_done) {
-        record.computed(d, device.copies.experts, device.copies.tokens, took);
+    const auto   before   = clock::now();
+    const bool   done     = !device.runs || device.ffn->wait();
+    const bool   low_done = !device.low_runs || low->ffn(d).wait();
+    const double waited   = seconds_since(before), took = seconds_since(began);
+    const double expected = record.costs()[d].of(device.copies.experts, device.copies.tokens);
+    const bool   seen     = waited > took * 0.05;  // it ended while we looked
+    busy = seen ? took : std::min(expected, took);
+    if (done && low_done && (seen || expected > took)) {
+        record.computed(d, device.copies.experts, device.copies.tokens, took);  // unseen: it took that long at most
     }
-    return all;
+    const bool added = !device.runs || collect(d, done, device.ffn->batch, output, compute);
+    return (!device.low_runs || collect(d, low_done, low->ffn(d).batch, output, compute)) && added;
 }
 
 bool device_dispatch::finish_fetched(uint32_t d, row_view output, const on_cpu & compute, double & busy) {

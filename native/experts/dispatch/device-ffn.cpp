@@ -16,8 +16,8 @@ size_t graph_bytes() {
     return tensors * ggml_tensor_overhead() + ggml_graph_overhead_custom(tensors, false);
 }
 
-ggml_context_ptr graph_context() {
-    return ggml_context_ptr(ggml_init({ graph_bytes(), nullptr, true }));
+ggml_context_ptr graph_context(void * memory = nullptr) {
+    return ggml_context_ptr(ggml_init({ graph_bytes(), memory, true }));
 }
 
 ggml_tensor * graph_input(ggml_context * context, ggml_type type, int64_t n0, int64_t n1, int64_t n2 = 1) {
@@ -135,6 +135,8 @@ device_ffn::device_ffn(device_slots & of, const expert_layout & all, uint32_t to
       layout(all),
       backend(ggml_backend_dev_init(of.device(), nullptr)),
       allocator(ggml_gallocr_new(ggml_backend_dev_buffer_type(of.device()))),
+      ended(remote_link_of(of.device()) ? ggml_backend_event_new(of.device()) : nullptr),
+      graph_memory(graph_bytes()),
       inputs(of.device()) {
     bool enough = backend != nullptr;
     each_reserved(layout, tokens, [&](ggml_cgraph * graph) { enough = enough && ggml_gallocr_reserve(allocator.get(), graph); });
@@ -155,7 +157,7 @@ bool device_ffn::start(uint32_t of, row_view input, std::vector<device_assignmen
     batch.gather(input, size_t(layout.layers[layer].parts[0].n_in), std::move(work));
     first = last = 0;
     take_chunk();
-    return launch();
+    return started = launch();
 }
 
 // As many tokens as a graph can take, one at least.
@@ -213,7 +215,7 @@ bool device_ffn::launch() {
         parts.push_back(slots.matrix(layer, p));
     }
     fill_inputs(shape);
-    context = graph_context();
+    context = graph_context(graph_memory.data());
     running = build(context.get(), parts, is_fused(layer), shape);
     const device_slots::use driver(slots);
     if (!ggml_gallocr_alloc_graph(allocator.get(), running.graph)) {
@@ -229,20 +231,20 @@ bool device_ffn::launch() {
     set(running.weights, inputs.weights.data());
     set(running.columns, inputs.columns.data());
     set(running.ranks, inputs.ranks.data());
-    return ggml_backend_graph_compute_async(backend.get(), running.graph) == GGML_STATUS_SUCCESS;
-}
-
-void device_ffn::collect() {
-    {
-        const device_slots::use driver(slots);
-        ggml_backend_tensor_get_async(backend.get(), running.output, batch.output().row(int64_t(first)), 0, ggml_nbytes(running.output));
+    if (ggml_backend_graph_compute_async(backend.get(), running.graph) != GGML_STATUS_SUCCESS) {
+        return false;
     }
-    ggml_backend_synchronize(backend.get());
+    // asked for now, the sums come by themselves
+    ggml_backend_tensor_get_async(backend.get(), running.output, batch.output().row(int64_t(first)), 0, ggml_nbytes(running.output));
+    if (ended) {
+        ggml_backend_event_record(ended.get(), backend.get());
+    }
+    return true;
 }
 
 bool device_ffn::wait() {
-    for (;;) {
-        collect();
+    while (started) {
+        ended ? ggml_backend_event_synchronize(ended.get()) : ggml_backend_synchronize(backend.get());
         if (is_lost(remote_link_of(slots.device()))) {
             return false;
         }
@@ -250,10 +252,9 @@ bool device_ffn::wait() {
             return true;
         }
         take_chunk();
-        if (!launch()) {
-            return false;
-        }
+        started = launch();
     }
+    return false;
 }
 
 }  // namespace moebius

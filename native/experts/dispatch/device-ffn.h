@@ -20,7 +20,7 @@ class device_ffn {
     device_ffn(device_slots & slots, const expert_layout & layout, uint32_t tokens);
 
     // Starts to compute, and returns before it is done if the device works by itself. `work` is sorted by token; of `input`
-    // [tokens][n_embd] it takes copies. False: the device failed.
+    // [tokens][n_embd] it takes copies. False: the device failed. `wait` has to follow.
     bool start(uint32_t layer, row_view input, std::vector<device_assignment> work);
 
     // Waits. False: the device failed; nothing of the work is to be used.
@@ -61,16 +61,18 @@ class device_ffn {
     graph_shape          chunk_shape() const;
     void                 fill_inputs(const graph_shape & shape);
     bool                 launch();
-    void                 collect();
 
     device_slots &                 slots;
     const expert_layout &          layout;
     ggml_backend_ptr               backend;
     ggml_gallocr_ptr               allocator;
-    ggml_context_ptr               context;  // of the graph that runs
+    ggml_backend_event_ptr         ended;         // of another machine's: to synchronise takes its link's thread once more; else null
+    std::vector<uint8_t>           graph_memory;
+    ggml_context_ptr               context;       // of the graph that runs, in graph_memory
     graph_tensors                  running;
     graph_inputs                   inputs;
-    uint32_t                       layer = 0;
+    uint32_t                       layer   = 0;
+    bool                           started = false;  // the device has been told
     size_t                         first = 0, last = 0;  // tokens of the batch that run; those before are done
 };
 

@@ -46,6 +46,11 @@ void dispatch_record::computed(uint32_t device, uint32_t experts, uint32_t token
     copies[device].observe(experts, tokens, seconds);
 }
 
+void dispatch_record::spared(uint32_t device) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    copies[device].fade();
+}
+
 void dispatch_record::fetched(uint32_t device, const fetch_counters & what, double seconds) {
     const std::lock_guard<std::mutex> lock(mutex);
     fetching[device].observe(double(what.experts), double(what.tokens), seconds);

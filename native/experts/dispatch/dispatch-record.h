@@ -45,6 +45,7 @@ class dispatch_record {
     // --- of one batch in one layer
 
     void computed(uint32_t device, uint32_t experts, uint32_t tokens, double seconds);
+    void spared(uint32_t device);  // it had copies, but others were thought to be sooner
     void fetched(uint32_t device, const fetch_counters & what, double seconds);
     // busy: [devices + 1], seconds; the CPU last.
     void ended(uint32_t layer, const std::vector<double> & busy, double seconds, const cpu_share & cpu);

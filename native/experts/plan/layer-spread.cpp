@@ -55,7 +55,7 @@ class spread_model {
 
     bool ram_has_all() const { return asked.slots[0] >= asked.experts; }
 
-    // What lies in RAM besides the experts that have no copy are experts that have one.
+    // What lies in RAM besides the experts that have no copy are experts that have one: those that were there at first, for nobody reads them.
     drawn_batch empty_batch() const {
         drawn_batch    batch{ std::vector<uint32_t>(asked.experts, 0), std::vector<bool>(asked.experts, ram_has_all()) };
         const uint32_t in_both = asked.slots[0] + copied > asked.experts ? asked.slots[0] + copied - asked.experts : 0;
@@ -95,8 +95,6 @@ class spread_model {
                 }
                 if (expert >= copied) {
                     batch.here[expert] = uniform() >= absent;
-                } else if (asked.in_both && !ram_has_all()) {
-                    batch.here[expert] = uniform() < *asked.in_both;
                 }
             }
         }

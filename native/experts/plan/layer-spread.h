@@ -4,7 +4,6 @@
 #include "experts/policy/cost-model.h"
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace moebius {
@@ -17,7 +16,6 @@ struct spread_question {
     double                  missing = 0;   // share of the uses whose expert has to be read from disk
     std::vector<batch_cost> costs;         // [devices]
     batch_cost              read;          // from disk
-    std::optional<double>   in_both = {};  // share of the uses of experts with a copy on a GPU that RAM has, too; empty: as many as slots say, all alike
     std::vector<double>     upload = {};   // [devices] seconds to copy an expert from RAM there for one batch; empty: nothing is fetched
 };
 

@@ -15,13 +15,23 @@ constexpr double prior_weight = 0.05;  // of the prior, against one observation
 
 cost_model::cost_model(const batch_cost & before) : prior{ before.fixed, before.per_expert, before.per_token } {}
 
+void cost_model::fade() {
+    for (size_t i = 0; i < 3; i++) {
+        for (double & product : products[i]) {
+            product *= fading;
+        }
+        sums[i] *= fading;
+    }
+}
+
 void cost_model::observe(double experts, double tokens, double seconds) {
+    fade();
     const vector3 row{ 1 / seconds, experts / seconds, tokens / seconds };
     for (size_t i = 0; i < 3; i++) {
         for (size_t j = 0; j < 3; j++) {
-            products[i][j] = products[i][j] * fading + row[i] * row[j];
+            products[i][j] += row[i] * row[j];
         }
-        sums[i] = sums[i] * fading + row[i];
+        sums[i] += row[i];
     }
 }
 

@@ -22,6 +22,9 @@ class cost_model {
     // `seconds` > 0 were needed for so many experts and, summed over them, tokens.
     void observe(double experts, double tokens, double seconds);
 
+    // As time goes on without an observation: the prior comes back, so that what seemed too slow once is tried again.
+    void fade();
+
     // No part of it is negative.
     batch_cost estimate() const;
 

@@ -57,7 +57,7 @@ std::optional<device_tier::copy_task> device_tier::next_copy() const {
 // Those that have seen copies which are withdrawn may still be computing with them.
 void device_tier::until_unused(std::unique_lock<std::mutex> & lock, const layer_state & state) {
     const uint64_t begun = state.begun;
-    changed.wait(lock, [&] { return state.ended >= begun; });
+    batch_ended.wait(lock, [&] { return state.ended >= begun; });
 }
 
 void device_tier::copy(std::unique_lock<std::mutex> & lock, const copy_task & task) {

@@ -101,7 +101,7 @@ void device_tier::end(uint32_t layer, const std::vector<uint32_t> & tokens) {
     for (size_t d = 0; d < counted.size(); d++) {
         counted[d].tokens += tokens[d];
     }
-    changed.notify_all();
+    batch_ended.notify_all();
 }
 
 void device_tier::set_speeds(const std::vector<double> & next, const std::vector<double> & next_links) {

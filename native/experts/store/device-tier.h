@@ -136,7 +136,8 @@ class device_tier {
     std::vector<replica_controller>            controllers;  // [layer], under `mutex`
     std::vector<double>                        speeds, links;  // [devices]
     mutable std::mutex                         mutex;
-    std::condition_variable                    changed;
+    std::condition_variable                    changed;      // there is something to do
+    std::condition_variable                    batch_ended;  // in some layer; apart, or every batch would wake the thread that copies
     std::vector<layer_state>                   layers;
     std::vector<device_counters>               counted;
     std::vector<bool>                          given_up;  // [devices]

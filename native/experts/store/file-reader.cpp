@@ -69,7 +69,9 @@ uint32_t file_reader::read(uint32_t file, uint64_t offset, const std::vector<uin
         auto &                            queue = queues[urgency == priority::demand ? 0 : 1];
         queue.insert(queue.end(), pieces.begin(), pieces.end());
     }
-    work.notify_all();
+    for (size_t i = 0; i < std::min(pieces.size(), threads.size()); i++) {
+        work.notify_one();  // to wake a thread that has nothing to do costs more than to hand over a piece
+    }
     return uint32_t(pieces.size());
 }
 

@@ -79,7 +79,15 @@ describe('locateEngine', () => {
 describe('engineEnvironment', () => {
   it('names the backend folders, unless the environment already does', () => {
     const location = { executable: 'x', backendFolders: ['/a', '/b'], skipped: [], llamaVersion: '1' };
-    expect(engineEnvironment(location, { HOME: '/h' })).toEqual({ HOME: '/h', MOEBIUS_BACKEND_PATH: `/a${delimiter}/b` });
-    expect(engineEnvironment(location, { MOEBIUS_BACKEND_PATH: '/mine' })).toEqual({ MOEBIUS_BACKEND_PATH: '/mine' });
+    expect(engineEnvironment(location, { HOME: '/h' }, 'win32')).toEqual({ HOME: '/h', MOEBIUS_BACKEND_PATH: `/a${delimiter}/b` });
+    expect(engineEnvironment(location, { MOEBIUS_BACKEND_PATH: '/mine' }, 'darwin')).toEqual({ MOEBIUS_BACKEND_PATH: '/mine' });
+  });
+
+  it('asks for huge pages on Linux, unless the environment says otherwise', () => {
+    const location = { executable: 'x', backendFolders: ['/a'], skipped: [], llamaVersion: '1' };
+    const tunables = (given?: string) => engineEnvironment(location, { GLIBC_TUNABLES: given }, 'linux').GLIBC_TUNABLES;
+    expect(tunables()).toBe('glibc.malloc.hugetlb=1');
+    expect(tunables('glibc.malloc.check=1')).toBe('glibc.malloc.check=1:glibc.malloc.hugetlb=1');
+    expect(tunables('glibc.malloc.hugetlb=0')).toBe('glibc.malloc.hugetlb=0');
   });
 });
