@@ -5,6 +5,7 @@ import { type ErrorBody, toErrorBody } from '../contract/index.ts';
 import { addBenchCommand } from './bench.ts';
 import { addCalibrateCommand } from './calibrate.ts';
 import { addChatCommand } from './chat.ts';
+import { addDatasetCommand } from './dataset.ts';
 import { addDevicesCommand } from './devices.ts';
 import { addGenerateCommand } from './generate.ts';
 import { addInspectCommand } from './inspect.ts';
@@ -34,6 +35,7 @@ function createProgram(): Command {
     addSimulateCommand,
     addLayoutCommand,
     addCalibrateCommand,
+    addDatasetCommand,
     addBenchCommand,
   ];
   for (const add of commands) add(program);

@@ -44,6 +44,9 @@ export const errorCatalogue = {
   'message.not-found': 404,
   'import.invalid': 400,
   'preset.not-found': 404,
+  // datasets
+  'dataset.format-unsure': 400,
+  'dataset.no-good-row': 400,
   // the database
   'storage.locked': 409,
   'storage.corrupt': 500,

@@ -259,6 +259,7 @@ export const EngineMessage = z.strictObject({
 });
 export type EngineMessage = z.infer<typeof EngineMessage>;
 export const ToolDefinition = z.strictObject({ name: z.string(), description: z.string(), parameters: z.record(z.string(), z.unknown()) });
+export type ToolDefinition = z.infer<typeof ToolDefinition>;
 
 export const ChatInput = z.strictObject({
   messages: z.array(EngineMessage).min(1),
@@ -268,6 +269,28 @@ export const ChatInput = z.strictObject({
   continueFinalMessage: z.boolean().optional(),
 });
 export type ChatInput = z.infer<typeof ChatInput>;
+
+/** A text, all of it learnt; or a conversation, of which the messages of `replies` (indices, ascending) are, all without it. */
+export const ExampleInput = z.union([
+  z.strictObject({ text: z.string() }),
+  z.strictObject({ chat: ChatInput, replies: z.array(z.number().int().min(0)).optional() }),
+]);
+export type ExampleInput = z.infer<typeof ExampleInput>;
+export const EncodedExample = z.object({
+  tokenCount: z.number().int(),
+  supervisedCount: z.number().int(),
+  /** [begin, end) of the tokens that are learnt */
+  supervised: z.array(z.tuple([z.number().int(), z.number().int()])),
+  /** a reply that is learnt has no end-of-generation token */
+  unended: z.boolean(),
+  /** a token begins in the prompt and ends in the reply: chat, which tokenises the prompt alone, has others there */
+  crossing: z.boolean(),
+  /** the chat template does not show the tools, or calls of them */
+  hidden: z.boolean(),
+  /** with `withTokens` */
+  tokens: z.array(z.number().int()).optional(),
+});
+export type EncodedExample = z.infer<typeof EncodedExample>;
 
 export const FinishReason = z.enum(['stop', 'stopString', 'length', 'contextFull', 'cancelled']);
 export type FinishReason = z.infer<typeof FinishReason>;
@@ -389,6 +412,11 @@ export const engineMethods = {
   'chat.render': {
     parameters: z.strictObject({ model: z.number().int(), chat: ChatInput }),
     result: z.object({ prompt: z.string(), tokenCount: z.number().int(), stop: z.array(z.string()) }),
+  },
+  /** Training examples as the model sees them; rendered and tokenised as `generate` does it. Each is answered by itself. */
+  'examples.encode': {
+    parameters: z.strictObject({ model: z.number().int(), examples: z.array(ExampleInput), withTokens: z.boolean().optional() }),
+    result: z.object({ examples: z.array(z.union([EncodedExample, z.object({ error: z.object({ code: z.string(), message: z.string() }) })])) }),
   },
   generate: { parameters: GenerateParameters, result: GenerateResult },
   shutdown: { parameters: Nothing, result: Nothing },

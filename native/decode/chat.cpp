@@ -2,6 +2,8 @@
 
 #include "rpc/parameters.h"
 
+#include <log.h>  // libllama-common
+
 #include <random>
 
 namespace moebius {
@@ -69,6 +71,28 @@ void check_continuation(const parameters & p, const chat_request & request) {
         p.refuse("continueFinalMessage", "needs an assistant's message without tool calls at the end of messages");
     }
 }
+
+// While any lives that is `on`, libllama-common tells errors only.
+class quiet_warnings {
+  public:
+    explicit quiet_warnings(bool on) : on(on) { change(1); }
+    ~quiet_warnings() { change(-1); }
+    quiet_warnings(const quiet_warnings &)             = delete;
+    quiet_warnings & operator=(const quiet_warnings &) = delete;
+
+  private:
+    void change(int by) const {
+        static std::mutex guard;
+        static int        count = 0;
+        if (on) {
+            const std::lock_guard<std::mutex> lock(guard);
+            count += by;
+            common_log_set_verbosity_thold(count > 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN);
+        }
+    }
+
+    bool on;
+};
 
 }  // namespace
 
@@ -140,10 +164,38 @@ void chat_templates::prepare() {
 
 common_chat_params chat_templates::render(const chat_request & request) {
     const std::lock_guard<std::mutex> lock(mutex);
+    return apply(request, false);
+}
+
+// libllama-common has its own code for some families of templates, which may change the prompt; it chooses by the template's
+// source alone. For all others it renders the template as it is, and only these get message delimiters.
+std::string chat_templates::render_prompt(const chat_request & request) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    bool &                            known = generic[request.tools.empty() ? 0 : 1];
+    const common_chat_params          rendered = apply(request, known);
+    known                                      = known || !rendered.message_delimiters.delimiters.empty();
+    return rendered.prompt;
+}
+
+bool chat_templates::shows(const char * capability) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    parse_once();
+    return common_chat_templates_get_caps(templates.get())[capability];
+}
+
+void chat_templates::parse_once() {
     try {
         if (!templates) {
             templates = common_chat_templates_init(model, "");
         }
+    } catch (const std::exception & error) {
+        throw user_error("template.failed", std::string("The model's chat template is broken: ") + error.what() + ".");
+    }
+}
+
+common_chat_params chat_templates::apply(const chat_request & request, bool prompt_only) {
+    parse_once();
+    try {
         common_chat_templates_inputs inputs;
         inputs.messages               = request.messages;
         inputs.tools                  = request.tools;
@@ -151,8 +203,10 @@ common_chat_params chat_templates::render(const chat_request & request) {
         inputs.json_schema            = request.json_schema;
         inputs.parallel_tool_calls    = common_chat_templates_get_caps(templates.get())["supports_parallel_tool_calls"];
         inputs.reasoning_format       = COMMON_REASONING_FORMAT_AUTO;
-        inputs.add_generation_prompt  = !request.continue_final;
+        inputs.add_generation_prompt  = !request.continue_final && !request.answered;
         inputs.continue_final_message = request.continue_final ? COMMON_CHAT_CONTINUATION_AUTO : COMMON_CHAT_CONTINUATION_NONE;
+        inputs.force_pure_content     = prompt_only;
+        const quiet_warnings quiet(prompt_only);  // it warns of every pure rendering
         return common_chat_templates_apply(templates.get(), inputs);
     } catch (const std::exception & error) {
         throw user_error("template.failed", std::string("The model's chat template failed: ") + error.what() +

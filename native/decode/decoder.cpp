@@ -1,6 +1,7 @@
 #include "decoder.h"
 
 #include "constraint.h"
+#include "example.h"
 
 #include <algorithm>
 
@@ -118,6 +119,10 @@ json decoder::render_chat(const json & chat) {
         { "tokenCount", common_tokenize(ctx.vocab(), rendered.prompt, true, true).size() },
         { "stop", rendered.additional_stops },
     };
+}
+
+json decoder::encode_examples(const json & examples, bool with_tokens) {
+    return moebius::encode_examples(templates, ctx.vocab(), examples, with_tokens);
 }
 
 void decoder::between_batches(const std::function<void()> & task) {

@@ -39,6 +39,9 @@ class decoder : private request_end {
     // The result of chat.render. Throws user_error (request.invalid, template.failed).
     json render_chat(const json & chat);
 
+    // The result of examples.encode. Throws user_error (request.invalid).
+    json encode_examples(const json & examples, bool with_tokens);
+
     // Runs `task` on the decode thread between two of its batches, where nobody else uses the model's threads, and waits for it.
     void between_batches(const std::function<void()> & task);
 

@@ -142,6 +142,18 @@ json render_chat(const json & params, const model_registry & registry) {
     return registry.lease(model)->engine->render_chat(chat);
 }
 
+json encode_examples(const json & params, const model_registry & registry) {
+    parameters    source(params);
+    const int32_t model    = take_model(source);
+    const json *  examples = source.optional_array("examples");
+    if (!examples) {
+        source.refuse("examples", "is missing");
+    }
+    const bool with_tokens = source.optional_boolean("withTokens").value_or(false);
+    source.finish();
+    return registry.lease(model)->engine->encode_examples(*examples, with_tokens);
+}
+
 // The decoder checks all of the parameters; only the model is needed to find it.
 model_lease lease_of(const json & params, const model_registry & registry) {
     parameters source(params);
@@ -194,6 +206,7 @@ void add_methods(dispatcher & methods, model_registry & registry, const backend_
     methods.add("model.tokenize", lane::job, [&](call &, const json & params) { return tokenize(params, registry); });
     methods.add("model.detokenize", lane::job, [&](call &, const json & params) { return detokenize(params, registry); });
     methods.add("chat.render", lane::job, [&](call &, const json & params) { return render_chat(params, registry); });
+    methods.add("examples.encode", lane::job, [&](call &, const json & params) { return encode_examples(params, registry); });
     // these two only check and queue; the decoder replies
     methods.add("generate", lane::reader, [&](call & request, const json & params) {
         lease_of(params, registry)->engine->generate(request.id, params);

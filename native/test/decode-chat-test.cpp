@@ -1,11 +1,7 @@
 // Chat input: template, tools, parsed message, continuation.
 #include "check.h"
 #include "decode-harness.h"
-
-#include <gguf.h>
-
-#include <filesystem>
-#include <random>
+#include "model-copy.h"
 
 using namespace moebius_test;
 
@@ -39,25 +35,6 @@ For each function call, return a json object with function name and arguments wi
 {{ message.content }}<|im_end|>
 {% endif %}{%- endfor %}{%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %})";
-
-// A copy of the tiny model whose template knows tools.
-std::string write_model_with_tools() {
-    const std::string name    = "moebius-tools-" + std::to_string(std::random_device()()) + ".gguf";
-    const std::string path    = (std::filesystem::temp_directory_path() / name).string();
-    ggml_context *    tensors = nullptr;
-    gguf_context *    source  = gguf_init_from_file(MOEBIUS_TINY_MODEL, { false, &tensors });
-    gguf_context *    copy    = gguf_init_empty();
-    gguf_set_kv(copy, source);
-    gguf_set_val_str(copy, "tokenizer.chat_template", tool_template);
-    for (int64_t i = 0; i < gguf_get_n_tensors(source); ++i) {
-        gguf_add_tensor(copy, ggml_get_tensor(tensors, gguf_get_tensor_name(source, i)));
-    }
-    gguf_write_to_file(copy, path.c_str(), false);
-    gguf_free(copy);
-    gguf_free(source);
-    ggml_free(tensors);
-    return path;
-}
 
 json user(const std::string & text) {
     return { { "messages", { { { "role", "user" }, { "content", text } } } } };
@@ -131,7 +108,7 @@ void check_tool_requests(tiny_engine & tiny, json chat) {
 }
 
 void check_tools() {
-    const std::string path = write_model_with_tools();
+    const std::string path = write_model_copy(tool_template);
     {
         tiny_engine tiny(tiny_options(), path);
         json        chat   = user("Weather in Ulm?");

@@ -1,6 +1,7 @@
 #include "lossy-experts.h"
 
 #include "experts/layout/background-thread.h"
+#include "experts/store/low-precision.h"
 #include "rpc/log.h"
 
 namespace moebius {

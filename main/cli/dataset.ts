@@ -1,0 +1,176 @@
+// Surveys a dataset: what it is, what is wrong with it, and how the model sees it.
+import { once } from 'node:events';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { MoebiusError } from '../contract/index.ts';
+import { ExampleEncoder, LOSSES, type Loss } from '../training/data/encoder.ts';
+import { FieldMap, Format } from '../training/data/formats/format.ts';
+import type { DatasetReport, ListedBadRow } from '../training/data/report.ts';
+import { type SurveyOptions, surveyDataset } from '../training/data/survey.ts';
+import { datasetText, placeText } from './dataset-text.ts';
+import { withModel } from './engine-session.ts';
+import { number, UsageError, wholeNumber } from './options.ts';
+import { everyTenth, note, print, printJson } from './output.ts';
+
+interface DatasetFlags {
+  model?: string;
+  tokens: boolean;
+  format?: Format;
+  map?: FieldMap;
+  loss: Loss;
+  validation: number;
+  seed: number;
+  context?: number;
+  preview: number;
+  badRows?: string;
+  json?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  moebius dataset chats.jsonl                                              what is it, and is it fit for training the embedded model?
+  moebius dataset faq.csv --map prompt=question,completion=answer          columns with other names
+  moebius dataset a.parquet b.json --model MODEL.gguf --context 4096 --bad-rows bad.jsonl`;
+
+export function addDatasetCommand(program: Command): void {
+  program
+    .command('dataset')
+    .description('survey training data: format, bad rows, duplicates, token lengths, the split, and examples as the model sees them')
+    .argument('<files...>', 'JSONL, JSON, CSV, TSV, Parquet or plain text; several are taken as one dataset')
+    .option('-m, --model <file>', 'GGUF file whose chat template and tokens are used (default: the embedded tiny-moe)')
+    .option('--no-tokens', 'only read and check: no model, no lengths, no preview')
+    .addOption(new Option('--format <format>', 'format of the rows (default: as they look)').choices(Format.options))
+    .option('--map <field=column,...>', 'which columns the fields of the format are: instruction=question,output=answer', fieldMap)
+    .addOption(
+      new Option('--loss <what>', 'learn all replies of a conversation, its last one, or all tokens, prompts too')
+        .choices(LOSSES)
+        .default('replies' satisfies Loss),
+    )
+    .option('--validation <share>', 'share of the examples for validation', share, 0.05)
+    .option('-s, --seed <n>', 'seed of the split', wholeNumber, 1)
+    .option('-c, --context <tokens>', "count the examples longer than this (default: the model's context)", positive)
+    .option('--preview <n>', 'examples to show as the model sees them', wholeNumber, 3)
+    .option('--bad-rows <file>', 'write every bad row with its reason to this file, JSON lines')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', EXAMPLES)
+    .action(dataset);
+}
+
+function fieldMap(text: string): FieldMap {
+  const entries = text.split(',').map((part) => {
+    const at = part.indexOf('=');
+    if (at < 1 || at === part.length - 1) throw new InvalidArgumentError('it takes FIELD=COLUMN, several separated by commas.');
+    return [part.slice(0, at).trim(), part.slice(at + 1).trim()];
+  });
+  return FieldMap.parse(Object.fromEntries(entries));
+}
+
+function share(text: string): number {
+  const value = number(text);
+  if (value < 0 || value >= 1) throw new InvalidArgumentError('it takes a share from 0 to below 1, as 0.05.');
+  return value;
+}
+
+function positive(text: string): number {
+  const value = wholeNumber(text);
+  if (value < 1) throw new InvalidArgumentError('it must be 1 or more.');
+  return value;
+}
+
+async function dataset(files: string[], flags: DatasetFlags): Promise<void> {
+  if (!flags.tokens && flags.model !== undefined) throw new UsageError('Give --model or --no-tokens, not both.');
+  const badRows = flags.badRows === undefined ? null : new BadRowFile(flags.badRows, files);
+  const stop = new AbortController();
+  const onInterrupt = () => stop.abort(new MoebiusError('cancelled', 'The survey was cancelled.'));
+  process.once('SIGINT', onInterrupt);
+  try {
+    await badRows?.open();
+    const report = await survey(
+      {
+        files,
+        format: flags.format,
+        map: flags.map,
+        split: { validation: flags.validation, seed: flags.seed },
+        tokens: null,
+        previews: flags.preview,
+        onBadRow: (row) => badRows?.write(row),
+        onProgress: tenthsAfter(2000),
+        signal: stop.signal,
+      },
+      flags,
+    );
+    if (flags.json) printJson(report);
+    else print(datasetText(report));
+    if (report.good === 0) throw noGoodRow(report);
+  } finally {
+    process.off('SIGINT', onInterrupt);
+    await badRows?.close();
+  }
+}
+
+/** The model is only asked to tokenise: a small context, and nothing observed. */
+function survey(options: SurveyOptions, flags: DatasetFlags): Promise<DatasetReport> {
+  if (!flags.tokens) return surveyDataset(options);
+  const load = { contextLength: 256, sequences: 1, telemetry: false };
+  return withModel(flags.model, load, ({ engine, loaded }) => {
+    const encoder = new ExampleEncoder(engine, loaded.model, flags.loss);
+    const context = flags.context ?? loaded.inspection.contextLength;
+    return surveyDataset({ ...options, tokens: { encoder, model: loaded.path, loss: flags.loss, context } });
+  });
+}
+
+function noGoodRow(report: DatasetReport): MoebiusError {
+  const [most] = report.badRows.reasons;
+  const [row] = report.badRows.listed;
+  const message =
+    most && row
+      ? `None of the ${report.rows} rows can be learnt; most often: ${most.text} (${most.count}). The first: ${placeText(report.files, row)}: ${row.detail}.`
+      : 'There are no rows in it.';
+  return new MoebiusError('dataset.no-good-row', message, { details: { rows: report.rows } });
+}
+
+/** Notes each tenth of what takes longer than this. */
+function tenthsAfter(milliseconds: number): (progress: { fraction: number }) => void {
+  const begin = performance.now();
+  const tell = everyTenth();
+  return (progress) => {
+    if (performance.now() - begin > milliseconds) tell(progress);
+  };
+}
+
+class BadRowFile {
+  readonly #path: string;
+  readonly #files: string[];
+  #stream: WriteStream | null = null;
+
+  constructor(path: string, files: string[]) {
+    this.#path = path;
+    this.#files = files;
+  }
+
+  /** Throws file.unwritable. */
+  async open(): Promise<void> {
+    if (this.#files.some((file) => resolve(file) === resolve(this.#path))) throw new UsageError('--bad-rows names a file of the dataset.');
+    const stream = createWriteStream(this.#path);
+    try {
+      await once(stream, 'open');
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new MoebiusError('file.unwritable', `${this.#path} cannot be written: ${why}.`, { details: { path: this.#path } });
+    }
+    stream.on('error', (error) => note(`${this.#path}: ${error.message}`));
+    this.#stream = stream;
+  }
+
+  async write({ file, place, reason, detail }: ListedBadRow): Promise<void> {
+    const line = `${JSON.stringify({ file: this.#files[file], place, reason, detail })}\n`;
+    if (this.#stream?.write(line) === false && !this.#stream.destroyed) await once(this.#stream, 'drain');
+  }
+
+  async close(): Promise<void> {
+    const stream = this.#stream;
+    this.#stream = null;
+    if (stream && !stream.destroyed) await new Promise<void>((resolve) => stream.end(() => resolve()));
+  }
+}

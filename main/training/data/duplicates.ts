@@ -1,0 +1,83 @@
+// Finds examples that are there twice, by their fingerprints, in bounded memory: 64 bits of the fingerprint and the position of the first one. Among
+// 10 million examples two different ones share 64 bits with a probability of 3 in a million.
+
+/** Later examples are only compared with this many. With it the table has 200 to 320 MB. */
+export const EXAMPLES_REMEMBERED = 10_000_000;
+
+const SEGMENTS = 64;
+const GROWTH = 1.5;
+const FULLEST = 0.75;
+
+/** Open addressing; an entry is four words: two of the fingerprint, two of position + 1 (0: free). */
+class Segment {
+  #capacity = 64;
+  #words = new Uint32Array(this.#capacity * 4);
+  #used = 0;
+
+  /** The position that was stored for it before, or null, and then it is stored if `store`. */
+  find(high: number, low: number, position: number, store: boolean): number | null {
+    if (store && this.#used + 1 > this.#capacity * FULLEST) this.#grow();
+    const slot = this.#slotOf(high, low);
+    const kept = this.#positionAt(slot);
+    if (kept > 0) return kept - 1;
+    if (store) {
+      this.#write(slot, high, low, position + 1);
+      this.#used += 1;
+    }
+    return null;
+  }
+
+  /** Its slot, or the free one where it would be. */
+  #slotOf(high: number, low: number): number {
+    let slot = low % this.#capacity;
+    while (this.#positionAt(slot) > 0 && !(this.#words[slot * 4] === high && this.#words[slot * 4 + 1] === low)) slot = (slot + 1) % this.#capacity;
+    return slot;
+  }
+
+  #positionAt(slot: number): number {
+    return (this.#words[slot * 4 + 2] ?? 0) * 2 ** 32 + (this.#words[slot * 4 + 3] ?? 0);
+  }
+
+  #write(slot: number, high: number, low: number, value: number): void {
+    this.#words[slot * 4] = high;
+    this.#words[slot * 4 + 1] = low;
+    this.#words[slot * 4 + 2] = Math.floor(value / 2 ** 32);
+    this.#words[slot * 4 + 3] = value >>> 0;
+  }
+
+  #grow(): void {
+    const [old, capacity] = [this.#words, this.#capacity];
+    this.#capacity = Math.ceil(capacity * GROWTH);
+    this.#words = new Uint32Array(this.#capacity * 4);
+    for (let at = 0; at < capacity * 4; at += 4) {
+      const [high = 0, low = 0, upper = 0, lower = 0] = old.subarray(at, at + 4);
+      if (upper > 0 || lower > 0) this.#write(this.#slotOf(high, low), high, low, upper * 2 ** 32 + lower);
+    }
+  }
+}
+
+export class DuplicateFinder {
+  readonly #segments = Array.from({ length: SEGMENTS }, () => new Segment());
+  readonly #most: number;
+  #remembered = 0;
+
+  constructor(most = EXAMPLES_REMEMBERED) {
+    this.#most = most;
+  }
+
+  /** Some examples could not be remembered: a repetition of them is not found. */
+  get incomplete(): boolean {
+    return this.#remembered >= this.#most;
+  }
+
+  /** `position`: a number below 2^53 - 1 by which the caller knows the example. Gives the position of the first equal one, or null for a new one. */
+  add(fingerprint: string, position: number): number | null {
+    const high = Number.parseInt(fingerprint.slice(0, 8), 16);
+    const low = Number.parseInt(fingerprint.slice(8, 16), 16);
+    const segment = this.#segments[high % SEGMENTS];
+    if (segment === undefined) throw new Error('no segment'); // high % SEGMENTS is below SEGMENTS
+    const first = segment.find(high, low, position, this.#remembered < this.#most);
+    if (first === null && this.#remembered < this.#most) this.#remembered += 1;
+    return first;
+  }
+}

@@ -1,0 +1,150 @@
+// A JSON file with one list of rows: `[row, ...]`, or an object around it, `{"data": [row, ...]}`. The bytes are only searched for where rows begin and
+// end (the commas of the list); JSON.parse reads each row, so a broken one does not end the reading, and none has to be in memory but one.
+import { createReadStream } from 'node:fs';
+import { BadRow } from '../problem.ts';
+import { CHUNK_BYTES, utf8Text } from './lines.ts';
+import { LONGEST_ROW, parseJson, type Row, type Rows, rowOf, tooLong } from './row.ts';
+
+const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
+const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
+const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+
+/** Rows are numbered from 1. A file that is one object without a list in it is one row. */
+export async function* readJsonArray(path: string, chunkBytes = CHUNK_BYTES): Rows {
+  const scanner = new ArrayScanner();
+  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
+    const rows = scanner.scan(chunk);
+    if (rows.length > 0) yield rows;
+  }
+  const rest = scanner.end();
+  if (rest.length > 0) yield rest;
+}
+
+/** before: nothing but spaces seen; wrapper: in the object around the list; list: in the list; after: behind it */
+type Where = 'before' | 'wrapper' | 'list' | 'after';
+
+class ArrayScanner {
+  #where: Where = 'before';
+  /** open brackets */
+  #depth = 0;
+  /** depth of what is directly in the list */
+  #rowDepth = 1;
+  #inText = false;
+  #escaped = false;
+  #pieces: Buffer[] = [];
+  #length = 0;
+  /** byte of the file where the row begins; -1: nothing of it was seen but spaces */
+  #rowOffset = -1;
+  #offset = 0;
+  #count = 0;
+  #rows: Row[] = [];
+  #wrapped = false;
+  #junk = false;
+
+  scan(chunk: Buffer): Row[] {
+    let begin = 0;
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at] ?? 0;
+      if (this.#inText) this.#inside(byte);
+      else if (!isSpace(byte)) begin = this.#structure(byte, chunk, begin, at);
+    }
+    if (this.#where === 'list' || this.#where === 'wrapper') this.#keep(chunk.subarray(begin));
+    this.#offset += chunk.length;
+    return this.#take();
+  }
+
+  end(): Row[] {
+    if (this.#where === 'list') this.#broken(`the file ends inside the list, after ${this.#count} rows`);
+    if (this.#where === 'wrapper') this.#broken('the file ends inside its first object');
+    if (this.#where === 'before' && this.#junk) this.#broken('the file begins neither with [ nor with {');
+    if (this.#where === 'after' && this.#junk) this.#broken('there is something behind the end of the list');
+    return this.#take();
+  }
+
+  #inside(byte: number): void {
+    if (this.#escaped) this.#escaped = false;
+    else if (byte === BACKSLASH) this.#escaped = true;
+    else if (byte === QUOTE) this.#inText = false;
+  }
+
+  /** Takes a byte outside of texts that is no space; gives where the row's bytes begin in this chunk. */
+  #structure(byte: number, chunk: Buffer, begin: number, at: number): number {
+    if (this.#where === 'before') return this.#first(byte, at);
+    if (this.#where === 'after') {
+      this.#junk = this.#junk || !this.#wrapped;
+      return at;
+    }
+    if (this.#where === 'wrapper' && byte === OPEN_LIST && this.#depth === 1) return this.#openList(at, true);
+    const ends = this.#where === 'list' && this.#depth === this.#rowDepth && (byte === COMMA || byte === CLOSE_LIST);
+    if (ends) return this.#endRow(byte, chunk, begin, at);
+    if (this.#rowOffset < 0) this.#rowOffset = this.#offset + at;
+    if (byte === QUOTE) this.#inText = true;
+    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) this.#depth += 1;
+    else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) this.#depth -= 1;
+    if (this.#where === 'wrapper' && this.#depth === 0) return this.#endRow(byte, chunk, begin, at + 1);
+    return begin;
+  }
+
+  #first(byte: number, at: number): number {
+    if (byte === OPEN_LIST) return this.#openList(at, false);
+    const isMark = this.#offset === 0 && at < 3 && byte >= 0x80; // byte order mark
+    if (byte === OPEN_OBJECT) {
+      this.#where = 'wrapper';
+      this.#depth = 1;
+      this.#rowOffset = this.#offset + at;
+    } else if (!isMark) this.#junk = true;
+    return at;
+  }
+
+  #openList(at: number, wrapped: boolean): number {
+    this.#where = 'list';
+    this.#wrapped = wrapped;
+    this.#depth += 1;
+    this.#rowDepth = this.#depth;
+    this.#forget();
+    return at + 1;
+  }
+
+  #endRow(byte: number, chunk: Buffer, begin: number, at: number): number {
+    this.#keep(chunk.subarray(begin, at));
+    const empty = this.#rowOffset < 0;
+    if (!(empty && byte === CLOSE_LIST && this.#count === 0)) this.#push();
+    this.#forget();
+    if (byte !== COMMA) this.#where = 'after';
+    return at + 1;
+  }
+
+  #keep(piece: Buffer): void {
+    this.#length += piece.length;
+    if (this.#length > LONGEST_ROW) this.#pieces = [];
+    else if (piece.length > 0) this.#pieces.push(piece);
+  }
+
+  #push(): void {
+    const length = this.#length;
+    const bytes = Buffer.concat(this.#pieces);
+    this.#count += 1;
+    const row = rowOf(this.#count, this.#rowOffset < 0 ? this.#offset : this.#rowOffset, () => {
+      if (length > LONGEST_ROW) throw tooLong(length);
+      if (this.#rowOffset < 0) throw new BadRow('row.not-json', 'there is nothing between two commas of the list');
+      return parseJson(utf8Text(bytes));
+    });
+    this.#rows.push(row);
+  }
+
+  #broken(detail: string): void {
+    this.#rows.push({ place: this.#count + 1, offset: this.#rowOffset < 0 ? this.#offset : this.#rowOffset, problem: new BadRow('row.not-json', detail) });
+  }
+
+  #forget(): void {
+    this.#pieces = [];
+    this.#length = 0;
+    this.#rowOffset = -1;
+  }
+
+  #take(): Row[] {
+    const rows = this.#rows;
+    this.#rows = [];
+    return rows;
+  }
+}

@@ -1,0 +1,71 @@
+// Counts for a report while rows go by, in memory that does not depend on how many there are.
+import { DuplicateFinder } from './duplicates.ts';
+import type { Example } from './example.ts';
+import { BAD_ROW_REASONS, type BadRow, type BadRowReason, WARNINGS, type Warning } from './problem.ts';
+import type { DatasetReport, ListedBadRow, RowPlace } from './report.ts';
+import { isForValidation, type Split } from './split.ts';
+
+/** Bad rows and duplicates beyond this many are counted, not listed. */
+export const LISTED_MOST = 100;
+
+const FILE_FACTOR = 2 ** 40;
+
+export class Tally {
+  readonly #split: Split;
+  readonly #reasons = new Map<BadRowReason, number>();
+  readonly #listedBad: ListedBadRow[] = [];
+  readonly #warnings = new Map<Warning, { count: number; first: RowPlace }>();
+  readonly #duplicates = new DuplicateFinder();
+  readonly #listedDuplicates: DatasetReport['duplicates']['listed'] = [];
+  readonly #kinds = { conversation: 0, text: 0, preference: 0 };
+  #duplicateCount = 0;
+  #bad = 0;
+  #validation = 0;
+
+  constructor(split: Split) {
+    this.#split = split;
+  }
+
+  bad({ file, place }: RowPlace, { reason, message: detail }: BadRow): ListedBadRow {
+    this.#bad += 1;
+    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+    const row: ListedBadRow = { file, place, reason, detail };
+    if (this.#listedBad.length < LISTED_MOST) this.#listedBad.push(row);
+    return row;
+  }
+
+  good({ kind }: Example, { file, place }: RowPlace, fingerprint: string): void {
+    this.#kinds[kind] += 1;
+    if (isForValidation(fingerprint, this.#split)) this.#validation += 1;
+    const first = this.#duplicates.add(fingerprint, file * FILE_FACTOR + place);
+    if (first === null) return;
+    this.#duplicateCount += 1;
+    const firstPlace = { file: Math.floor(first / FILE_FACTOR), place: first % FILE_FACTOR };
+    if (this.#listedDuplicates.length < LISTED_MOST) this.#listedDuplicates.push({ file, place, first: firstPlace });
+  }
+
+  warn(warnings: readonly Warning[], { file, place }: RowPlace): void {
+    for (const warning of warnings) {
+      const { count, first } = this.#warnings.get(warning) ?? { count: 0, first: { file, place } };
+      this.#warnings.set(warning, { count: count + 1, first });
+    }
+  }
+
+  report(): Omit<DatasetReport, 'files' | 'tokens' | 'preview'> {
+    const good = this.#kinds.conversation + this.#kinds.text + this.#kinds.preference;
+    const { validation: share, seed } = this.#split;
+    return {
+      rows: good + this.#bad,
+      good,
+      bad: this.#bad,
+      kinds: { ...this.#kinds },
+      badRows: {
+        reasons: [...this.#reasons].sort(([, a], [, b]) => b - a).map(([reason, count]) => ({ reason, text: BAD_ROW_REASONS[reason], count })),
+        listed: [...this.#listedBad].sort((a, b) => a.file - b.file || a.place - b.place),
+      },
+      warnings: [...this.#warnings].map(([warning, { count, first }]) => ({ warning, text: WARNINGS[warning], count, first })),
+      duplicates: { count: this.#duplicateCount, incomplete: this.#duplicates.incomplete, listed: this.#listedDuplicates },
+      split: { share, seed, train: good - this.#validation, validation: this.#validation },
+    };
+  }
+}

@@ -1,0 +1,205 @@
+// `moebius dataset` as a user runs it: on samples of real sets, against what chat renders, and on a file that is larger than the memory it may take.
+import { spawn } from 'node:child_process';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { EngineSupervisor } from '../../main/engine/supervisor.ts';
+import { ExampleEncoder } from '../../main/training/data/encoder.ts';
+import type { Example } from '../../main/training/data/example.ts';
+import { toExample } from '../../main/training/data/formats/convert.ts';
+import { DatasetReport } from '../../main/training/data/report.ts';
+import { startEngine, tinyModel } from '../support/engine.ts';
+
+const program = join(import.meta.dirname, '../../main/cli/moebius.mjs');
+const data = (name: string) => join(import.meta.dirname, '../data/datasets', name);
+let folder: string;
+let engine: EngineSupervisor;
+let model: number;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'moebius-dataset-'));
+  engine = await startEngine();
+  model = (await engine.call('model.load', { path: tinyModel, options: { contextLength: 256, sequences: 1 } })).model;
+});
+afterAll(async () => {
+  await engine.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function moebius(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [program, 'dataset', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}
+async function report(...args: string[]): Promise<DatasetReport> {
+  const { code, stdout, stderr } = await moebius(...args, '--json');
+  expect([code, stderr]).toEqual([0, '']);
+  return DatasetReport.parse(JSON.parse(stdout));
+}
+const rowOf = (name: string, index: number): unknown => JSON.parse(readFileSync(data(name), 'utf8').split('\n')[index] ?? '');
+const tokenize = async (text: string) => (await engine.call('model.tokenize', { model, text, parseSpecial: true })).tokens;
+
+describe('moebius dataset', () => {
+  it('surveys chats and instructions together', async () => {
+    const all = await report(data('roman-numerals.jsonl'), data('pig-latin.jsonl'), '--validation', '0.1', '--seed', '7', '--preview', '1');
+    expect(all).toMatchObject({ rows: 80, good: 80, bad: 0, kinds: { conversation: 80 }, warnings: [] });
+    expect(all.files.map(({ format, confidence }) => [format, confidence])).toEqual([
+      ['messages', 1],
+      ['alpaca', 1],
+    ]);
+    expect(all.split.train + all.split.validation).toBe(80);
+    expect(all.tokens).toMatchObject({ context: 512, overContext: 0, lengths: { count: 80 } });
+    expect(all.preview[0]?.texts).toEqual([
+      [
+        { text: '<|im_start|>user\nWrite 269 as a Roman numeral.<|im_end|>\n<|im_start|>assistant\n', supervised: false },
+        { text: '269 is CCLXIX.<|im_end|>', supervised: true },
+        { text: '\n', supervised: false },
+      ],
+    ]);
+    // the same rows in another order and another file are split in the same way
+    writeFileSync(join(folder, 'swapped.jsonl'), readFileSync(data('pig-latin.jsonl'), 'utf8').trim().split('\n').reverse().join('\n'));
+    const swapped = await report(data('roman-numerals.jsonl'), join(folder, 'swapped.jsonl'), '--validation', '0.1', '--seed', '7', '--no-tokens');
+    expect(swapped.split).toEqual(all.split);
+  });
+
+  it('tells bad rows, writes all of them, and shows the rest to people', async () => {
+    const out = join(folder, 'bad.jsonl');
+    const { code, stdout } = await moebius(data('bad/messages.jsonl'), data('roman-numerals.jsonl'), '--format', 'messages', '--bad-rows', out);
+    expect(code).toBe(0);
+    expect(stdout).toContain('⟦269 is CCLXIX.<|im_end|>⟧');
+    expect(stdout).toContain('35 bad rows, left out:');
+    expect(stdout).toContain('messages.jsonl:5: field.missing: messages is missing; there is message');
+    const rows = readFileSync(out, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(rows).toHaveLength(35);
+    expect(rows[14]).toEqual({ file: data('bad/messages.jsonl'), place: 15, reason: 'role.unknown', detail: 'message 1 has the role "robot"' });
+  });
+
+  it('does not teach silence where the template shows no tool calls', async () => {
+    const { bad, good, badRows, warnings } = await report(data('openai-tools.jsonl'));
+    expect([good, bad]).toEqual([2, 2]);
+    expect(badRows.listed.map(({ place, reason }) => [place, reason])).toEqual([
+      [1, 'template.failed'],
+      [2, 'template.failed'],
+    ]);
+    expect(warnings).toEqual([]);
+  });
+
+  it('fails clearly when there is nothing to learn, and when the format is not clear', async () => {
+    const nothing = await moebius(data('bad/alpaca.jsonl'), '--format', 'alpaca');
+    expect(nothing.code).toBe(1);
+    expect(JSON.parse(nothing.stderr)).toMatchObject({ code: 'dataset.no-good-row', message: expect.stringContaining('alpaca.jsonl:1: output is missing') });
+    const unclear = await moebius(data('questions.csv'));
+    expect(unclear.code).toBe(1);
+    expect(JSON.parse(unclear.stderr)).toMatchObject({ code: 'dataset.format-unsure' });
+    expect(await report(data('questions.csv'), '--map', 'prompt=question,completion=answer')).toMatchObject({ good: 3 });
+    expect((await moebius(data('none.jsonl'))).stderr).toContain('file.not-found');
+    for (const wrong of [
+      ['--validation', '1'],
+      ['--map', 'prompt'],
+      ['--format', 'xml'],
+      ['--bad-rows', data('questions.csv')],
+    ]) {
+      expect((await moebius(data('questions.csv'), ...wrong)).code).toBe(2);
+    }
+  });
+});
+
+describe('what the model sees', () => {
+  // the whole of chat's way: the conversation up to the reply, rendered with the prompt for it, then the reply as it is generated
+  async function asInChat(example: Example): Promise<{ tokens: number[]; supervised: [number, number][] }> {
+    if (example.kind !== 'conversation') throw new Error('a conversation is asked for');
+    const messages = example.messages.slice(0, -1);
+    const { prompt, tokenCount } = await engine.call('chat.render', { model, chat: { messages } });
+    const before = await tokenize(prompt);
+    expect(before).toHaveLength(tokenCount);
+    const reply = await tokenize(`${example.messages.at(-1)?.content}<|im_end|>`);
+    return { tokens: [...before, ...reply, ...(await tokenize('\n'))], supervised: [[before.length, before.length + reply.length]] };
+  }
+
+  it('is what chat would have given it and would have had from it', async () => {
+    const rows = Array.from({ length: 20 }, (_, index) => [
+      toExample('messages', {}, rowOf('roman-numerals.jsonl', index)).example,
+      toExample('alpaca', {}, rowOf('pig-latin.jsonl', index)).example,
+    ]).flat();
+    const encoder = new ExampleEncoder(engine, model, 'replies');
+    const { examples } = await engine.call('examples.encode', { model, examples: rows.flatMap((row) => encoder.inputs(row)), withTokens: true });
+    for (const [index, row] of rows.entries()) expect(examples[index]).toMatchObject(await asInChat(row));
+  });
+
+  it('is learnt token by token: two rows by hand', async () => {
+    const rows = [toExample('messages', {}, rowOf('roman-numerals.jsonl', 0)).example, toExample('alpaca', {}, rowOf('pig-latin.jsonl', 0)).example];
+    const encoder = new ExampleEncoder(engine, model, 'replies');
+    const { examples } = await engine.call('examples.encode', { model, examples: rows.flatMap((row) => encoder.inputs(row)), withTokens: true });
+    const learnt = examples.map((each) => {
+      if ('error' in each) throw new Error(each.error.message);
+      return each.supervised.flatMap(([begin, end]) => each.tokens?.slice(begin, end) ?? []);
+    });
+    // "2" "6" "9" " is" " C" "C" "L" "X" "I" "X" "." "<|im_end|>", and "ar" "st" "ay" "<|im_end|>"; single characters are their ASCII codes
+    expect(learnt).toEqual([
+      [50, 54, 57, 333, 477, 67, 76, 88, 73, 88, 46, 4095],
+      [279, 308, 362, 4095],
+    ]);
+    expect(await tokenize(' is')).toEqual([333]);
+    expect(await tokenize('<|im_end|>')).toEqual([4095]);
+  });
+});
+
+describe('a large file', () => {
+  const BYTES = 300 * 2 ** 20;
+  const GROWTH = 250 * 2 ** 20;
+
+  /** Rows of some 12 KB; every tenth is there twice, every hundredth is broken. */
+  async function writeLarge(path: string): Promise<number> {
+    const out = createWriteStream(path);
+    let rows = 0;
+    for (let bytes = 0; bytes < BYTES; rows++) {
+      const filler = `${rows % 10 === 1 ? rows - 1 : rows} is a number. `.repeat(700);
+      const line = rows % 100 === 99 ? `{"text": "${filler}\n` : `{"text": "${filler}"}\n`;
+      bytes += line.length;
+      if (!out.write(line)) await new Promise((resolve) => out.once('drain', resolve));
+    }
+    await new Promise<void>((resolve) => out.end(() => resolve()));
+    return rows;
+  }
+
+  /** Runs the survey in a process of its own, which prints by how many bytes its memory grew at most. */
+  const script = `
+    import { surveyDataset } from ${JSON.stringify(join(import.meta.dirname, '../../main/training/data/survey.ts'))};
+    const before = process.memoryUsage().rss;
+    let most = before;
+    const timer = setInterval(() => { most = Math.max(most, process.memoryUsage().rss); }, 10);
+    const encoder = { lengths: async (examples) => examples.map(({ text }) => ({ tokens: text.length, allTokens: text.length, supervised: 1, warnings: [] })) };
+    const tokens = { encoder, model: 'none', loss: 'replies', context: 8 };
+    const report = await surveyDataset({ files: [process.argv[1]], split: { validation: 0.1, seed: 1 }, tokens, previews: 0 });
+    clearInterval(timer);
+    console.log(JSON.stringify({ growth: most - before, good: report.good, bad: report.bad, duplicates: report.duplicates.count }));`;
+
+  it('is surveyed in little memory', async () => {
+    const path = join(folder, 'large.jsonl');
+    const rows = await writeLarge(path);
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let stdout = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0);
+    const { growth, good, bad, duplicates } = JSON.parse(stdout);
+    expect(bad).toBe(Math.floor(rows / 100));
+    expect(good).toBe(rows - bad);
+    expect(duplicates).toBe(Math.floor((rows + 8) / 10));
+    expect(growth).toBeLessThan(GROWTH);
+    expect(growth).toBeGreaterThan(0);
+  });
+});
