@@ -11,7 +11,7 @@ import { type SurveyOptions, surveyDataset } from '../training/data/survey.ts';
 import { datasetText, placeText } from './dataset-text.ts';
 import { withModel } from './engine-session.ts';
 import { number, UsageError, wholeNumber } from './options.ts';
-import { everyTenth, note, print, printJson } from './output.ts';
+import { everyTenth, print, printJson } from './output.ts';
 
 interface DatasetFlags {
   model?: string;
@@ -143,6 +143,7 @@ class BadRowFile {
   readonly #path: string;
   readonly #files: string[];
   #stream: WriteStream | null = null;
+  #failure: MoebiusError | null = null;
 
   constructor(path: string, files: string[]) {
     this.#path = path;
@@ -153,24 +154,36 @@ class BadRowFile {
   async open(): Promise<void> {
     if (this.#files.some((file) => resolve(file) === resolve(this.#path))) throw new UsageError('--bad-rows names a file of the dataset.');
     const stream = createWriteStream(this.#path);
-    try {
-      await once(stream, 'open');
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new MoebiusError('file.unwritable', `${this.#path} cannot be written: ${why}.`, { details: { path: this.#path } });
-    }
-    stream.on('error', (error) => note(`${this.#path}: ${error.message}`));
+    stream.on('error', (error) => {
+      this.#failure ??= new MoebiusError('file.unwritable', `${this.#path} cannot be written: ${error.message}.`, {
+        details: { path: this.#path },
+        cause: error,
+      });
+    });
+    await settled(stream, 'open');
+    if (this.#failure) throw this.#failure;
     this.#stream = stream;
   }
 
+  /** Throws file.unwritable. */
   async write({ file, place, reason, detail }: ListedBadRow): Promise<void> {
+    if (this.#failure) throw this.#failure;
     const line = `${JSON.stringify({ file: this.#files[file], place, reason, detail })}\n`;
-    if (this.#stream?.write(line) === false && !this.#stream.destroyed) await once(this.#stream, 'drain');
+    if (this.#stream?.write(line) === false) await settled(this.#stream, 'drain');
   }
 
+  /** Throws file.unwritable when not all of it could be written. */
   async close(): Promise<void> {
     const stream = this.#stream;
     this.#stream = null;
-    if (stream && !stream.destroyed) await new Promise<void>((resolve) => stream.end(() => resolve()));
+    if (stream === null) return;
+    stream.end();
+    if (!stream.closed) await once(stream, 'close').catch(() => {}); // an error is kept
+    if (this.#failure) throw this.#failure;
   }
+}
+
+/** Waits for the event, or an error, which is kept by its listener. */
+async function settled(stream: WriteStream, event: 'open' | 'drain'): Promise<void> {
+  if (!stream.destroyed) await once(stream, event).catch(() => {});
 }

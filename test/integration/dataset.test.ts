@@ -1,6 +1,6 @@
 // `moebius dataset` as a user runs it: on samples of real sets, against what chat renders, and on a file that is larger than the memory it may take.
 import { spawn } from 'node:child_process';
-import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -84,6 +84,13 @@ describe('moebius dataset', () => {
       .map((line) => JSON.parse(line));
     expect(rows).toHaveLength(35);
     expect(rows[14]).toEqual({ file: data('bad/messages.jsonl'), place: 15, reason: 'role.unknown', detail: 'message 1 has the role "robot"' });
+  });
+
+  it.runIf(existsSync('/dev/full'))('fails when bad rows cannot be written', async () => {
+    for (const path of ['/dev/full', join(folder, 'no/such/folder')]) {
+      const { code, stderr } = await moebius(data('bad/latin1.jsonl'), '--no-tokens', '--bad-rows', path);
+      expect([code, JSON.parse(stderr).code]).toEqual([1, 'file.unwritable']);
+    }
   });
 
   it('does not teach silence where the template shows no tool calls', async () => {
