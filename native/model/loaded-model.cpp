@@ -3,6 +3,7 @@
 #include "devices.h"
 #include "experts.h"
 #include "host.h"
+#include "huge-weights.h"
 #include "lazy-mapping.h"
 #include "llama-log.h"
 #include "llama-open.h"
@@ -20,7 +21,8 @@ namespace {
 // Shares of the progress bar. With a memory map, reading the file is the long part and llama.cpp's own part short.
 constexpr double validated = 0.02;
 constexpr double opened    = 0.15;  // with a store: the experts are yet to be read
-constexpr double read      = 0.95;
+constexpr double read      = 0.90;
+constexpr double moved     = 0.95;  // to huge pages
 constexpr double placed    = 0.99;  // copies are on the devices
 constexpr double prefetched = 0.80;
 
@@ -89,6 +91,16 @@ llama_model_ptr read_weights(const loaded_model & plan, const gguf_model & file,
     return model;
 }
 
+// What is mapped can be dropped and read again, what is moved cannot: not where RAM is scarce. With a store it is what the model needs anyway, and counted.
+void move_to_huge_pages(const loaded_model & plan, load_progress & progress) {
+    const host_memory memory = host_memory_now();
+    const uint64_t    spare  = memory.total / 10;
+    weights_to_huge_pages(plan.model.get(), plan.experts ? memory.available : memory.available - std::min(memory.available, spare), [&](uint64_t bytes, uint64_t total) {
+        return plan.experts || progress.report("weights", read + (moved - read) * double(bytes) / double(total));
+    });
+    progress.throw_if_cancelled();
+}
+
 std::unique_ptr<decoder> make_decoder(const loaded_model & plan, output & out) {
     const llama_log_scope log;
     try {
@@ -107,6 +119,7 @@ std::unique_ptr<decoder> make_decoder(const loaded_model & plan, output & out) {
 void load_weights(loaded_model & plan, const gguf_model & file, load_progress & progress, output & out) {
     plan.experts = make_experts(file, plan.inspection, plan.options);
     plan.model   = read_weights(plan, file, progress);
+    move_to_huge_pages(plan, progress);
     if (plan.experts) {
         plan.experts->store.fill([&](uint64_t bytes, uint64_t total) {
             return progress.report("weights", opened + (read - opened) * double(bytes) / double(total));
@@ -127,7 +140,7 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
     } else {
         plan.whole = make_whole_experts(plan.model.get(), file, plan.inspection, plan.options);
     }
-    progress.report("context", plan.experts ? placed : read);
+    progress.report("context", plan.experts ? placed : moved);
     progress.throw_if_cancelled();
     plan.engine    = make_decoder(plan, out);
     plan.telemetry = plan.engine->observes_router();
