@@ -1,0 +1,40 @@
+// The host's side of routing: which experts a batch's tokens chose, as the lists that graphs of experts take.
+#pragma once
+
+#include <ggml.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace moebius {
+
+// Assignments of tokens to experts, sorted by expert and then by token.
+struct expert_groups {
+    // ids: [tokens][per_token], experts that a token chose, each at most once; -1: nobody (padding, or a smaller k)
+    expert_groups(const std::vector<int32_t> & ids, int64_t per_token, int64_t experts);
+
+    struct group {
+        int32_t expert = 0;
+        int64_t begin = 0, count = 0;  // assignments
+    };
+
+    int64_t            tokens = 0, experts = 0, per_token = 0;
+    std::vector<group> groups;  // of experts that somebody chose
+
+    // assignments
+    std::vector<int32_t> token;  // [assignments]
+    std::vector<int32_t> at;     // [assignments] token * experts + expert
+
+    // back
+    std::vector<int32_t> of_token;    // [per_token][tokens] assignments, in the order of experts; 0 for what a token lacks
+    std::vector<float>   has;         // [per_token][tokens] 1 or, for what a token lacks, 0
+    std::vector<int32_t> of_number;   // [tokens][experts] assignment, or 0
+    std::vector<float>   chosen;      // [tokens][experts] 1 or 0
+
+    bool even() const { return int64_t(token.size()) == tokens * per_token; }  // every token has as many
+};
+
+// The k largest of each row of scores [tokens][experts], the first of equals -> ids as above
+std::vector<int32_t> top_experts(const std::vector<float> & scores, int64_t experts, int64_t k);
+
+}  // namespace moebius

@@ -1,0 +1,58 @@
+#include "runner.h"
+
+#include "rpc/errors.h"
+
+namespace moebius {
+
+namespace {
+
+user_error no_room(ggml_backend_dev_t device, const char * what) {
+    return user_error("model.does-not-fit", std::string(ggml_backend_dev_name(device)) + " has no room for " + what + ". Train on fewer tokens at once.",
+                      { { "device", ggml_backend_dev_name(device) } });
+}
+
+}  // namespace
+
+train_runner::train_runner(ggml_backend_dev_t device, int threads)
+    : device(device), backend(ggml_backend_dev_init(device, nullptr)), allocator(ggml_gallocr_new(ggml_backend_dev_buffer_type(device))) {
+    if (!backend) {
+        throw no_room(device, "anything");
+    }
+    const auto set_threads = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_set_n_threads"));
+    if (set_threads) {
+        set_threads(backend.get(), threads);
+    }
+}
+
+void train_runner::allocate(ggml_cgraph * graph) {
+    if (!ggml_gallocr_alloc_graph(allocator.get(), graph)) {
+        throw no_room(device, "this training graph");
+    }
+}
+
+void train_runner::compute(ggml_cgraph * graph) {
+    if (ggml_backend_graph_compute(backend.get(), graph) != GGML_STATUS_SUCCESS) {
+        throw user_error("device.lost", std::string(ggml_backend_dev_name(device)) + " failed in the middle of training.", { { "device", ggml_backend_dev_name(device) } });
+    }
+}
+
+std::vector<float> train_runner::read(const ggml_tensor * tensor) {
+    std::vector<float> values(size_t(ggml_nelements(tensor)));
+    ggml_backend_tensor_get(tensor, values.data(), 0, ggml_nbytes(tensor));
+    return values;
+}
+
+train_tensors::train_tensors(ggml_backend_dev_t device, size_t most) : device(device), context(ggml_init({ most * ggml_tensor_overhead(), nullptr, true })) {}
+
+ggml_tensor * train_tensors::make(ggml_type type, int64_t n0, int64_t n1, int64_t n2) const {
+    return ggml_new_tensor_3d(context.get(), type, n0, n1, n2);
+}
+
+void train_tensors::allocate() {
+    buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), ggml_backend_dev_buffer_type(device)));
+    if (!buffer) {
+        throw no_room(device, "the trained tensors");
+    }
+}
+
+}  // namespace moebius

@@ -1,0 +1,49 @@
+// Memory and computation of training graphs on one device.
+#pragma once
+
+#include <ggml-backend.h>
+#include <ggml-cpp.h>
+
+#include <vector>
+
+namespace moebius {
+
+class train_runner {
+  public:
+    // threads: of a CPU device; others decide themselves
+    train_runner(ggml_backend_dev_t device, int threads);
+
+    // Memory for a graph's tensors that have none; of the last graph again where it is enough. Throws user_error model.does-not-fit.
+    void allocate(ggml_cgraph * graph);
+
+    // Throws user_error device.lost.
+    void compute(ggml_cgraph * graph);
+
+    size_t bytes() const { return ggml_gallocr_get_buffer_size(allocator.get(), 0); }  // held for graphs
+
+    static void               write(ggml_tensor * tensor, const void * data) { ggml_backend_tensor_set(tensor, data, 0, ggml_nbytes(tensor)); }
+    static std::vector<float> read(const ggml_tensor * tensor);  // F32
+
+  private:
+    ggml_backend_dev_t device;
+    ggml_backend_ptr   backend;
+    ggml_gallocr_ptr   allocator;
+};
+
+// Tensors that live longer than a graph: weights, adapters, sums of gradients.
+class train_tensors {
+  public:
+    train_tensors(ggml_backend_dev_t device, size_t most);
+
+    ggml_tensor * make(ggml_type type, int64_t n0, int64_t n1 = 1, int64_t n2 = 1) const;
+
+    // Memory for all that were made, once. Throws user_error model.does-not-fit.
+    void allocate();
+
+  private:
+    ggml_backend_dev_t      device;
+    ggml_context_ptr        context;
+    ggml_backend_buffer_ptr buffer;
+};
+
+}  // namespace moebius
