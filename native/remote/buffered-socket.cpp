@@ -33,7 +33,7 @@ std::string buffered_socket::receive(void * data, size_t size) {
     auto *      to      = static_cast<uint8_t *>(data);
     while (problem.empty() && size > 0) {
         const size_t here = std::min(size, end - begin);
-        std::memcpy(to, incoming.data() + begin, here);
+        std::copy_n(incoming.data() + begin, here, to);  // of nothing too: memcpy may not be given the null of an empty vector
         begin += here;
         to += here;
         size -= here;

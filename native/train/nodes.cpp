@@ -7,8 +7,11 @@
 namespace moebius {
 
 ggml_tensor * product(train_tape & tape, ggml_tensor * a, ggml_tensor * b) {
-    const auto    contiguous = [&](ggml_tensor * x) { return ggml_is_contiguous(x) ? x : ggml_cont(tape.context(), x); };  // Vulkan copies others to F16
-    ggml_tensor * result     = ggml_mul_mat(tape.context(), contiguous(a), contiguous(b));
+    const auto own = [&](ggml_tensor * x) {
+        // Vulkan copies a factor with gaps to F16, and gives up on one at a crooked address; neither happens at usual sizes
+        return ggml_is_contiguous(x) && x->view_offs % tape.alignment() == 0 ? x : ggml_cont(tape.context(), x);
+    };
+    ggml_tensor * result = ggml_mul_mat(tape.context(), own(a), own(b));
     ggml_prec_set_acc(result, GGML_PREC_F32);
     return tape.emit(result);
 }

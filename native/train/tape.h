@@ -65,6 +65,9 @@ class train_tape {
     // Whether the device computes this node; it is not emitted.
     bool computes(const ggml_tensor * node) const { return ggml_backend_dev_supports_op(device, node); }
 
+    // Of tensors in the device's memory, bytes.
+    size_t alignment() const { return ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(device)); }
+
     // ----------------------------------------------------------------------------------------------------------------
 
     // Runs the pullbacks, last op first. Once.
