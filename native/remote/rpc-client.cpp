@@ -110,6 +110,12 @@ size_t alloc_size(ggml_backend_buffer_type_t type, const ggml_tensor * tensor) {
     return std::max(known == 0 ? alloc_size_ask(type, tensor) : known, ggml_nbytes(tensor));
 }
 
+// llama.cpp's frees what an event holds, and not the event.
+void event_free(ggml_backend_dev_t device, ggml_backend_event_t event) {
+    ggml_backend_rpc_device_event_free(device, event);
+    delete event;
+}
+
 }  // namespace
 
 uint32_t rpc_device_count(const std::string & endpoint) {
@@ -123,6 +129,7 @@ std::vector<ggml_backend_dev_t> rpc_devices(const std::string & endpoint) {
     for (size_t i = 0; machine && i < ggml_backend_reg_dev_count(machine); i++) {
         devices.push_back(ggml_backend_reg_dev_get(machine, i));
         static_cast<ggml_backend_rpc_device_context *>(devices.back()->context)->name = "RPC" + std::to_string(i) + "@" + endpoint;
+        devices.back()->iface.event_free = event_free;
         ggml_backend_dev_buffer_type(devices.back());  // asks for alignment and size now, once
     }
     return devices;
