@@ -26,7 +26,7 @@ struct address_range {
     uintptr_t begin = 0, end = 0;
 };
 
-// Of tensors in host memory, merged where they meet. [begin, end), in order.
+// Of tensors in host memory, [begin, end), by their begins.
 std::vector<address_range> weights_in_ram(const llama_model * model) {
     std::vector<address_range> all;
     for (const auto & [name, tensor] : llama_internal_get_tensor_map(model)) {

@@ -36,7 +36,7 @@ train_value train_combine(train_tape & tape, const train_value & y, const row_ma
 
 train_value train_embedding(train_tape & tape, const train_value & table, ggml_tensor * ids) {
     return tape.record(rows_of(tape, table.tensor, ids), { table }, [&tape, table, ids](ggml_tensor * gradient) {
-        // a frequent token has any number of copies, so no row_map
+        // not with a row_map: it has room for as many copies as the most frequent token has, for every token
         tape.add_gradient(table, ggml_get_rows_back(tape.context(), gradient, ids, table.tensor));
     });
 }

@@ -1,33 +1,17 @@
 // The `moebius` command as a user runs it.
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tinyModel } from '../support/engine.ts';
+import { moebius } from '../support/moebius.ts';
 
-const program = join(import.meta.dirname, '../../main/cli/moebius.mjs');
 let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'moebius-cli-'));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function moebius(args: string[], input = ''): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk;
-    });
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-    child.stdin.end(input);
-  });
-}
 
 async function json(args: string[], input?: string) {
   const { code, stdout, stderr } = await moebius([...args, '--json'], input);

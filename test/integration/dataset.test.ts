@@ -10,8 +10,8 @@ import type { Example } from '../../main/training/data/example.ts';
 import { toExample } from '../../main/training/data/formats/convert.ts';
 import { DatasetReport } from '../../main/training/data/report.ts';
 import { startEngine, tinyModel } from '../support/engine.ts';
+import { moebius } from '../support/moebius.ts';
 
-const program = join(import.meta.dirname, '../../main/cli/moebius.mjs');
 const data = (name: string) => join(import.meta.dirname, '../data/datasets', name);
 let folder: string;
 let engine: EngineSupervisor;
@@ -27,21 +27,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function moebius(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [program, 'dataset', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk;
-    });
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-  });
-}
+const dataset = (...args: string[]) => moebius(['dataset', ...args]);
 async function report(...args: string[]): Promise<DatasetReport> {
-  const { code, stdout, stderr } = await moebius(...args, '--json');
+  const { code, stdout, stderr } = await dataset(...args, '--json');
   expect([code, stderr]).toEqual([0, '']);
   return DatasetReport.parse(JSON.parse(stdout));
 }
@@ -73,7 +61,7 @@ describe('moebius dataset', () => {
 
   it('tells bad rows, writes all of them, and shows the rest to people', async () => {
     const out = join(folder, 'bad.jsonl');
-    const { code, stdout } = await moebius(data('bad/messages.jsonl'), data('roman-numerals.jsonl'), '--format', 'messages', '--bad-rows', out);
+    const { code, stdout } = await dataset(data('bad/messages.jsonl'), data('roman-numerals.jsonl'), '--format', 'messages', '--bad-rows', out);
     expect(code).toBe(0);
     expect(stdout).toContain('⟦269 is CCLXIX.<|im_end|>⟧');
     expect(stdout).toContain('35 bad rows, left out:');
@@ -88,7 +76,7 @@ describe('moebius dataset', () => {
 
   it.runIf(existsSync('/dev/full'))('fails when bad rows cannot be written', async () => {
     for (const path of ['/dev/full', join(folder, 'no/such/folder')]) {
-      const { code, stderr } = await moebius(data('bad/latin1.jsonl'), '--no-tokens', '--bad-rows', path);
+      const { code, stderr } = await dataset(data('bad/latin1.jsonl'), '--no-tokens', '--bad-rows', path);
       expect([code, JSON.parse(stderr).code]).toEqual([1, 'file.unwritable']);
     }
   });
@@ -104,21 +92,21 @@ describe('moebius dataset', () => {
   });
 
   it('fails clearly when there is nothing to learn, and when the format is not clear', async () => {
-    const nothing = await moebius(data('bad/alpaca.jsonl'), '--format', 'alpaca');
+    const nothing = await dataset(data('bad/alpaca.jsonl'), '--format', 'alpaca');
     expect(nothing.code).toBe(1);
     expect(JSON.parse(nothing.stderr)).toMatchObject({ code: 'dataset.no-good-row', message: expect.stringContaining('alpaca.jsonl:1: output is missing') });
-    const unclear = await moebius(data('questions.csv'));
+    const unclear = await dataset(data('questions.csv'));
     expect(unclear.code).toBe(1);
     expect(JSON.parse(unclear.stderr)).toMatchObject({ code: 'dataset.format-unsure' });
     expect(await report(data('questions.csv'), '--map', 'prompt=question,completion=answer')).toMatchObject({ good: 3 });
-    expect((await moebius(data('none.jsonl'))).stderr).toContain('file.not-found');
+    expect((await dataset(data('none.jsonl'))).stderr).toContain('file.not-found');
     for (const wrong of [
       ['--validation', '1'],
       ['--map', 'prompt'],
       ['--format', 'xml'],
       ['--bad-rows', data('questions.csv')],
     ]) {
-      expect((await moebius(data('questions.csv'), ...wrong)).code).toBe(2);
+      expect((await dataset(data('questions.csv'), ...wrong)).code).toBe(2);
     }
   });
 });

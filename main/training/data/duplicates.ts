@@ -66,6 +66,7 @@ export class DuplicateFinder {
   readonly #segments = Array.from({ length: SEGMENTS }, (_, index) => new Segment(SEGMENTS + index)); // of several sizes, so that not all grow at once
   readonly #most: number;
   #remembered = 0;
+  #incomplete = false;
 
   constructor(most = EXAMPLES_REMEMBERED) {
     this.#most = most;
@@ -73,7 +74,7 @@ export class DuplicateFinder {
 
   /** Some examples could not be remembered: a repetition of them is not found. */
   get incomplete(): boolean {
-    return this.#remembered >= this.#most;
+    return this.#incomplete;
   }
 
   /** `position`: a number below 2^53 - 1 by which the caller knows the example. Gives the position of the first equal one, or null for a new one. */
@@ -82,8 +83,11 @@ export class DuplicateFinder {
     const low = Number.parseInt(fingerprint.slice(8, 16), 16);
     const segment = this.#segments[high % SEGMENTS];
     if (segment === undefined) throw new Error('no segment'); // high % SEGMENTS is below SEGMENTS
-    const first = segment.find(high, low, position, this.#remembered < this.#most);
-    if (first === null && this.#remembered < this.#most) this.#remembered += 1;
-    return first;
+    const remember = this.#remembered < this.#most;
+    const first = segment.find(high, low, position, remember);
+    if (first !== null) return first;
+    if (remember) this.#remembered += 1;
+    else this.#incomplete = true;
+    return null;
   }
 }

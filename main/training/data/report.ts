@@ -43,8 +43,10 @@ export const Lengths = z.object({
   p90: z.number().int(),
   p99: z.number().int(),
   max: z.number().int(),
+  /** how many are `from` to `to` tokens long, both included; from 1, 2, 4, 8 ... up to the last that has any */
   bars: z.array(z.object({ from: z.number().int(), to: z.number().int(), count: z.number().int() })),
 });
+export type Lengths = z.infer<typeof Lengths>;
 
 export const DatasetReport = z.object({
   files: z.array(SurveyedFile),

@@ -20,7 +20,7 @@ class device_ffn {
     device_ffn(device_slots & slots, const expert_layout & layout, uint32_t tokens);
 
     // Starts to compute, and returns before it is done if the device works by itself. `work` is sorted by token; of `input`
-    // [tokens][n_embd] it takes copies. False: the device failed. `wait` has to follow.
+    // [tokens][n_embd] it takes copies. False: the device failed. Else `wait` has to follow.
     bool start(uint32_t layer, row_view input, std::vector<device_assignment> work);
 
     // Waits. False: the device failed; nothing of the work is to be used.

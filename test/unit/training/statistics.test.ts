@@ -52,7 +52,9 @@ describe('the duplicate finder', () => {
   it('says when it remembers no more, and still knows those that it does', () => {
     const finder = new DuplicateFinder(2);
     const marks = ['a', 'b', 'c'].map((word) => fingerprint(text(word)));
-    expect(marks.map((mark, index) => finder.add(mark, index))).toEqual([null, null, null]);
+    expect(marks.slice(0, 2).map((mark, index) => finder.add(mark, index))).toEqual([null, null]);
+    expect(finder.incomplete).toBe(false);
+    expect(finder.add(marks[2] ?? '', 2)).toBe(null);
     expect(finder.incomplete).toBe(true);
     expect(marks.map((mark, index) => finder.add(mark, index + 3))).toEqual([0, 1, null]);
   });
