@@ -208,7 +208,7 @@ void a_device_that_dies_takes_nothing_along(moebius_test::rpc_servers & machines
     const device_outcome stock  = model.run(stock_run(), prompt, 60);
     device_run           how;
     how.budgets                 = { 0.6, 0.6 };
-    how.cpu_helps               = false;
+    how.cpu_helps = how.fetches = false;  // nobody else has what the second one has
     how.before_step             = [&](uint32_t step) {
         if (step == 20) {
             machines.kill(1);
@@ -250,7 +250,7 @@ void times_are_counted(moebius_test::rpc_servers & machines) {
     const tiny model(machines);
     device_run how;
     how.budgets                 = { 0.5, 0.5 };
-    how.cpu_helps               = false;
+    how.cpu_helps = how.adapts = how.fetches = false;  // both have work
     const device_outcome result = model.run(how, prompt_of(100), 20);
     for (const layer_times & layer : result.times) {
         CHECK(layer.total > 0);

@@ -180,7 +180,7 @@ void tokens_that_came_first_are_forgotten_first() {
     CHECK(paths.foresee(0, { 999 })[1].probability > 0.5);
 }
 
-// A store of three slots a layer whose reads take no time.
+// A store of three slots a layer whose reads take no time, or have not begun.
 struct store {
     static constexpr uint32_t layers = 4, experts = 8;
     expert_cache_shape shape{ layers, experts, std::vector<uint32_t>(layers, 3) };
@@ -189,15 +189,15 @@ struct store {
     double             now = 0.0;
     store() { ahead.set_on(true, now); }
 
-    std::vector<prefetch_read> propose(expert_predictor by, uint32_t layer, std::vector<uint32_t> named) {
+    std::vector<prefetch_read> propose(expert_predictor by, uint32_t layer, std::vector<uint32_t> named, bool read = true) {
         std::vector<foreseen_use> foreseen;
         for (const uint32_t expert : named) {
             foreseen.push_back({ expert, 0.8 });
         }
         ahead.propose(by, layer, foreseen);
         const auto reads = ahead.next(cache, 4, now);
-        for (const prefetch_read & read : reads) {  // nobody waits for the disk meanwhile
-            ahead.arrived(read.layer, read.expert, now + 0.01);
+        for (size_t i = 0; read && i < reads.size(); i++) {  // nobody waits for the disk meanwhile
+            ahead.arrived(reads[i].layer, reads[i].expert, now + 0.01);
         }
         return reads;
     }
@@ -262,7 +262,7 @@ void a_withdrawn_read_is_as_if_it_had_not_been() {
         all.cache.take({ 1, expert });
     }
     all.use(0, 0);
-    const auto reads = all.propose(expert_predictor::router, 1, { 4, 5 });
+    const auto reads = all.propose(expert_predictor::router, 1, { 4, 5 }, false);
     CHECK_EQUAL(reads.size(), 2u);
     const auto in_vain = all.ahead.overtaken(1, { { 5, 1, 1.0f } });
     CHECK(in_vain.size() == 1 && in_vain[0].expert == 4 && in_vain[0].evicted == 1);  // the first who left
@@ -271,6 +271,7 @@ void a_withdrawn_read_is_as_if_it_had_not_been() {
     CHECK(all.cache.slot_of({ 1, 4 }) == slot_cache::none);
     CHECK_EQUAL(all.cache.slot_of({ 1, 1 }), int32_t(reads[0].slot));
     CHECK(all.ahead.overtaken(1, { { 5, 1, 1.0f } }).empty());
+    all.ahead.arrived(1, 5, all.now);
     all.use(1, 5);
     const prefetch_report router = all.ahead.report(expert_predictor::router);
     CHECK(router.layers[1].read == 1 && router.layers[1].used == 1 && router.layers[1].wasted == 0 && router.layers[1].withdrawn == 1);
@@ -278,6 +279,27 @@ void a_withdrawn_read_is_as_if_it_had_not_been() {
     all.cache.take({ 2, 0 });
     all.cache.give_back({ 2, 0 }, UINT32_MAX);  // nobody had left
     CHECK(all.cache.slot_of({ 2, 0 }) == slot_cache::none);
+}
+
+// An expert is read, leaves, and is read again, all before the batch comes: whoever left for the first of its reads is gone, only who left for the second is still there.
+void only_the_read_under_way_can_be_taken_back() {
+    store all;
+    for (const uint32_t expert : { 1u, 2u, 3u }) {
+        all.cache.take({ 1, expert });
+    }
+    all.use(0, 0);
+    CHECK_EQUAL(all.propose(expert_predictor::router, 1, { 4 }).size(), 1u);  // 1 leaves
+    CHECK_EQUAL(all.cache.slot_of({ 1, 1 }), slot_cache::none);
+    all.cache.drop({ 1, 4 });  // as a resize does
+    all.cache.take({ 1, 6 });
+    const auto again = all.propose(expert_predictor::router, 1, { 4 }, false);
+    CHECK_EQUAL(again.size(), 1u);
+    const auto in_vain = all.ahead.overtaken(1, { { 5, 1, 1.0f } });
+    CHECK(in_vain.size() == 1 && in_vain[0].expert == 4 && in_vain[0].evicted == 2);
+    all.cache.give_back({ 1, 4 }, in_vain[0].evicted);
+    all.ahead.withdrawn(1, 4);
+    CHECK_EQUAL(all.cache.slot_of({ 1, 2 }), int32_t(again[0].slot));
+    CHECK(all.ahead.overtaken(1, { { 5, 1, 1.0f } }).empty());
 }
 
 void a_useless_predictor_goes_off_beside_a_good_one() {
@@ -323,6 +345,7 @@ int main() {
     off_reads_nothing();
     what_is_named_first_stays();
     a_withdrawn_read_is_as_if_it_had_not_been();
+    only_the_read_under_way_can_be_taken_back();
     a_useless_predictor_goes_off_beside_a_good_one();
     return moebius_test::check_result();
 }

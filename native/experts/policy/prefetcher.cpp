@@ -97,7 +97,7 @@ std::vector<prefetch_read> prefetcher::next(slot_cache & cache, uint32_t most, d
 std::vector<overtaken_read> prefetcher::overtaken(uint32_t layer, const std::vector<expert_use> & uses) const {
     std::vector<overtaken_read> reads;
     for (const reading & one : under_way[layer]) {
-        if (std::none_of(uses.begin(), uses.end(), [&](const expert_use & use) { return use.expert == one.expert; })) {
+        if (!one.ended() && std::none_of(uses.begin(), uses.end(), [&](const expert_use & use) { return use.expert == one.expert; })) {
             reads.push_back({ one.expert, one.evicted });
         }
     }
@@ -106,7 +106,7 @@ std::vector<overtaken_read> prefetcher::overtaken(uint32_t layer, const std::vec
 
 void prefetcher::withdrawn(uint32_t layer, uint32_t expert) {
     std::vector<reading> & reads = under_way[layer];
-    const auto             one   = std::find_if(reads.begin(), reads.end(), [&](const reading & each) { return each.expert == expert; });
+    const auto             one   = std::find_if(reads.begin(), reads.end(), [&](const reading & each) { return each.expert == expert && !each.ended(); });
     prefetch_counters &    count = states[size_t(one->by)].layers[layer];
     count.withdrawn++;
     count.read -= std::min<uint64_t>(count.read, 1);  // counting may have begun since
@@ -248,7 +248,7 @@ void prefetcher::wanted(double now) {
 
 void prefetcher::arrived(uint32_t layer, uint32_t expert, double now) {
     for (reading & one : under_way[layer]) {
-        if (one.expert == expert) {
+        if (one.expert == expert && !one.ended()) {
             one.free = free_since(one, now);
         }
     }

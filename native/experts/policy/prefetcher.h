@@ -70,7 +70,7 @@ class prefetcher {
     // At most `most` experts that are worth reading now, those of the nearest layer first. They have slots of `cache`, not pinned.
     std::vector<prefetch_read> next(slot_cache & cache, uint32_t most, double now);
 
-    // Reads that `next` gave for the batch which now reaches the layer, in vain.
+    // Reads that `next` gave for the batch which now reaches the layer, in vain, and that have not ended: one expert may have been read, have left, and be read once more.
     std::vector<overtaken_read> overtaken(uint32_t layer, const std::vector<expert_use> & uses) const;
     // Such a read was taken back before it had begun, and whoever had left is there again: as if it had not been.
     void withdrawn(uint32_t layer, uint32_t expert);
@@ -102,6 +102,8 @@ class prefetcher {
         double           begun    = 0.0;
         double           begun_busy = 0.0;  // see busy_until
         double           free     = -1.0;   // seconds of its read in which nobody waited for another; negative: it has not ended
+
+        bool ended() const { return free >= 0.0; }
     };
     struct state_of_predictor {
         prefetch_feedback              window;
