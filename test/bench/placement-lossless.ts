@@ -43,6 +43,8 @@ const Outcome = z.object({
   sameTokens: z.number(),
   /** another token, where stock llama.cpp's two best are nearer than rounding */
   ties: z.number(),
+  /** runs before this one, in which a router of which stock is undecided chose another expert */
+  routerTies: z.number(),
   sameBitSteps: z.number(),
   largestDifference: z.number(),
   onDevices: z.number(),
@@ -109,7 +111,16 @@ function rigs(f32: string): Rig[] {
   ];
 }
 
-const requestOf = ({ model, devices, runs }: Rig) => ({ model, promptTokens: PROMPT, generate: GENERATE, batch: 256, threads: 1, ...devices, runs });
+const requestOf = ({ model, devices, tolerance, runs }: Rig) => ({
+  model,
+  promptTokens: PROMPT,
+  generate: GENERATE,
+  batch: 256,
+  threads: 1,
+  tolerance,
+  ...devices,
+  runs,
+});
 
 async function compare(program: string, rig: Rig): Promise<Outcome[]> {
   const request = JSON.stringify({ ...requestOf(rig), prompt: wordPrompt(PROMPT, 7) });
@@ -142,7 +153,7 @@ function toCases(rig: Rig, run: Run, outcome: Outcome | undefined, log: (text: s
   if (!outcome) throw new Error(`${rig.name}, ${run.name}: no outcome`);
   check(rig, run, outcome);
   log(
-    `  ${rig.name}, ${run.name}: ${outcome.ties} ties; logits within ${outcome.largestDifference.toExponential(1)}; ${outcome.onDevices} tokens of experts on devices, ${outcome.onCpu} on the CPU; ` +
+    `  ${rig.name}, ${run.name}: ${outcome.ties} ties, ${outcome.routerTies} runs again; logits within ${outcome.largestDifference.toExponential(1)}; ${outcome.onDevices} tokens of experts on devices, ${outcome.onCpu} on the CPU; ` +
       `${outcome.copied} copies moved, ${outcome.fetched} experts fetched, ${outcome.changes} changes, ${outcome.misses} misses; ${outcome.seconds.toFixed(0)} s`,
   );
   const name = `${rig.name}: ${run.name}`;
