@@ -1,0 +1,35 @@
+// What is trained, in the host's memory: low-rank adapters by the names and in the layout of llama.cpp's adapter files, and whole tensors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace moebius {
+
+// A tensor that steps change. `values` is the only copy that counts; devices get copies of it.
+struct train_parameter {
+    std::string        name;  // in a file: "blk.0.ffn_gate_exps.weight.lora_a", or that of a base tensor
+    int64_t            n0 = 1, n1 = 1, n2 = 1;  // as ggml counts: n0 numbers lie side by side
+    std::vector<float> values;
+    std::vector<float> gradient;  // of values' size: of the loss, added up over the batches of a step
+};
+
+// LoRA (arXiv 2106.09685) on one base tensor: W + lora_scale * (a b)^T. Matrices: a [n_in, r], b [r, n_out]; stacks of experts: a [n_in, r, experts], b [r, n_out, experts].
+struct adapted_tensor {
+    std::string base;       // "blk.0.ffn_gate_exps.weight"
+    size_t      a = 0, b = 0;  // of adapter::parameters
+    int64_t     lora_rank          = 0;
+    float       lora_alpha         = 0;
+    bool        is_rank_stabilised = false;  // rsLoRA, arXiv 2312.03732: alpha / sqrt(r) in place of alpha / r
+
+    float scale() const;
+};
+
+struct adapter {
+    std::string                  architecture;  // of the base, GGUF's general.architecture
+    std::vector<train_parameter> parameters;
+    std::vector<adapted_tensor>  tensors;       // whose parameters are among them; others are whole tensors
+};
+
+}  // namespace moebius
