@@ -1,0 +1,179 @@
+#include "small-base.h"
+
+#include <gguf.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <random>
+
+namespace moebius_test {
+
+namespace {
+
+class writer {
+  public:
+    explicit writer(const small_base & of) : of(of), source(gguf_init_from_file(MOEBIUS_TINY_MODEL, { true, nullptr })), made(gguf_init_empty()), tensors(ggml_init({ 64 << 20, nullptr, false })) {}
+    ~writer() {
+        gguf_free(source);
+        gguf_free(made);
+        ggml_free(tensors);
+    }
+
+    void metadata() {
+        gguf_set_kv(made, source);
+        for (int64_t i = gguf_get_n_kv(made) - 1; i >= 0; i--) {  // all but the tokenizer
+            const std::string key = gguf_get_key(made, i);
+            if (key.rfind("tokenizer.", 0) != 0) {
+                gguf_remove_key(made, key.c_str());
+            }
+        }
+        gguf_set_val_str(made, "general.architecture", of.architecture.c_str());
+        gguf_set_val_str(made, "general.name", "small base");
+        number("context_length", 512);
+        number("embedding_length", of.n_embd);
+        number("block_count", of.layers);
+        number("feed_forward_length", of.n_ff);
+        number("expert_feed_forward_length", of.n_ff);
+        number("attention.head_count", of.heads);
+        number("attention.head_count_kv", of.kv_heads);
+        number("attention.key_length", of.head);
+        number("attention.value_length", of.head);
+        number("rope.dimension_count", of.head);
+        number("expert_count", of.experts);
+        number("expert_used_count", of.used);
+        if (of.has_shared) {
+            number("expert_shared_feed_forward_length", of.n_ff);
+        }
+        real("attention.layer_norm_rms_epsilon", 1e-5f);
+        real("rope.freq_base", 10000);
+        if (of.architecture == "granitemoe") {
+            real("embedding_scale", 1.5f);
+            real("residual_scale", 0.7f);
+            real("logit_scale", 2.5f);
+            real("attention.scale", 0.2f);
+        }
+    }
+
+    void all_tensors() {
+        const int64_t vocabulary = gguf_get_arr_n(source, gguf_find_key(source, "tokenizer.ggml.tokens"));
+        const int64_t q = of.heads * of.head, kv = of.kv_heads * of.head;
+        matrix("token_embd.weight", of.n_embd, vocabulary);
+        matrix("output.weight", of.n_embd, vocabulary);
+        norm("output_norm.weight", of.n_embd);
+        for (int64_t i = 0; i < of.layers; i++) {
+            block = "blk." + std::to_string(i) + ".";
+            norm(block + "attn_norm.weight", of.n_embd);
+            norm(block + "ffn_norm.weight", of.n_embd);
+            matrix(block + "attn_q.weight", of.n_embd, q);
+            matrix(block + "attn_k.weight", of.n_embd, kv);
+            matrix(block + "attn_v.weight", of.n_embd, kv);
+            matrix(block + "attn_output.weight", q, of.n_embd);
+            if (of.architecture == "qwen3moe" || of.architecture == "olmoe") {
+                norm(block + "attn_q_norm.weight", of.architecture == "olmoe" ? q : of.head);
+                norm(block + "attn_k_norm.weight", of.architecture == "olmoe" ? kv : of.head);
+            }
+            if (of.architecture == "qwen2moe") {
+                norm(block + "attn_q.bias", q);
+                norm(block + "attn_k.bias", kv);
+                norm(block + "attn_v.bias", kv);
+            }
+            experts();
+        }
+    }
+
+    std::string write() {
+        const std::string path = (std::filesystem::temp_directory_path() / ("moebius-base-" + std::to_string(std::random_device()()) + ".gguf")).string();
+        gguf_write_to_file(made, path.c_str(), false);
+        return path;
+    }
+
+  private:
+    void number(const char * name, int64_t value) { gguf_set_val_u32(made, (of.architecture + "." + name).c_str(), uint32_t(value)); }
+    void real(const char * name, float value) { gguf_set_val_f32(made, (of.architecture + "." + name).c_str(), value); }
+
+    void experts() {
+        tensor(block + "ffn_gate_inp.weight", GGML_TYPE_F32, of.n_embd, of.experts, 1, 3);
+        if (of.is_fused) {
+            matrix(block + "ffn_gate_up_exps.weight", of.n_embd, 2 * of.n_ff, of.experts);
+        } else {
+            matrix(block + "ffn_gate_exps.weight", of.n_embd, of.n_ff, of.experts);
+            matrix(block + "ffn_up_exps.weight", of.n_embd, of.n_ff, of.experts);
+        }
+        matrix(block + "ffn_down_exps.weight", of.n_ff, of.n_embd, of.experts);
+        if (of.has_shared) {
+            matrix(block + "ffn_gate_shexp.weight", of.n_embd, of.n_ff);
+            matrix(block + "ffn_up_shexp.weight", of.n_embd, of.n_ff);
+            matrix(block + "ffn_down_shexp.weight", of.n_ff, of.n_embd);
+            if (of.architecture == "qwen2moe") {
+                tensor(block + "ffn_gate_inp_shexp.weight", GGML_TYPE_F32, of.n_embd, 1, 1, 3);
+            }
+        }
+    }
+
+    void matrix(const std::string & name, int64_t n0, int64_t n1, int64_t n2 = 1) { tensor(name, of.type, n0, n1, n2, 1.5f); }
+    void norm(const std::string & name, int64_t n0) {
+        ggml_tensor * made_norm = tensor(name, GGML_TYPE_F32, n0, 1, 1, 0.2f * std::sqrt(float(n0)));
+        for (int64_t i = 0; name.find("norm") != std::string::npos && i < n0; i++) {
+            static_cast<float *>(made_norm->data)[i] += 1;
+        }
+        gguf_set_tensor_data(made, name.c_str(), made_norm->data);
+    }
+
+    // Normally distributed, `gain` / sqrt(n0).
+    ggml_tensor * tensor(const std::string & name, ggml_type type, int64_t n0, int64_t n1, int64_t n2, float gain) {
+        std::mt19937                    random(uint32_t(std::hash<std::string>()(name)));
+        std::normal_distribution<float> normal(0, gain / std::sqrt(float(n0)));
+        std::vector<float>              values(size_t(n0 * n1 * n2));
+        for (float & value : values) {
+            value = normal(random);
+        }
+        std::vector<uint8_t> bytes(ggml_row_size(type, n0) * size_t(n1 * n2));
+        ggml_quantize_chunk(type, values.data(), bytes.data(), 0, n1 * n2, n0, nullptr);
+        if (of.is_dequantised && type != GGML_TYPE_F32) {
+            ggml_get_type_traits(type)->to_float(bytes.data(), values.data(), int64_t(values.size()));
+            type = GGML_TYPE_F32;
+        }
+        ggml_tensor * made_tensor = n2 > 1 ? ggml_new_tensor_3d(tensors, type, n0, n1, n2) : n1 > 1 ? ggml_new_tensor_2d(tensors, type, n0, n1) : ggml_new_tensor_1d(tensors, type, n0);
+        ggml_set_name(made_tensor, name.c_str());
+        std::memcpy(made_tensor->data, type == GGML_TYPE_F32 ? reinterpret_cast<const uint8_t *>(values.data()) : bytes.data(), ggml_nbytes(made_tensor));
+        gguf_add_tensor(made, made_tensor);
+        return made_tensor;
+    }
+
+    const small_base & of;
+    gguf_context *     source;
+    gguf_context *     made;
+    ggml_context *     tensors;
+    std::string        block;
+};
+
+}  // namespace
+
+const std::vector<small_base> & small_bases() {
+    static const std::vector<small_base> all = [] {
+        std::vector<small_base> bases(6);
+        bases[0].architecture = "qwen3moe";
+        bases[1].architecture = "qwen3moe";
+        bases[1].is_fused     = true;
+        bases[2].architecture = "llama";
+        bases[3].architecture = "olmoe";
+        bases[3].kv_heads     = 4;  // its graph takes no others
+        bases[4].architecture = "qwen2moe";
+        bases[4].has_shared   = true;
+        bases[5].architecture = "granitemoe";
+        bases[5].has_shared   = true;
+        return bases;
+    }();
+    return all;
+}
+
+std::string write_small_base(const small_base & of) {
+    writer file(of);
+    file.metadata();
+    file.all_tensors();
+    return file.write();
+}
+
+}  // namespace moebius_test

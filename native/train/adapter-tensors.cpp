@@ -1,0 +1,46 @@
+#include "adapter-tensors.h"
+
+namespace moebius {
+
+namespace {
+
+template <typename T> T found_or_nothing(const std::unordered_map<std::string, T> & all, const ggml_tensor * base) {
+    const auto found = all.find(base->name);
+    return found == all.end() ? T() : found->second;
+}
+
+}  // namespace
+
+adapter_tensors::adapter_tensors(const adapter & of, ggml_backend_dev_t device) : memory(device, of.parameters.size()) {
+    std::vector<bool> is_whole(of.parameters.size(), true);
+    for (const train_parameter & parameter : of.parameters) {
+        made.push_back(memory.make(GGML_TYPE_F32, parameter.n0, parameter.n1, parameter.n2));
+    }
+    for (const adapted_tensor & tensor : of.tensors) {
+        loras[tensor.base]  = { made[tensor.a], made[tensor.b], tensor.scale(), tensor.a, tensor.b };
+        is_whole[tensor.a] = is_whole[tensor.b] = false;
+    }
+    for (size_t i = 0; i < is_whole.size(); i++) {
+        if (is_whole[i]) {
+            wholes[of.parameters[i].name] = { made[i], i };
+        }
+    }
+    memory.allocate();
+    write(of);
+}
+
+void adapter_tensors::write(const adapter & of) const {
+    for (size_t i = 0; i < made.size(); i++) {
+        train_runner::write(made[i], of.parameters[i].values.data());
+    }
+}
+
+lora_tensors adapter_tensors::lora_of(const ggml_tensor * base) const {
+    return found_or_nothing(loras, base);
+}
+
+whole_tensor adapter_tensors::whole_of(const ggml_tensor * base) const {
+    return found_or_nothing(wholes, base);
+}
+
+}  // namespace moebius

@@ -1,0 +1,42 @@
+// An adapter's parameters as tensors of a device, found by the base tensor that they change.
+#pragma once
+
+#include "adapter.h"
+#include "runner.h"
+
+#include <unordered_map>
+
+namespace moebius {
+
+// Of one base tensor; without `a` it has no adapter.
+struct lora_tensors {
+    ggml_tensor *a = nullptr, *b = nullptr;
+    float        scale    = 1;
+    size_t       a_index  = 0, b_index = 0;  // of adapter::parameters
+};
+
+// A base tensor that is trained itself.
+struct whole_tensor {
+    ggml_tensor * tensor = nullptr;  // null: it is not
+    size_t        index  = 0;        // of adapter::parameters
+};
+
+class adapter_tensors {
+  public:
+    // Throws user_error model.does-not-fit.
+    adapter_tensors(const adapter & of, ggml_backend_dev_t device);
+
+    // Copies the values of all parameters to the device.
+    void write(const adapter & of) const;
+
+    lora_tensors lora_of(const ggml_tensor * base) const;
+    whole_tensor whole_of(const ggml_tensor * base) const;
+
+  private:
+    train_tensors                                 memory;
+    std::vector<ggml_tensor *>                    made;  // [parameters]
+    std::unordered_map<std::string, lora_tensors> loras;
+    std::unordered_map<std::string, whole_tensor> wholes;
+};
+
+}  // namespace moebius

@@ -1,0 +1,90 @@
+#include "base-weights.h"
+
+#include "rpc/errors.h"
+#include "tensor-reader.h"
+
+#include <algorithm>
+
+namespace moebius {
+
+base_weights::base_weights(const gguf_model & file, const base_shape & shape, ggml_backend_dev_t device) : memory(device, file.tensors.size()) {
+    for (const gguf_tensor & tensor : file.tensors) {
+        ggml_tensor * const here = memory.make(tensor.type, tensor.ne[0], tensor.ne[1], tensor.ne[2]);
+        ggml_set_name(here, tensor.name.c_str());
+        made[tensor.name] = here;
+    }
+    tokens    = needed("token_embd.weight");
+    last_norm = needed("output_norm.weight");
+    output    = optional("output.weight");
+    output    = output ? output : tokens;
+    factors   = optional("rope_freqs.weight");
+    for (int64_t i = 0; i < shape.layers; i++) {
+        layers.push_back(find_layer(i, shape));
+    }
+    for (const auto & [name, tensor] : made) {
+        if (!taken[name]) {
+            throw user_error("model.unsupported", "This model cannot be trained: it has a tensor " + name + " that models of the architecture " + shape.architecture + " do not have in training.",
+                             { { "tensor", name } });
+        }
+    }
+    memory.allocate();
+    read(file);
+}
+
+ggml_tensor * base_weights::optional(const std::string & name) {
+    const auto found = made.find(name);
+    taken[name]      = true;
+    return found == made.end() ? nullptr : found->second;
+}
+
+ggml_tensor * base_weights::needed(const std::string & name) {
+    ggml_tensor * const found = optional(name);
+    if (!found) {
+        throw user_error("model.unsupported", "This model cannot be trained: it has no tensor " + name + ".", { { "tensor", name } });
+    }
+    return found;
+}
+
+layer_weights base_weights::find_layer(int64_t i, const base_shape & shape) {
+    const auto    name = [i](const char * part) { return "blk." + std::to_string(i) + "." + part; };
+    layer_weights layer;
+    layer.attention.norm        = needed(name("attn_norm.weight"));
+    layer.attention.q           = needed(name("attn_q.weight"));
+    layer.attention.k           = needed(name("attn_k.weight"));
+    layer.attention.v           = needed(name("attn_v.weight"));
+    layer.attention.output      = needed(name("attn_output.weight"));
+    layer.attention.q_bias      = optional(name("attn_q.bias"));
+    layer.attention.k_bias      = optional(name("attn_k.bias"));
+    layer.attention.v_bias      = optional(name("attn_v.bias"));
+    layer.attention.output_bias = optional(name("attn_output.bias"));
+    layer.attention.q_norm      = optional(name("attn_q_norm.weight"));
+    layer.attention.k_norm      = optional(name("attn_k_norm.weight"));
+    layer.norm                  = needed(name("ffn_norm.weight"));
+    layer.router                = needed(name("ffn_gate_inp.weight"));
+    layer.gate                  = optional(name("ffn_gate_up_exps.weight"));
+    layer.up                    = layer.gate ? nullptr : needed(name("ffn_up_exps.weight"));
+    layer.gate                  = layer.gate ? layer.gate : needed(name("ffn_gate_exps.weight"));
+    layer.down                  = needed(name("ffn_down_exps.weight"));
+    layer.shared.gate           = shape.has_shared_expert ? optional(name("ffn_gate_shexp.weight")) : nullptr;
+    if (layer.shared.gate) {
+        layer.shared.weight = optional(name("ffn_gate_inp_shexp.weight"));
+        layer.shared.up     = needed(name("ffn_up_shexp.weight"));
+        layer.shared.down   = needed(name("ffn_down_shexp.weight"));
+    }
+    return layer;
+}
+
+void base_weights::read(const gguf_model & file) const {
+    constexpr uint64_t   piece = 16 << 20;
+    std::vector<uint8_t> bytes(piece);
+    tensor_reader        reader(file);
+    for (const gguf_tensor & tensor : file.tensors) {
+        for (uint64_t at = 0; at < tensor.bytes; at += piece) {
+            const uint64_t size = std::min(piece, tensor.bytes - at);
+            reader.read(tensor, at, size, bytes.data());
+            ggml_backend_tensor_set(made.at(tensor.name), bytes.data(), at, size);
+        }
+    }
+}
+
+}  // namespace moebius

@@ -1,0 +1,55 @@
+// The frozen weights of a base model, as tensors of a device with the names that they have in the file.
+#pragma once
+
+#include "base-shape.h"
+#include "runner.h"
+
+#include <unordered_map>
+
+namespace moebius {
+
+struct attention_weights {
+    ggml_tensor *norm = nullptr, *q = nullptr, *k = nullptr, *v = nullptr, *output = nullptr;
+    ggml_tensor *q_bias = nullptr, *k_bias = nullptr, *v_bias = nullptr, *output_bias = nullptr;  // null: there is none; so on below
+    ggml_tensor *q_norm = nullptr, *k_norm = nullptr;
+};
+
+// An FFN that every token goes through beside its experts.
+struct shared_weights {
+    ggml_tensor *weight = nullptr;  // [n_embd], whose sigmoid weighs it
+    ggml_tensor *gate = nullptr, *up = nullptr, *down = nullptr;
+};
+
+struct layer_weights {
+    attention_weights attention;
+    ggml_tensor *     norm = nullptr, *router = nullptr;              // of the FFN
+    ggml_tensor *     gate = nullptr, *up = nullptr, *down = nullptr;  // stacks of experts; without `up`, gate is both
+    shared_weights    shared;
+};
+
+class base_weights {
+  public:
+    // Reads all of them into the device's memory. Throws user_error model.unsupported (a tensor is missing, or is there that the graph does not know),
+    // model.does-not-fit, file.unreadable.
+    base_weights(const gguf_model & file, const base_shape & shape, ggml_backend_dev_t device);
+
+    const layer_weights & layer(int64_t i) const { return layers[size_t(i)]; }
+    ggml_tensor *         embedding() const { return tokens; }  // [n_embd, vocabulary]
+    ggml_tensor *         norm() const { return last_norm; }
+    ggml_tensor *         head() const { return output; }  // [n_embd, vocabulary], the embedding if they are tied
+    ggml_tensor *         rope_factors() const { return factors; }
+
+  private:
+    ggml_tensor * optional(const std::string & name);
+    ggml_tensor * needed(const std::string & name);
+    layer_weights find_layer(int64_t i, const base_shape & shape);
+    void          read(const gguf_model & file) const;  // into `made`
+
+    train_tensors                                  memory;
+    std::unordered_map<std::string, ggml_tensor *> made;
+    std::unordered_map<std::string, bool>          taken;
+    ggml_tensor *                                  tokens = nullptr, *last_norm = nullptr, *output = nullptr, *factors = nullptr;
+    std::vector<layer_weights>                     layers;
+};
+
+}  // namespace moebius

@@ -1,0 +1,130 @@
+#include "layer-graph.h"
+
+#include "ops-elementwise.h"
+#include "ops-norm.h"
+#include "ops-router.h"
+#include "ops-softmax.h"
+
+#include <algorithm>
+
+namespace moebius {
+
+attention_inputs::attention_inputs(train_tape & tape, const token_batch & batch) : positions(tape.input(GGML_TYPE_I32, int64_t(batch.tokens.size()))) {
+    for (const int64_t length : batch.lengths) {
+        auto mask = std::find_if(masks.begin(), masks.end(), [length](const auto & each) { return each.first == length; });
+        if (mask == masks.end()) {
+            mask = masks.insert(masks.end(), { length, tape.input(GGML_TYPE_F32, length, length) });
+        }
+        spans.push_back({ length, mask->second });
+    }
+}
+
+void attention_inputs::fill(const token_batch & batch, const routing_inputs::writer & write) const {
+    write(positions, batch.positions.data());
+    for (const auto & [length, mask] : masks) {
+        write(mask, causal_mask({ length }).data());
+    }
+}
+
+layer_graph::layer_graph(train_tape & on, const base_shape & of, const base_weights & from, const adapter_tensors & with, int64_t layer, bool learns)
+    : tape(on), shape(of), base(from), weights(from.layer(layer)), adapters(with), trains(learns), rope(of.rope) {
+    rope.factors = base.rope_factors();
+}
+
+train_value layer_graph::used_value(size_t parameter, ggml_tensor * tensor) {
+    if (!trains) {
+        return train_value(tensor);
+    }
+    used.push_back({ parameter, 0, tape.variable(tensor) });
+    return used.back().value;
+}
+
+train_value layer_graph::linear(ggml_tensor * weight, const train_value & x, ggml_tensor * bias) {
+    const lora_tensors lora  = adapters.lora_of(weight);
+    const whole_tensor whole = adapters.whole_of(weight);
+    train_value        y;
+    if (lora.a) {
+        lora_weights with;
+        with.a     = used_value(lora.a_index, lora.a);
+        with.b     = used_value(lora.b_index, lora.b);
+        with.scale = lora.scale;
+        y          = train_lora(tape, weight, with, x);
+    } else {
+        y = whole.tensor ? train_linear(tape, used_value(whole.index, whole.tensor), x) : train_linear(tape, weight, x);
+    }
+    return bias ? train_add(tape, y, train_value(bias)) : y;
+}
+
+train_value layer_graph::norm(ggml_tensor * weight, const train_value & x) {
+    const whole_tensor whole = adapters.whole_of(weight);
+    return train_rms_norm(tape, x, whole.tensor ? used_value(whole.index, whole.tensor) : train_value(weight), shape.norm_epsilon);
+}
+
+train_value layer_graph::residual(const train_value & x, const train_value & branch) {
+    return train_add(tape, x, shape.residual_scale == 1 ? branch : train_scale(tape, branch, shape.residual_scale));
+}
+
+// [d, heads, tokens]. its_norm: null: none.
+train_value layer_graph::heads_of(ggml_tensor * weight, ggml_tensor * bias, ggml_tensor * its_norm, const train_value & x, int64_t heads, int64_t d) {
+    const int64_t tokens = x.tensor->ne[1];
+    train_value   y      = linear(weight, x, bias);
+    if (its_norm && shape.norm_of_queries == query_norm::all) {
+        y = norm(its_norm, y);
+    }
+    y = train_reshape(tape, y, d, heads, tokens);
+    return its_norm && shape.norm_of_queries == query_norm::heads ? norm(its_norm, y) : y;
+}
+
+train_value layer_graph::attention(const train_value & x, const attention_inputs & inputs) {
+    const attention_weights & of     = weights.attention;
+    const train_value         normed = norm(of.norm, x);
+    const train_value q = train_rope(tape, heads_of(of.q, of.q_bias, of.q_norm, normed, shape.heads, shape.head_k), inputs.positions, rope);
+    const train_value k = train_rope(tape, heads_of(of.k, of.k_bias, of.k_norm, normed, shape.kv_heads, shape.head_k), inputs.positions, rope);
+    const train_value v = heads_of(of.v, of.v_bias, nullptr, normed, shape.kv_heads, shape.head_v);
+    const train_value seen = train_attention(tape, q, k, v, inputs.spans, shape.attention_scale);
+    return residual(x, linear(of.output, train_reshape(tape, seen, shape.head_v * shape.heads, x.tensor->ne[1]), of.output_bias));
+}
+
+router_values layer_graph::router(const train_value & x) {
+    router_values made;
+    made.normed        = norm(weights.norm, x);
+    made.logits        = linear(weights.router, made.normed);
+    made.probabilities = train_softmax(tape, made.logits);
+    return made;
+}
+
+expert_matrices layer_graph::stack(ggml_tensor * weight) const {
+    expert_matrices matrices;
+    matrices.weight         = weight;
+    const lora_tensors lora = adapters.lora_of(weight);
+    matrices.lora_a         = lora.a;
+    matrices.lora_b         = lora.b;
+    matrices.scale          = lora.scale;
+    matrices.trained        = trains;
+    return matrices;
+}
+
+// sigmoid(w x) * down(swiglu(gate x, up x)); without w unweighed
+train_value layer_graph::shared_expert(const train_value & normed) {
+    const shared_weights & of = weights.shared;
+    const train_value      y  = linear(of.down, train_swiglu(tape, linear(of.gate, normed), linear(of.up, normed)));
+    return of.weight ? train_mul(tape, y, train_sigmoid(tape, linear(of.weight, normed))) : y;
+}
+
+train_value layer_graph::experts(const train_value & x, const train_value & normed, const train_value & probabilities, const routing_inputs & routing) {
+    ffn.gate = stack(weights.gate);
+    ffn.up   = weights.up ? stack(weights.up) : expert_matrices();
+    ffn.down = stack(weights.down);
+    const train_value   of_experts = train_router_weights(tape, probabilities, routing, shape.normalises_weights, shape.weights_scale);
+    const expert_output made       = train_experts(tape, normed, of_experts, ffn, routing);
+    for (const used_adapter & adapter : made.adapters) {
+        const lora_tensors lora = adapters.lora_of(adapter.matrices->weight);
+        for (const auto & [index, stacked, value] : { std::tuple(lora.a_index, lora.a, adapter.a), std::tuple(lora.b_index, lora.b, adapter.b) }) {
+            used.push_back({ index, size_t(adapter.expert * stacked->ne[0] * stacked->ne[1]), value });
+        }
+    }
+    const train_value all = weights.shared.gate ? train_add(tape, made.sum, shared_expert(normed)) : made.sum;
+    return residual(x, all);
+}
+
+}  // namespace moebius

@@ -1,0 +1,70 @@
+// One layer of a MoE transformer as ops of a tape: attention, router, experts, each with what is trained of it.
+#pragma once
+
+#include "adapter-tensors.h"
+#include "base-weights.h"
+#include "ops-experts.h"
+#include "token-batch.h"
+
+#include <array>
+
+namespace moebius {
+
+// Where a parameter, or a part of one, was used, and as which value of the tape.
+struct parameter_use {
+    size_t      parameter = 0;  // of adapter::parameters
+    size_t      offset    = 0;  // numbers of it before this part
+    train_value value;
+};
+
+// Inputs of attention.
+struct attention_inputs {
+    attention_inputs(train_tape & tape, const token_batch & batch);
+    void fill(const token_batch & batch, const routing_inputs::writer & write) const;
+
+    ggml_tensor *                    positions = nullptr;  // I32 [tokens]
+    std::vector<attention_span>      spans;                // a sequence each
+    std::vector<std::pair<int64_t, ggml_tensor *>> masks;  // by length of a sequence
+};
+
+struct router_values {
+    train_value normed;         // [n_embd, tokens], what experts get
+    train_value logits;         // [experts, tokens]
+    train_value probabilities;
+};
+
+class layer_graph {
+  public:
+    // trains: gradients of the adapter's parameters are wanted. All outlive the tape's use.
+    layer_graph(train_tape & tape, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters, int64_t layer, bool trains);
+
+    // x [n_embd, tokens] plus attention
+    train_value attention(const train_value & x, const attention_inputs & inputs);
+    // x: behind attention
+    router_values router(const train_value & x);
+    // x plus the experts, and the shared one
+    train_value experts(const train_value & x, const train_value & normed, const train_value & probabilities, const routing_inputs & routing);
+
+    const std::vector<parameter_use> & uses() const { return used; }
+
+  private:
+    train_value     linear(ggml_tensor * weight, const train_value & x, ggml_tensor * bias = nullptr);
+    train_value     norm(ggml_tensor * weight, const train_value & x);
+    train_value     used_value(size_t parameter, ggml_tensor * tensor);
+    train_value     heads_of(ggml_tensor * weight, ggml_tensor * bias, ggml_tensor * its_norm, const train_value & x, int64_t heads, int64_t d);
+    train_value     shared_expert(const train_value & normed);
+    train_value     residual(const train_value & x, const train_value & branch);
+    expert_matrices stack(ggml_tensor * weight) const;
+
+    train_tape &               tape;
+    const base_shape &         shape;
+    const base_weights &       base;
+    const layer_weights &      weights;
+    const adapter_tensors &    adapters;
+    bool                       trains;
+    rope_settings              rope;
+    expert_ffn                 ffn;
+    std::vector<parameter_use> used;
+};
+
+}  // namespace moebius

@@ -1,0 +1,112 @@
+#include "new-adapter.h"
+
+#include "rpc/errors.h"
+#include "tensor-reader.h"
+
+#include <cmath>
+
+namespace moebius {
+
+namespace {
+
+// SplitMix64 (Steele et al. 2014): the bits of one number, from nothing but its place.
+uint64_t mixed(uint64_t x) {
+    x += 0x9e3779b97f4a7c15ull;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+    return x ^ (x >> 31);
+}
+
+uint64_t hash_of(const std::string & text) {  // FNV-1a
+    uint64_t hash = 0xcbf29ce484222325ull;
+    for (const char letter : text) {
+        hash = (hash ^ uint8_t(letter)) * 0x100000001b3ull;
+    }
+    return hash;
+}
+
+void fill_uniform(train_parameter & parameter, float bound, uint64_t seed) {
+    const uint64_t stream = mixed(seed ^ hash_of(parameter.name));
+    for (size_t i = 0; i < parameter.values.size(); i++) {
+        const double unit   = double(mixed(stream + i) >> 11) * 0x1p-53;  // [0, 1)
+        parameter.values[i] = float((2 * unit - 1) * double(bound));
+    }
+}
+
+class builder {
+  public:
+    builder(const gguf_model & file, uint64_t seed) : file(file), seed(seed) { made.architecture = file.architecture(); }
+
+    void adapt(const std::string & base, const lora_settings & how) {
+        const gguf_tensor * tensor = how.lora_rank > 0 ? file.find_tensor(base) : nullptr;
+        if (!tensor) {
+            return;
+        }
+        if (how.lora_alpha <= 0) {
+            throw user_error("request.invalid", "An adapter's alpha has to be above 0; usual is once or twice its rank.", { { "loraAlpha", how.lora_alpha } });
+        }
+        const size_t a = add(base + ".lora_a", tensor->ne[0], how.lora_rank, tensor->ne[2]);
+        const size_t b = add(base + ".lora_b", how.lora_rank, tensor->ne[1], tensor->ne[2]);
+        fill_uniform(made.parameters[a], 1 / std::sqrt(float(tensor->ne[0])), seed);
+        made.tensors.push_back({ base, a, b, how.lora_rank, how.lora_alpha, how.is_rank_stabilised });
+    }
+
+    // Trained itself, from the file's numbers.
+    void whole(const std::string & base) {
+        const gguf_tensor * tensor = file.find_tensor(base);
+        if (!tensor) {
+            return;
+        }
+        made.parameters[add(base, tensor->ne[0], tensor->ne[1], tensor->ne[2])].values = tensor_reader(file).numbers(*tensor);
+    }
+
+    adapter made;
+
+  private:
+    size_t add(const std::string & name, int64_t n0, int64_t n1, int64_t n2) {
+        train_parameter parameter{ name, n0, n1, n2, std::vector<float>(size_t(n0 * n1 * n2), 0.0f), {} };
+        parameter.gradient = parameter.values;
+        made.parameters.push_back(std::move(parameter));
+        return made.parameters.size() - 1;
+    }
+
+    const gguf_model & file;
+    uint64_t           seed;
+};
+
+}  // namespace
+
+adapter new_adapter(const gguf_model & file, const adapter_settings & settings) {
+    if (settings.whole_router && settings.router.lora_rank > 0) {
+        throw user_error("request.invalid", "A router is trained as a whole or with an adapter, not both.", {});
+    }
+    builder       all(file, settings.seed);
+    const int64_t layers = file.hparam("block_count", 0);
+    for (int64_t layer = 0; layer < layers; layer++) {
+        const std::string block = "blk." + std::to_string(layer) + ".";
+        for (const char * part : { "attn_q", "attn_k", "attn_v", "attn_output" }) {
+            all.adapt(block + part + ".weight", settings.attention);
+        }
+        for (const char * part : { "ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps" }) {
+            all.adapt(block + part + ".weight", settings.experts);
+        }
+        for (const char * part : { "ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp" }) {
+            all.adapt(block + part + ".weight", settings.shared);
+        }
+        all.adapt(block + "ffn_gate_inp.weight", settings.router);
+        if (settings.whole_router) {
+            all.whole(block + "ffn_gate_inp.weight");
+        }
+        for (const char * part : { "attn_norm", "attn_q_norm", "attn_k_norm", "ffn_norm" }) {
+            if (settings.whole_norms) {
+                all.whole(block + part + ".weight");
+            }
+        }
+    }
+    if (all.made.parameters.empty()) {
+        throw user_error("request.invalid", "Nothing would be trained: choose attention, experts or the router, with a rank above 0.", {});
+    }
+    return std::move(all.made);
+}
+
+}  // namespace moebius

@@ -1,0 +1,29 @@
+// An adapter as training begins with it.
+#pragma once
+
+#include "adapter.h"
+#include "model/gguf-file.h"
+
+namespace moebius {
+
+struct lora_settings {
+    int64_t lora_rank          = 0;  // 0: none
+    float   lora_alpha         = 0;
+    bool    is_rank_stabilised = false;
+};
+
+struct adapter_settings {
+    lora_settings attention;  // q, k, v and output
+    lora_settings experts;    // gate, up and down of every expert
+    lora_settings shared;     // the same of shared experts
+    lora_settings router;
+    bool          whole_router = false;  // the router itself; not beside an adapter of it
+    bool          whole_norms  = false;
+    uint64_t      seed         = 0;
+};
+
+// Of every layer. a: uniform within 1 / sqrt(n_in), what PEFT's Kaiming initialisation comes to; b: 0, so that nothing is changed yet. The same numbers for one
+// seed, whatever else is trained. Throws user_error request.invalid: nothing would be trained, or impossible settings.
+adapter new_adapter(const gguf_model & file, const adapter_settings & settings);
+
+}  // namespace moebius

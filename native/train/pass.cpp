@@ -1,0 +1,258 @@
+#include "pass.h"
+
+#include "ops-elementwise.h"
+#include "ops-loss.h"
+#include "ops-norm.h"
+#include "ops-router.h"
+#include "rpc/errors.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace moebius {
+
+struct train_pass::job {
+    train_tape                                                  tape;
+    std::vector<std::pair<ggml_tensor *, std::vector<uint8_t>>> inputs;
+
+    job(ggml_backend_dev_t device, size_t nodes) : tape(device, nodes) {}
+
+    void write(ggml_tensor * input, const void * data) {
+        const auto * bytes = static_cast<const uint8_t *>(data);
+        inputs.emplace_back(input, std::vector<uint8_t>(bytes, bytes + ggml_nbytes(input)));
+    }
+    ggml_tensor * floats(const std::vector<float> & values, int64_t n0, int64_t n1 = 1) {
+        ggml_tensor * input = tape.input(GGML_TYPE_F32, n0, n1);
+        write(input, values.data());
+        return input;
+    }
+    ggml_tensor * ids(const std::vector<int32_t> & values, int64_t n0, int64_t n1 = 1) {
+        ggml_tensor * input = tape.input(GGML_TYPE_I32, n0, n1);
+        write(input, values.data());
+        return input;
+    }
+    routing_inputs::writer writer() {
+        return [this](ggml_tensor * input, const void * data) { write(input, data); };
+    }
+};
+
+namespace {
+
+// Tensors of a layer's tape: some hundred for attention and router, and for each sequence and expert what their ops emit in both directions.
+size_t nodes_for(size_t sequences, int64_t experts) {
+    return 2048 + 128 * sequences + 512 * size_t(experts);
+}
+
+// Which rows of a matrix are taken, each at most once.
+struct taken_rows {
+    std::vector<int32_t> copies;   // [all]
+    std::vector<float>   present;  // [all]
+
+    taken_rows(const std::vector<int32_t> & rows, size_t all) : copies(all, 0), present(all, 0.0f) {
+        for (size_t i = 0; i < rows.size(); i++) {
+            copies[size_t(rows[i])]  = int32_t(i);
+            present[size_t(rows[i])] = 1;
+        }
+    }
+};
+
+}  // namespace
+
+train_pass::train_pass(ggml_backend_dev_t on, int threads, const base_shape & of, const base_weights & weights, const adapter_tensors & with)
+    : device(on), runner(on, threads), shape(of), base(weights), adapters(with) {}
+
+void train_pass::run(job & what) {
+    runner.allocate(what.tape.graph());
+    for (const auto & [input, bytes] : what.inputs) {
+        if (input->buffer) {  // else nothing needs it
+            train_runner::write(input, bytes.data());
+        }
+    }
+    runner.compute(what.tape.graph());
+}
+
+void train_pass::check(const token_batch & batch) const {
+    const size_t tokens = batch.tokens.size();
+    const auto   outside = [](int64_t limit) { return [limit](int64_t value) { return value < 0 || value >= limit; }; };
+    const bool   sizes  = tokens > 0 && batch.positions.size() == tokens && size_t(std::accumulate(batch.lengths.begin(), batch.lengths.end(), int64_t(0))) == tokens &&
+                       !batch.rows.empty() && batch.labels.size() == batch.rows.size() && batch.weights.size() == batch.rows.size();
+    if (!sizes) {
+        throw user_error("request.invalid", "A batch of " + std::to_string(tokens) + " tokens has other numbers of positions, sequences or labels, or nothing to learn.", {});
+    }
+    if (std::any_of(batch.tokens.begin(), batch.tokens.end(), outside(shape.vocabulary)) || std::any_of(batch.labels.begin(), batch.labels.end(), outside(shape.vocabulary))) {
+        throw user_error("request.invalid", "The data has tokens that this model does not: its vocabulary has " + std::to_string(shape.vocabulary) + ". Encode the data for this model.", {});
+    }
+    if (std::any_of(batch.rows.begin(), batch.rows.end(), outside(int64_t(tokens)))) {
+        throw user_error("request.invalid", "A batch of " + std::to_string(tokens) + " tokens has a label for one that it does not have.", {});
+    }
+}
+
+train_pass::rows train_pass::embedded(const token_batch & batch) {
+    job               what(device, 64);
+    const train_value x = train_embedding(what.tape, train_value(base.embedding()), what.ids(batch.tokens, int64_t(batch.tokens.size())));
+    ggml_tensor *     y = what.tape.keep(train_scale(what.tape, x, shape.embedding_scale).tensor);
+    run(what);
+    return train_runner::read(y);
+}
+
+// Up to the router, whose choice the host makes, and through the experts.
+train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t layer, layer_state & state) {
+    const int64_t tokens = int64_t(batch.tokens.size());
+    rows          behind, normed, probabilities;
+    {
+        job                    what(device, nodes_for(batch.lengths.size(), 0));
+        layer_graph            graph(what.tape, shape, base, adapters, layer, false);
+        const attention_inputs seen(what.tape, batch);
+        seen.fill(batch, what.writer());
+        const train_value   x      = graph.attention(train_value(what.floats(state.input, shape.n_embd, tokens)), seen);
+        const router_values router = graph.router(x);
+        what.tape.keep(x.tensor);
+        what.tape.keep(router.normed.tensor);
+        what.tape.keep(router.probabilities.tensor);
+        run(what);
+        behind        = train_runner::read(x.tensor);
+        normed        = train_runner::read(router.normed.tensor);
+        probabilities = train_runner::read(router.probabilities.tensor);
+    }
+    state.ids = top_experts(probabilities, shape.experts, shape.experts_used);
+    const expert_groups  groups(state.ids, shape.experts_used, shape.experts);
+    job                  what(device, nodes_for(0, int64_t(groups.groups.size())));
+    layer_graph          graph(what.tape, shape, base, adapters, layer, false);
+    const routing_inputs routing(what.tape, groups);
+    routing.fill(groups, what.writer());
+    const train_value y = graph.experts(train_value(what.floats(behind, shape.n_embd, tokens)), train_value(what.floats(normed, shape.n_embd, tokens)),
+                                        train_value(what.floats(probabilities, shape.experts, tokens)), routing);
+    what.tape.keep(y.tensor);
+    run(what);
+    return train_runner::read(y.tensor);
+}
+
+std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batch & batch, rows & hidden, pass_result & result) {
+    check(batch);
+    std::vector<layer_state> states;
+    hidden = embedded(batch);
+    for (int64_t layer = 0; layer < shape.layers; layer++) {
+        states.push_back({ std::move(hidden), {} });
+        hidden = through_layer(batch, layer, states.back());
+        std::vector<int64_t> tokens(size_t(shape.experts), 0);
+        for (const int32_t id : states.back().ids) {
+            tokens[size_t(id)]++;
+        }
+        result.expert_tokens.push_back(std::move(tokens));
+    }
+    return states;
+}
+
+// Gives the gradient of `hidden`, if that is wanted.
+train_pass::rows train_pass::loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result) {
+    const int64_t     tokens = int64_t(batch.tokens.size()), count = int64_t(batch.rows.size());
+    const taken_rows  taken(batch.rows, batch.tokens.size());
+    job               what(device, 4096 + 64 * size_t(shape.vocabulary / loss_settings().vocabulary_chunk + 1));
+    ggml_tensor *     input = what.floats(hidden, shape.n_embd, tokens);
+    const train_value x     = backward ? what.tape.variable(input) : train_value(input);
+    row_map           map;
+    map.rows    = what.ids(batch.rows, count);
+    map.copies  = what.ids(taken.copies, tokens);
+    map.present = ggml_reshape_3d(what.tape.context(), what.floats(taken.present, tokens), 1, tokens, 1);
+    const train_value last   = train_rms_norm(what.tape, train_gather(what.tape, x, map), train_value(base.norm()), shape.norm_epsilon);
+    const train_value losses = train_token_losses(what.tape, train_scale(what.tape, last, shape.logit_scale), base.head(), what.ids(batch.labels, count));
+    what.tape.keep(losses.tensor);
+    ggml_tensor * gradient = nullptr;
+    if (backward) {
+        what.tape.add_gradient(losses, ggml_reshape_2d(what.tape.context(), what.floats(batch.weights, count), 1, count));
+        what.tape.backward();
+        gradient = what.tape.keep(what.tape.gradient(x));
+    }
+    run(what);
+    result.row_losses = train_runner::read(losses.tensor);
+    for (size_t i = 0; i < result.row_losses.size(); i++) {
+        result.loss += double(batch.weights[i]) * double(result.row_losses[i]);
+    }
+    return gradient ? train_runner::read(gradient) : rows();
+}
+
+bool train_pass::trains_below(const adapter & of, int64_t layer) const {
+    return std::any_of(of.parameters.begin(), of.parameters.end(), [layer](const train_parameter & parameter) {
+        int of_layer = 0;
+        return std::sscanf(parameter.name.c_str(), "blk.%d.", &of_layer) != 1 || of_layer < layer;
+    });
+}
+
+// Builds the layer once more, with the experts that the forward pass chose, and gives the gradient of its input, if something below is trained.
+train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64_t layer, const layer_state & state, const rows & gradient, const router_loss_factors & factors, adapter & of,
+                                                pass_result & result) {
+    const int64_t        tokens = int64_t(batch.tokens.size());
+    const expert_groups  groups(state.ids, shape.experts_used, shape.experts);
+    job                  what(device, nodes_for(batch.lengths.size(), int64_t(groups.groups.size())));
+    train_tape &         tape = what.tape;
+    layer_graph          graph(tape, shape, base, adapters, layer, true);
+    const attention_inputs seen(tape, batch);
+    seen.fill(batch, what.writer());
+    const routing_inputs routing(tape, groups);
+    routing.fill(groups, what.writer());
+    ggml_tensor * const input  = what.floats(state.input, shape.n_embd, tokens);
+    const train_value   x      = trains_below(of, layer) ? tape.variable(input) : train_value(input);
+    const train_value   behind = graph.attention(x, seen);
+    const router_values router = graph.router(behind);
+    const train_value   y      = graph.experts(behind, router.normed, router.probabilities, routing);
+    std::vector<float>  load(size_t(shape.experts));
+    for (size_t e = 0; e < load.size(); e++) {
+        load[e] = float(double(shape.experts) * double(result.expert_tokens[size_t(layer)][e]) / double(tokens));
+    }
+    ggml_tensor * const share   = what.floats(std::vector<float>(size_t(tokens), 1 / float(tokens)), 1, tokens);
+    const train_value   balance = train_balance_loss(tape, router.probabilities, what.floats(load, shape.experts), share);
+    const train_value   z       = train_router_z_loss(tape, router.logits, share);
+    tape.keep(balance.tensor);
+    tape.keep(z.tensor);
+    const auto seed = [&](const train_value & value, float factor) {
+        if (value.wanted() && factor != 0) {
+            tape.add_gradient(value, what.floats({ factor / float(shape.layers) }, 1));
+        }
+    };
+    seed(balance, factors.balance);
+    seed(z, factors.z);
+    if (y.wanted()) {
+        tape.add_gradient(y, what.floats(gradient, shape.n_embd, tokens));
+    }
+    tape.backward();
+    for (const parameter_use & use : graph.uses()) {
+        if (tape.gradient(use.value)) {
+            tape.keep(tape.gradient(use.value));
+        }
+    }
+    ggml_tensor * const below = tape.gradient(x) ? tape.keep(tape.gradient(x)) : nullptr;
+    run(what);
+    for (const parameter_use & use : graph.uses()) {
+        if (ggml_tensor * const found = tape.gradient(use.value)) {
+            const std::vector<float> values = train_runner::read(found);
+            float * const            sum    = of.parameters[use.parameter].gradient.data() + use.offset;
+            for (size_t i = 0; i < values.size(); i++) {
+                sum[i] += values[i];
+            }
+        }
+    }
+    result.balance += double(train_runner::read(balance.tensor)[0]) / double(shape.layers);
+    result.z += double(train_runner::read(z.tensor)[0]) / double(shape.layers);
+    return below ? train_runner::read(below) : rows();
+}
+
+pass_result train_pass::forward(const token_batch & batch) {
+    pass_result result;
+    rows        hidden;
+    forward_layers(batch, hidden, result);
+    loss_of(batch, hidden, false, result);
+    return result;
+}
+
+pass_result train_pass::forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of) {
+    pass_result                    result;
+    rows                           hidden;
+    const std::vector<layer_state> states   = forward_layers(batch, hidden, result);
+    rows                           gradient = loss_of(batch, hidden, true, result);
+    for (int64_t layer = shape.layers - 1; layer >= 0 && !gradient.empty(); layer--) {
+        gradient = back_through_layer(batch, layer, states[size_t(layer)], gradient, factors, of, result);
+    }
+    return result;
+}
+
+}  // namespace moebius

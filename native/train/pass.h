@@ -1,0 +1,61 @@
+// A forward pass through a whole model, and the backward pass that adds up gradients. One tape is one layer in one direction (README).
+#pragma once
+
+#include "layer-graph.h"
+
+namespace moebius {
+
+// Factors of the router's losses in the sum, each the mean over layers. 0: it is not computed backward.
+struct router_loss_factors {
+    float balance = 0;  // train_balance_loss
+    float z       = 0;  // train_router_z_loss
+};
+
+struct pass_result {
+    double                            loss = 0;      // sum over supervised rows of weight * loss
+    double                            balance = 0, z = 0;  // of the router, mean over layers, without factors; of backward passes only
+    std::vector<float>                row_losses;    // [rows], -log of the label's probability
+    std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts]
+};
+
+class train_pass {
+  public:
+    // All outlive it. threads: of a CPU device.
+    train_pass(ggml_backend_dev_t device, int threads, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters);
+
+    // Losses alone. Throws user_error model.does-not-fit, device.lost, request.invalid (a batch that contradicts itself).
+    pass_result forward(const token_batch & batch);
+
+    // The same, and adds gradients of loss + factors to `of`, whose values `adapters` has.
+    pass_result forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of);
+
+    size_t graph_bytes() const { return runner.bytes(); }
+
+  private:
+    using rows = std::vector<float>;  // [tokens][n_embd]
+
+    // What a forward pass leaves for the backward pass.
+    struct layer_state {
+        rows                 input;
+        std::vector<int32_t> ids;  // [tokens][experts_used]
+    };
+    // A tape, and what the host writes before it is computed.
+    struct job;
+
+    rows   embedded(const token_batch & batch);
+    rows   through_layer(const token_batch & batch, int64_t layer, layer_state & state);
+    rows   loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result);
+    rows   back_through_layer(const token_batch & batch, int64_t layer, const layer_state & state, const rows & gradient, const router_loss_factors & factors, adapter & of, pass_result & result);
+    void   run(job & what);
+    void   check(const token_batch & batch) const;
+    bool   trains_below(const adapter & of, int64_t layer) const;
+    std::vector<layer_state> forward_layers(const token_batch & batch, rows & hidden, pass_result & result);
+
+    ggml_backend_dev_t      device;
+    train_runner            runner;
+    const base_shape &      shape;
+    const base_weights &    base;
+    const adapter_tensors & adapters;
+};
+
+}  // namespace moebius
