@@ -132,7 +132,7 @@ expert_step price_experts(const planned_model & model, const planned_ffn & ffn, 
             step.costs.push_back({ 0, timer->stack_seconds(layout, layer, tokens) / step.experts, 0 });
             continue;
         }
-        step.costs.push_back(timer ? timer->device_experts(layout, layer) : machine.rig[d].expert_cost(step.bytes, step.flops));
+        step.costs.push_back(timer ? timer->device_experts(layout, layer, machine.timers[0] ? machine.timers[0]->cpu_threads() : 0) : machine.rig[d].expert_cost(step.bytes, step.flops));
     }
     const uint32_t holders = uint32_t(std::count_if(place.slots.begin(), place.slots.end(), [](uint32_t slots) { return slots > 0; }));
     if (machine.timers[0] && (place.slots[0] > 0 || place.stored)) {

@@ -145,8 +145,8 @@ double node_timer::stack_seconds(const expert_layout & layout, uint32_t layer, u
     return sum;
 }
 
-batch_cost node_timer::device_experts(const expert_layout & layout, uint32_t layer) {
-    const std::string key   = ffn_key(layout, layer, 0);
+batch_cost node_timer::device_experts(const expert_layout & layout, uint32_t layer, int beside) {
+    const std::string key   = ffn_key(layout, layer, 0) + " beside " + std::to_string(beside);
     const auto        found = known_experts.find(key);
     if (found != known_experts.end()) {
         return found->second;
@@ -158,7 +158,7 @@ batch_cost node_timer::device_experts(const expert_layout & layout, uint32_t lay
     device_slots       slots(ggml_backend_get_device(backend.get()), only, { count });
     ggml_backend_buffer_clear(slots.matrix(0, 0)->buffer, 0);  // pages that nobody has written to are all the same one
     device_ffn         ffn(slots, only, tokens);
-    return known_experts[key] = measure_device(ffn, slots.id(), only, 0, count, used, tokens);
+    return known_experts[key] = measure_device(ffn, slots.id(), only, 0, count, used, tokens, beside);
 }
 
 batch_cost measure_expert_reads(const expert_layout & layout) {

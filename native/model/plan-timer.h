@@ -29,9 +29,11 @@ class node_timer {
     // Of the same FFN as llama.cpp computes it on a device that has all experts of the layer.
     double stack_seconds(const expert_layout & layout, uint32_t layer, uint32_t tokens);
 
-    // On a device that is not the CPU: of batches of experts of a layer, as device_dispatch has them computed there; the link is part of it. Throws
+    // On a device that is not the CPU: of batches of experts of a layer, as device_dispatch has them computed there, while `beside` threads of the CPU compute, too; the link is part of it. Throws
     // model.load-failed, model.does-not-fit.
-    batch_cost device_experts(const expert_layout & layout, uint32_t layer);
+    batch_cost device_experts(const expert_layout & layout, uint32_t layer, int beside);
+
+    int32_t cpu_threads() const { return threads; }
 
     // Of computing a graph at all, and of each node of it that does nothing.
     double graph_seconds();

@@ -3,7 +3,10 @@
 #include "rpc/errors.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <numeric>
+#include <thread>
 
 namespace moebius {
 
@@ -35,12 +38,55 @@ class slots_in_turn {
     uint32_t slots, next = 0;
 };
 
-// About as long as the CPU computes between two layers; meanwhile a device goes to sleep.
-void pause_between_layers() {
-    constexpr auto pause = std::chrono::microseconds(500);
-    for (const auto begin = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() - begin < pause;) {
+// What the CPU does with its own layers and experts, as far as devices feel it: weights pass through its caches.
+class passing_weights {
+  public:
+    // Reads on from where the last call ended. Gives something of what it read.
+    uint64_t read() {
+        constexpr size_t piece = (64 << 10) / sizeof(uint64_t);
+        const auto       begin = memory.begin() + ptrdiff_t(at);
+        at                     = (at + piece) % memory.size();
+        return std::accumulate(begin, begin + ptrdiff_t(piece), uint64_t(0));
     }
-}
+
+    // About as long as the CPU computes between two layers; meanwhile a device goes to sleep.
+    void pause() {
+        constexpr auto length = std::chrono::microseconds(500);
+        for (const auto begin = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() - begin < length;) {
+            total += read();
+        }
+    }
+
+  private:
+    std::vector<uint64_t> memory = std::vector<uint64_t>((64 << 20) / sizeof(uint64_t), 1);
+    size_t                at     = 0;
+    std::atomic<uint64_t> total{ 0 };  // so that somebody wants what is read
+};
+
+// Threads that do so all the time.
+class busy_threads {
+  public:
+    explicit busy_threads(int count) {
+        for (int i = 0; i < count; i++) {
+            threads.emplace_back([this] {
+                passing_weights weights;
+                while (!stopping) {
+                    weights.pause();
+                }
+            });
+        }
+    }
+    ~busy_threads() {
+        stopping = true;
+        for (std::thread & thread : threads) {
+            thread.join();
+        }
+    }
+
+  private:
+    std::atomic<bool>        stopping{ false };
+    std::vector<std::thread> threads;
+};
 
 // Rows for so many tokens.
 class made_input {
@@ -60,6 +106,7 @@ struct measured_device {
     const expert_layout & layout;
     uint32_t              layer;
     slots_in_turn         slots;
+    passing_weights       weights = {};
 
     double seconds(row_view input, const std::vector<device_assignment> & work) {
         const auto begin = std::chrono::steady_clock::now();
@@ -77,7 +124,7 @@ struct measured_device {
         seconds(input.rows(), slots.even_work(experts, tokens));  // may compile shaders
         for (int i = 0; i < runs; i++) {
             const std::vector<device_assignment> work = slots.even_work(experts, tokens);
-            pause_between_layers();
+            weights.pause();
             times.push_back(seconds(input.rows(), work));
         }
         std::sort(times.begin(), times.end());
@@ -96,10 +143,11 @@ struct measured_device {
 
 }  // namespace
 
-batch_cost measure_device(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t slots, uint32_t experts, uint32_t most) {
+batch_cost measure_device(device_ffn & ffn, const std::string & id, const expert_layout & layout, uint32_t layer, uint32_t slots, uint32_t experts, uint32_t most, int beside) {
     const uint32_t  tokens = std::clamp(most, 2u, 32u);
     measured_device device{ ffn, id, layout, layer, slots_in_turn(slots) };
     device.warm_up(experts, most);
+    const busy_threads busy(beside);
     const double one     = device.median_seconds(1, 1);
     const double several = device.median_seconds(experts, 1);
     const double many    = device.median_seconds(experts, tokens);
