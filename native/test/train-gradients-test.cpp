@@ -1,0 +1,133 @@
+// Norms of gradients, clipping, and how far adapters have moved.
+#include "check.h"
+#include "rpc/errors.h"
+#include "train/gradients.h"
+#include "train/movement.h"
+#include "trained-numbers.h"
+
+#include <limits>
+
+using namespace moebius_test;
+
+namespace {
+
+double norm_of(const std::vector<train_parameter> & parameters) {
+    double sum = 0;
+    for (const train_parameter & parameter : parameters) {
+        for (const float x : parameter.gradient) {
+            sum += double(x) * double(x);
+        }
+    }
+    return std::sqrt(sum);
+}
+
+void norms_are_those_of_a_loop_on_any_threads() {
+    const std::vector<train_parameter> parameters = made_parameters();
+    const gradient_summary             one        = summarise_gradients(parameters, 1);
+    CHECK_NEAR(one.norm, norm_of(parameters), 1e-12 * one.norm);  // double precision in another order
+    for (size_t p = 0; p < parameters.size(); p++) {
+        CHECK_NEAR(one.norms[p], norm_of({ parameters[p] }), 1e-12 * one.norm);
+    }
+    CHECK(one.not_finite == 0 && one.first_bad.empty());
+    for (const int threads : { 2, 3 }) {
+        const gradient_summary other = summarise_gradients(parameters, threads);
+        CHECK(other.norm == one.norm && other.norms == one.norms);
+    }
+}
+
+void large_numbers_are_no_infinite_ones() {
+    std::vector<train_parameter> parameters = made_parameters();
+    std::fill(parameters[0].gradient.begin(), parameters[0].gradient.end(), std::numeric_limits<float>::max());
+    const gradient_summary summary = summarise_gradients(parameters, 1);
+    CHECK(std::isfinite(summary.norm) && summary.not_finite == 0);
+}
+
+void bad_numbers_are_counted_and_the_first_parameter_is_named() {
+    std::vector<train_parameter> parameters = made_parameters();
+    parameters[3].gradient[90000]           = std::numeric_limits<float>::quiet_NaN();
+    parameters[3].gradient[7]               = -std::numeric_limits<float>::infinity();
+    parameters[1].gradient[1499]            = std::numeric_limits<float>::infinity();
+    for (const int threads : { 1, 2, 3 }) {
+        const gradient_summary summary = summarise_gradients(parameters, threads);
+        CHECK_EQUAL(summary.not_finite, 3);
+        CHECK_EQUAL(summary.first_bad, std::string("stack"));
+        CHECK(!std::isfinite(summary.norm) && std::isfinite(summary.norms[0]) && !std::isfinite(summary.norms[1]));
+    }
+}
+
+void clipping_shortens_to_the_limit_and_no_further() {
+    std::vector<train_parameter> parameters = made_parameters();
+    const auto                   before     = parameters;
+    const double                 norm       = summarise_gradients(parameters, 1).norm;
+    CHECK_EQUAL(clip_gradients(parameters, norm, norm, 1), 1.0f);
+    CHECK(parameters[0].gradient == before[0].gradient);
+    const float factor = clip_gradients(parameters, norm, 0.5, 2);
+    CHECK_NEAR(factor, 0.5 / norm, 1e-7 / norm);
+    CHECK_NEAR(norm_of(parameters), 0.5, 1e-7);  // each number and the factor are rounded to float
+    CHECK_EQUAL(parameters[2].gradient[3], before[2].gradient[3] * factor);
+    CHECK_THROWS(clip_gradients(parameters, norm, 0, 1), user_error, error.code == "request.invalid" && error.details["parameter"] == "clip");
+}
+
+// |lora_scale * a b| of one matrix, from the whole product.
+double full_norm(const adapter & adapter, const adapted_tensor & tensor, size_t expert) {
+    const train_parameter & a = adapter.parameters[tensor.a], &b = adapter.parameters[tensor.b];
+    const size_t            n_in = size_t(a.n0), n_out = size_t(b.n1), lora_rank = size_t(a.n1);
+    double                  sum = 0;
+    for (size_t in = 0; in < n_in; in++) {
+        for (size_t out = 0; out < n_out; out++) {
+            double product = 0;
+            for (size_t k = 0; k < lora_rank; k++) {
+                product += double(a.values[(expert * lora_rank + k) * n_in + in]) * double(b.values[(expert * n_out + out) * lora_rank + k]);
+            }
+            sum += product * product;
+        }
+    }
+    return double(tensor.scale()) * std::sqrt(sum);
+}
+
+void norms_of_adapters_are_those_of_the_whole_product() {
+    adapter lora;
+    lora.parameters = { made_parameter("e.lora_a", 24, 4, 3, 1), made_parameter("e.lora_b", 4, 17, 3, 2), made_parameter("q.lora_a", 24, 6, 1, 3), made_parameter("q.lora_b", 6, 9, 1, 4) };
+    lora.tensors    = { { "e", 0, 1, 4, 8, false }, { "q", 2, 3, 6, 8, true } };
+    std::fill_n(lora.parameters[1].values.begin() + 4 * 17, 4 * 17, 0.0f);  // expert 1 has not moved
+    for (const adapted_tensor & tensor : lora.tensors) {
+        const std::vector<double> norms = adapter_norms(lora, tensor);
+        CHECK_EQUAL(int64_t(norms.size()), lora.parameters[tensor.a].n2);
+        for (size_t expert = 0; expert < norms.size(); expert++) {
+            CHECK_NEAR(norms[expert], full_norm(lora, tensor, expert), 1e-9 * norms[0]);  // double precision; little cancels in random numbers
+        }
+    }
+    CHECK_EQUAL(adapter_norms(lora, lora.tensors[0])[1], 0.0);
+}
+
+void what_did_not_move_is_named_by_expert() {
+    std::vector<train_parameter>    parameters = made_parameters();
+    std::vector<std::vector<float>> before;
+    for (train_parameter & parameter : parameters) {
+        before.push_back(parameter.values);
+    }
+    CHECK_EQUAL(unmoved_parts(parameters, before).size(), 8u);
+    parameters[0].values[5] += 1;
+    for (const size_t expert : { 0, 2, 4 }) {
+        parameters[1].values[expert * 300 + 299] += 1;
+    }
+    parameters[3].values[0] += 1;
+    std::fill_n(parameters[1].gradient.begin() + 300, 300, 0.0f);
+    const std::vector<unmoved_part> unmoved = unmoved_parts(parameters, before);
+    CHECK_EQUAL(unmoved.size(), 3u);
+    CHECK(unmoved[0].name == "stack" && unmoved[0].expert == 1 && !unmoved[0].has_gradient);
+    CHECK(unmoved[1].name == "stack" && unmoved[1].expert == 3 && unmoved[1].has_gradient);
+    CHECK(unmoved[2].name == "norm" && unmoved[2].expert == -1 && unmoved[2].has_gradient);
+}
+
+}  // namespace
+
+int main() {
+    norms_are_those_of_a_loop_on_any_threads();
+    large_numbers_are_no_infinite_ones();
+    bad_numbers_are_counted_and_the_first_parameter_is_named();
+    clipping_shortens_to_the_limit_and_no_further();
+    norms_of_adapters_are_those_of_the_whole_product();
+    what_did_not_move_is_named_by_expert();
+    return check_result();
+}

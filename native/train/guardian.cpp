@@ -1,0 +1,93 @@
+#include "guardian.h"
+
+#include "settings.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace moebius {
+
+namespace {
+
+double median_of(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const size_t half = values.size() / 2;
+    return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+double spread_around(double median, std::vector<double> values) {
+    for (double & value : values) {
+        value = std::fabs(value - median);
+    }
+    return 1.4826 * median_of(std::move(values));
+}
+
+}  // namespace
+
+guardian::guardian(const guardian_settings & settings) : settings(settings) {
+    require_setting(settings.window >= 8, "window", double(settings.window), "8 or more");
+    require_setting(settings.quiet_steps >= 8, "quiet_steps", double(settings.quiet_steps), "8 or more");
+    require_setting(settings.spike > 0, "spike", settings.spike, "above 0");
+    require_setting(settings.enormous >= settings.spike, "enormous", settings.enormous, "at least spike, " + std::to_string(settings.spike));
+    require_setting(settings.spikes_in_row > 0, "spikes_in_row", double(settings.spikes_in_row), "above 0");
+    require_setting(settings.bad_in_row > 0, "bad_in_row", double(settings.bad_in_row), "above 0");
+    require_setting(settings.least_spread > 0, "least_spread", settings.least_spread, "above 0");
+    require_setting(settings.least_spread_share >= 0, "least_spread_share", settings.least_spread_share, "0 or more");
+}
+
+guardian_verdict guardian::judge_bad(double loss, double gradient_norm) {
+    std::ostringstream reason;
+    reason << "The loss is " << loss << " and the gradient's norm " << gradient_norm;
+    if (++kept.bad < settings.bad_in_row) {
+        reason << ": the batch is skipped.";
+        return { guardian_action::skip, reason.str() };
+    }
+    reason << ", and " << kept.bad << " steps in a row had no numbers: the parameters are no longer sound.";
+    kept.spikes = kept.bad = 0;
+    return { guardian_action::roll_back, reason.str() };
+}
+
+guardian_verdict guardian::judge(double loss, double gradient_norm) {
+    if (!std::isfinite(loss) || !std::isfinite(gradient_norm)) {
+        return judge_bad(loss, gradient_norm);
+    }
+    kept.bad = 0;
+    if (kept.good >= settings.quiet_steps) {
+        const double median = median_of(kept.losses);
+        const double spread = std::max({ spread_around(median, kept.losses), settings.least_spread, settings.least_spread_share * std::fabs(median) });
+        const double height = (loss - median) / spread;
+        if (height > settings.spike) {
+            kept.spikes++;
+            if (height <= settings.enormous && kept.spikes < settings.spikes_in_row) {
+                return {};
+            }
+            std::ostringstream reason;
+            reason << "The loss is " << loss << ", " << height << " times their spread (" << spread << ") above the median of the last " << kept.losses.size() << ", " << median;
+            if (height <= settings.enormous) {
+                reason << ", and more than " << settings.spike << " times for " << kept.spikes << " steps in a row";
+            }
+            kept.spikes = 0;
+            return { guardian_action::roll_back, reason.str() + "." };
+        }
+    }
+    kept.spikes = 0;
+    kept.good++;
+    kept.losses.push_back(loss);
+    if (int64_t(kept.losses.size()) > settings.window) {
+        kept.losses.erase(kept.losses.begin());
+    }
+    return {};
+}
+
+void guardian::restore(guardian_state state) {
+    const bool is_sound = state.good >= int64_t(state.losses.size()) && int64_t(state.losses.size()) == std::min(state.good, settings.window) && state.spikes >= 0 && state.spikes < settings.spikes_in_row &&
+                          state.bad >= 0 && state.bad < settings.bad_in_row && std::all_of(state.losses.begin(), state.losses.end(), [](double loss) { return std::isfinite(loss); });
+    if (!is_sound) {
+        throw user_error("request.invalid", "The saved guardian remembers " + std::to_string(state.losses.size()) + " losses of " + std::to_string(state.good) + " good steps, " + std::to_string(state.spikes) + " spikes and " + std::to_string(state.bad) +
+                                                " bad steps: this run's, which looks back on " + std::to_string(settings.window) + ", can't go on from that. Resume with the saved run's settings.",
+                         { { "losses", state.losses.size() }, { "good", state.good } });
+    }
+    kept = std::move(state);
+}
+
+}  // namespace moebius
