@@ -1,0 +1,28 @@
+// What every export of an adapter asks of it.
+#pragma once
+
+#include "adapter.h"
+#include "model/gguf-file.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace moebius {
+
+// alpha such that alpha / r is the tensor's scale, rank-stabilised or not: what loaders that know only alpha / r are told.
+float lora_plain_alpha(const adapted_tensor & tensor);
+
+// Parameters that belong to no adapted tensor: whole tensors of the base, trained. Indices of adapter::parameters.
+std::vector<size_t> whole_parameters(const adapter & trained);
+
+// Throws model.unsupported if whole tensors were trained, which `format` ("an adapter file") has no place for; names them.
+void refuse_whole_parameters(const adapter & trained, const std::string & format);
+
+// Every number is finite, or file.corrupt names the parameter. `source` is what the message begins with: a file, or "The adapter".
+void check_adapter_numbers(const adapter & trained, const std::string & source);
+
+// The tensors are those of `base`, with its shapes. Throws request.invalid (another model's adapter), file.corrupt (pairs that don't fit each other).
+void check_adapter_fits(const adapter & trained, const gguf_model & base, const std::string & source);
+
+}  // namespace moebius
