@@ -1,4 +1,5 @@
 // The report of a survey for people.
+import type { EncodedCounts } from '../training/data/encoded/format.ts';
 import type { DatasetReport, RowPlace, SurveyedFile } from '../training/data/report.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
@@ -21,6 +22,19 @@ export function datasetText(report: DatasetReport): string {
     badText(report),
   ];
   return sections.filter((section) => section !== '').join('\n\n');
+}
+
+export function encodedText({ parts: { train, validation }, cut, leftOut }: EncodedCounts, folder: string): string {
+  const bytes = [train, validation].reduce((sum, { exampleBytes, indexBytes }) => sum + exampleBytes + indexBytes, 0);
+  const lines = [
+    `Written for the trainer: ${folder}, ${formatBytes(bytes)}`,
+    `  training: ${plural(train.examples, 'example')}, ${formatCount(train.tokens)} tokens, ${formatCount(train.targets)} learnt; the longest has ${train.longest}`,
+    `  validation: ${plural(validation.examples, 'example')}, ${formatCount(validation.tokens)} tokens, ${formatCount(validation.targets)} learnt`,
+  ];
+  if (cut > 0) lines.push(`  ${cut} cut to the most tokens that may be`);
+  if (leftOut.overLong > 0) lines.push(`  ${leftOut.overLong} left out: more tokens than may be`);
+  if (leftOut.nothingToLearn > 0) lines.push(`  ${leftOut.nothingToLearn} left out: nothing to learn in them`);
+  return lines.join('\n');
 }
 
 /** `chats.jsonl:12` for a line, `chats.json row 12` */

@@ -1,14 +1,16 @@
-// Surveys a dataset: what it is, what is wrong with it, and how the model sees it.
+// Surveys a dataset: what it is, what is wrong with it, and how the model sees it; and writes that down for the trainer.
 import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MoebiusError } from '../contract/index.ts';
+import { type Encoded, encodeDataset, nothingLeft } from '../training/data/encoded/encode.ts';
+import { OVER_LONG, type OverLong } from '../training/data/encoded/format.ts';
 import { ExampleEncoder, LOSSES, type Loss } from '../training/data/encoder.ts';
 import { FieldMap, Format } from '../training/data/formats/format.ts';
 import type { DatasetReport, ListedBadRow } from '../training/data/report.ts';
 import { type SurveyOptions, surveyDataset } from '../training/data/survey.ts';
-import { datasetText, placeText } from './dataset-text.ts';
+import { datasetText, encodedText, placeText } from './dataset-text.ts';
 import { withModel } from './engine-session.ts';
 import { number, UsageError, wholeNumber } from './options.ts';
 import { everyTenth, print, printJson } from './output.ts';
@@ -24,6 +26,9 @@ interface DatasetFlags {
   context?: number;
   preview: number;
   badRows?: string;
+  encode?: string;
+  maxTokens?: number;
+  overLong?: OverLong;
   json?: boolean;
 }
 
@@ -31,7 +36,8 @@ const EXAMPLES = `
 Examples:
   moebius dataset chats.jsonl                                              what is it, and is it fit for training the embedded model?
   moebius dataset faq.csv --map prompt=question,completion=answer          columns with other names
-  moebius dataset a.parquet b.json --model MODEL.gguf --context 4096 --bad-rows bad.jsonl`;
+  moebius dataset a.parquet b.json --model MODEL.gguf --context 4096 --bad-rows bad.jsonl
+  moebius dataset chats.jsonl --model MODEL.gguf --encode chats-encoded --max-tokens 2048       tokens and what is learnt, for the trainer`;
 
 export function addDatasetCommand(program: Command): void {
   program
@@ -52,6 +58,9 @@ export function addDatasetCommand(program: Command): void {
     .option('-c, --context <tokens>', "count the examples longer than this (default: the model's context)", positive)
     .option('--preview <n>', 'examples to show as the model sees them', wholeNumber, 3)
     .option('--bad-rows <file>', 'write every bad row with its reason to this file, JSON lines')
+    .option('--encode <folder>', 'write the tokens of all good examples, and which are learnt, for the trainer: a new folder, or one of an encoded dataset')
+    .option('--max-tokens <n>', 'with --encode: most tokens of an example, of each reply of a pair (default: no limit)', positive)
+    .addOption(new Option('--over-long <what>', 'with --max-tokens: what happens to longer ones (default: cut)').choices(OVER_LONG))
     .option('--json', 'one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(dataset);
@@ -80,13 +89,16 @@ function positive(text: string): number {
 
 async function dataset(files: string[], flags: DatasetFlags): Promise<void> {
   if (!flags.tokens && flags.model !== undefined) throw new UsageError('Give --model or --no-tokens, not both.');
+  if (!flags.tokens && flags.encode !== undefined) throw new UsageError('Give --encode or --no-tokens, not both.');
+  if (flags.encode === undefined && flags.maxTokens !== undefined) throw new UsageError('--max-tokens needs --encode.');
+  if (flags.maxTokens === undefined && flags.overLong !== undefined) throw new UsageError('--over-long needs --max-tokens.');
   const badRows = flags.badRows === undefined ? null : new BadRowFile(flags.badRows, files);
   const stop = new AbortController();
   const onInterrupt = () => stop.abort(new MoebiusError('cancelled', 'The survey was cancelled.'));
   process.once('SIGINT', onInterrupt);
   try {
     await badRows?.open();
-    const report = await survey(
+    const surveyed = await survey(
       {
         files,
         format: flags.format,
@@ -100,23 +112,35 @@ async function dataset(files: string[], flags: DatasetFlags): Promise<void> {
       },
       flags,
     );
-    if (flags.json) printJson(report);
-    else print(datasetText(report));
-    if (report.good === 0) throw noGoodRow(report);
+    tell(surveyed, flags);
   } finally {
     process.off('SIGINT', onInterrupt);
     await badRows?.close();
   }
 }
 
+type Surveyed = { report: DatasetReport } & Partial<Encoded>;
+
+function tell({ report, counts, manifest }: Surveyed, { json, encode }: DatasetFlags): void {
+  const isWritten = manifest !== undefined && manifest !== null;
+  if (json) printJson(counts ? { ...report, encoded: { ...counts, folder: isWritten ? encode : null } } : report);
+  else print(datasetText(report));
+  if (report.good === 0) throw noGoodRow(report);
+  if (counts && !isWritten) throw nothingLeft(report, counts);
+  if (counts && encode !== undefined && !json) print(`\n${encodedText(counts, encode)}`);
+}
+
 /** The model is only asked to tokenise: a small context, and nothing observed. */
-function survey(options: SurveyOptions, flags: DatasetFlags): Promise<DatasetReport> {
-  if (!flags.tokens) return surveyDataset(options);
+async function survey(options: SurveyOptions, flags: DatasetFlags): Promise<Surveyed> {
+  if (!flags.tokens) return { report: await surveyDataset(options) };
   const load = { contextLength: 256, sequences: 1, telemetry: false };
-  return withModel(flags.model, load, ({ engine, loaded }) => {
+  return withModel(flags.model, load, async ({ engine, loaded }) => {
     const encoder = new ExampleEncoder(engine, loaded.model, flags.loss);
     const context = flags.context ?? loaded.inspection.contextLength;
-    return surveyDataset({ ...options, tokens: { encoder, model: loaded.path, loss: flags.loss, context } });
+    const tokens = { encoder, model: loaded.path, loss: flags.loss, context };
+    if (flags.encode === undefined) return { report: await surveyDataset({ ...options, tokens }) };
+    const { encode: folder, maxTokens = null, overLong = 'cut' } = flags;
+    return encodeDataset({ ...options, tokens, folder, maxTokens, overLong, model: loaded, llamaVersion: engine.status.llamaVersion });
   });
 }
 

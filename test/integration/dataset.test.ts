@@ -1,6 +1,6 @@
 // `moebius dataset` as a user runs it: on samples of real sets, against what chat renders, and on a file that is larger than the memory it may take.
 import { spawn } from 'node:child_process';
-import { createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -169,28 +169,47 @@ describe('a large file', () => {
     return rows;
   }
 
-  /** Runs the survey in a process of its own, which prints by how many bytes its memory grew at most. */
+  /** Surveys and encodes in a process of its own, which prints by how many bytes its memory grew at most. */
   const script = `
-    import { surveyDataset } from ${JSON.stringify(join(import.meta.dirname, '../../main/training/data/survey.ts'))};
+    import { encodeDataset } from ${JSON.stringify(join(import.meta.dirname, '../../main/training/data/encoded/encode.ts'))};
     const before = process.memoryUsage().rss;
     let most = before;
     const timer = setInterval(() => { most = Math.max(most, process.memoryUsage().rss); }, 10);
-    const encoder = { lengths: async (examples) => examples.map(({ text }) => ({ tokens: text.length, allTokens: text.length, supervised: 1, warnings: [] })) };
-    const tokens = { encoder, model: 'none', loss: 'replies', context: 8 };
-    const report = await surveyDataset({ files: [process.argv[1]], split: { validation: 0.1, seed: 1 }, tokens, previews: 0 });
+    const encode = (tokenCount) => ({ tokenCount, supervised: [[0, tokenCount]], tokens: Array.from({ length: tokenCount }, (_, index) => index) });
+    const lengths = ({ text: { length } }) => ({ tokens: length, allTokens: length, supervised: 1, warnings: [], sequences: [encode(Math.ceil(length / 4))] });
+    const tokens = { encoder: { lengths: async (examples) => examples.map(lengths) }, model: 'none', loss: 'replies', context: 8 };
+    const model = { path: process.argv[1], inspection: { vocabularySize: 10000, chatTemplate: null } };
+    const split = { validation: 0.1, seed: 1 };
+    const options = { files: [process.argv[1]], split, tokens, previews: 0, folder: process.argv[2], maxTokens: null, overLong: 'cut', model, llamaVersion: null };
+    const { report, counts } = await encodeDataset(options);
     clearInterval(timer);
-    console.log(JSON.stringify({ growth: most - before, good: report.good, bad: report.bad, duplicates: report.duplicates.count }));`;
+    console.log(JSON.stringify({ growth: most - before, good: report.good, bad: report.bad, duplicates: report.duplicates.count, counts }));`;
+  const run = (path: string, encoded: string) =>
+    spawn(process.execPath, ['--input-type=module', '-e', script, path, encoded], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const beside = () => readdirSync(folder).filter((name) => name.startsWith('large-encoded'));
+  /** Of the example files that are being written. */
+  const writtenBytes = () => beside().reduce((sum, name) => sum + (statSync(join(folder, name, 'train.examples'), { throwIfNoEntry: false })?.size ?? 0), 0);
 
-  it('is surveyed in little memory', async () => {
+  it('is surveyed and encoded in little memory, also after a kill', async () => {
     const path = join(folder, 'large.jsonl');
     const rows = await writeLarge(path);
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const encoded = join(folder, 'large-encoded');
+    const killed = run(path, encoded);
+    while (writtenBytes() === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    killed.kill('SIGKILL');
+    await new Promise((resolve) => killed.on('close', resolve));
+    expect(existsSync(encoded)).toBe(false);
+
+    const child = run(path, encoded);
     let stdout = '';
     child.stdout.on('data', (chunk) => {
       stdout += chunk;
     });
     expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0);
-    const { growth, good, bad, duplicates } = JSON.parse(stdout);
+    const { growth, good, bad, duplicates, counts } = JSON.parse(stdout);
+    expect(beside()).toEqual(['large-encoded']);
+    expect(counts.parts.train.examples + counts.parts.validation.examples).toBe(good);
+    expect(statSync(join(encoded, 'train.examples')).size).toBe(counts.parts.train.exampleBytes);
     expect(bad).toBe(Math.floor(rows / 100));
     expect(good).toBe(rows - bad);
     expect(duplicates).toBe(Math.floor((rows + 8) / 10));

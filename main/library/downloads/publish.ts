@@ -58,7 +58,7 @@ export async function publishParts(files: string[]): Promise<void> {
 }
 
 /** Windows has no such call on folders and does not need it. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
   try {

@@ -15,6 +15,8 @@ export interface ExampleLength {
   allTokens: number;
   supervised: number;
   warnings: Warning[];
+  /** what was encoded: two in a preference, the chosen continuation first */
+  sequences: EncodedExample[];
 }
 
 export interface PreviewPart {
@@ -34,10 +36,10 @@ export class ExampleEncoder {
     this.#loss = loss;
   }
 
-  /** In the order of the examples. */
-  async lengths(examples: readonly Example[], signal?: AbortSignal): Promise<(ExampleLength | BadRow)[]> {
+  /** In the order of the examples. `withTokens`: the sequences have their tokens. */
+  async lengths(examples: readonly Example[], withTokens: boolean, signal?: AbortSignal): Promise<(ExampleLength | BadRow)[]> {
     const inputs = examples.map((example) => this.inputs(example));
-    const encoded = await this.#encode(inputs.flat(), false, signal);
+    const encoded = await this.#encode(inputs.flat(), withTokens, signal);
     let at = 0;
     return inputs.map(({ length }) => {
       at += length;
@@ -104,9 +106,10 @@ export class ExampleEncoder {
 }
 
 function lengthOf(encoded: (EncodedExample | BadRow)[]): ExampleLength | BadRow {
-  const length: ExampleLength = { tokens: 0, allTokens: 0, supervised: 0, warnings: [] };
+  const length: ExampleLength = { tokens: 0, allTokens: 0, supervised: 0, warnings: [], sequences: [] };
   for (const each of encoded) {
     if (each instanceof BadRow) return each;
+    length.sequences.push(each);
     length.tokens = Math.max(length.tokens, each.tokenCount);
     length.allTokens += each.tokenCount;
     length.supervised += each.supervisedCount;

@@ -1,5 +1,6 @@
 // Reads whole files once, row by row, and reports: what is good, bad and strange, how long it is, what is there twice, which side of the split it is on.
 import { setImmediate } from 'node:timers/promises';
+import type { EncodedExample } from '../../engine/protocol.ts';
 import type { ExampleEncoder, ExampleLength, Loss } from './encoder.ts';
 import { type Example, fingerprint } from './example.ts';
 import { toExample } from './formats/convert.ts';
@@ -8,14 +9,30 @@ import { type PlannedFile, planFile, type Wish } from './plan.ts';
 import { BadRow, type Warning } from './problem.ts';
 import type { Row } from './readers/row.ts';
 import type { DatasetReport, ListedBadRow, PreviewedExample, RowPlace, SurveyedFile } from './report.ts';
-import type { Split } from './split.ts';
+import { type PartName, partOf, type Split } from './split.ts';
 import { Tally } from './tally.ts';
+
+/** A good example with its tokens; `sequences`: two of a preference, the chosen continuation first. */
+export interface EncodedRow {
+  place: RowPlace;
+  part: PartName;
+  sequences: EncodedExample[];
+}
+
+export interface SurveyTokens {
+  encoder: ExampleEncoder;
+  model: string;
+  loss: Loss;
+  context: number;
+  /** every good example, in the order of the rows, with its tokens */
+  onEncoded?(row: EncodedRow): Promise<void>;
+}
 
 export interface SurveyOptions extends Wish {
   files: string[];
   split: Split;
   /** null: nothing is tokenised */
-  tokens: { encoder: ExampleEncoder; model: string; loss: Loss; context: number } | null;
+  tokens: SurveyTokens | null;
   /** examples that are shown as the model sees them */
   previews: number;
   /** every bad row, as it is found */
@@ -122,6 +139,7 @@ class Survey {
     const earlier = this.#running.at(-1);
     const answer = tokens.encoder.lengths(
       batch.map(({ example }) => example),
+      tokens.onEncoded !== undefined,
       signal,
     );
     const counted = Promise.all([answer, earlier]).then(([lengths]) => this.#countBatch(batch, lengths));
@@ -138,8 +156,9 @@ class Survey {
   }
 
   async #count(read: Read, length: ExampleLength | null): Promise<void> {
-    const { tokens, previews } = this.#options;
-    this.#tally.good(read.example, read.place, read.fingerprint);
+    const { tokens, previews, split } = this.#options;
+    const part = partOf(read.fingerprint, split);
+    this.#tally.good(read.example, read.place, read.fingerprint, part);
     this.#tally.warn(read.warnings, read.place);
     if (length === null || tokens === null) return;
     this.#lengths.add(length.tokens);
@@ -150,6 +169,7 @@ class Survey {
       this.#overContext += 1;
       this.#tally.warn(['tokens.over-context'], read.place);
     }
+    await tokens.onEncoded?.({ place: read.place, part, sequences: length.sequences });
     if (this.#preview.length < previews) this.#preview.push({ ...read.place, texts: await tokens.encoder.preview(read.example) });
   }
 

@@ -3,7 +3,7 @@ import { DuplicateFinder } from './duplicates.ts';
 import type { Example } from './example.ts';
 import { BAD_ROW_REASONS, type BadRow, type BadRowReason, WARNINGS, type Warning } from './problem.ts';
 import type { DatasetReport, ListedBadRow, RowPlace } from './report.ts';
-import { isForValidation, type Split } from './split.ts';
+import type { PartName, Split } from './split.ts';
 
 /** Bad rows and duplicates beyond this many are counted, not listed. */
 export const LISTED_MOST = 100;
@@ -34,9 +34,9 @@ export class Tally {
     return row;
   }
 
-  good({ kind }: Example, { file, place }: RowPlace, fingerprint: string): void {
+  good({ kind }: Example, { file, place }: RowPlace, fingerprint: string, part: PartName): void {
     this.#kinds[kind] += 1;
-    if (isForValidation(fingerprint, this.#split)) this.#validation += 1;
+    if (part === 'validation') this.#validation += 1;
     const first = this.#duplicates.add(fingerprint, file * FILE_FACTOR + place);
     if (first === null) return;
     this.#duplicateCount += 1;

@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { DuplicateFinder } from '../../../main/training/data/duplicates.ts';
 import { type Example, fingerprint, hasBrokenText, repliesOf } from '../../../main/training/data/example.ts';
 import { LengthHistogram } from '../../../main/training/data/histogram.ts';
-import { isForValidation } from '../../../main/training/data/split.ts';
+import { partOf, type Split } from '../../../main/training/data/split.ts';
+
+const isForValidation = (mark: string, split: Split) => partOf(mark, split) === 'validation';
 
 const text = (words: string): Example => ({ kind: 'text', text: words });
 

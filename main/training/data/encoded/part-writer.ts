@@ -1,0 +1,102 @@
+// The two files of one part of an encoded dataset, written in large pieces.
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DownloadDisk } from '../../../library/downloads/partial-file.ts';
+import type { RowPlace } from '../report.ts';
+import type { PartName } from '../split.ts';
+import { type PartCounts, partFiles } from './format.ts';
+import { entryOf, type Fitted, recordOf } from './record.ts';
+
+const PIECE_BYTES = 2 ** 20;
+
+class GrowingFile {
+  readonly #handle: FileHandle;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #written = 0;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  get bytes(): number {
+    return this.#written + this.#waitingBytes;
+  }
+
+  async append(bytes: Buffer): Promise<void> {
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (this.#waitingBytes >= PIECE_BYTES) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const piece = Buffer.concat(this.#waiting);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    for (let at = 0; at < piece.length; ) {
+      const { bytesWritten } = await this.#handle.write(piece, at, piece.length - at, this.#written);
+      at += bytesWritten;
+      this.#written += bytesWritten;
+    }
+  }
+
+  /** All of it is on the disk when it resolves. */
+  async finish(): Promise<void> {
+    await this.flush();
+    await this.#handle.sync();
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
+export class PartWriter {
+  readonly #examples: GrowingFile;
+  readonly #index: GrowingFile;
+  readonly #counts = { examples: 0, pairs: 0, tokens: 0, targets: 0, longest: 0 };
+
+  private constructor(examples: FileHandle, index: FileHandle) {
+    this.#examples = new GrowingFile(examples);
+    this.#index = new GrowingFile(index);
+  }
+
+  static async create(folder: string, part: PartName, disk: DownloadDisk): Promise<PartWriter> {
+    const { examples, index } = partFiles(part);
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    const first = await disk.open(join(folder, examples), flags, 0o644);
+    try {
+      return new PartWriter(first, await disk.open(join(folder, index), flags, 0o644));
+    } catch (error) {
+      await first.close();
+      throw error;
+    }
+  }
+
+  async add(example: Fitted, place: RowPlace): Promise<void> {
+    const record = recordOf(example.sequences);
+    const entry = entryOf(example, place, this.#examples.bytes, record);
+    const tokens = example.sequences.reduce((sum, sequence) => sum + sequence.tokens.length, 0);
+    this.#counts.examples += 1;
+    this.#counts.pairs += example.sequences.length === 2 ? 1 : 0;
+    this.#counts.tokens += tokens;
+    this.#counts.targets += example.sequences.reduce((sum, { targets }) => sum + targets.length, 0);
+    this.#counts.longest = Math.max(this.#counts.longest, tokens);
+    await this.#examples.append(record);
+    await this.#index.append(entry);
+  }
+
+  counts(): PartCounts {
+    return { ...this.#counts, exampleBytes: this.#examples.bytes, indexBytes: this.#index.bytes };
+  }
+
+  async finish(): Promise<void> {
+    await this.#examples.finish();
+    await this.#index.finish();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#examples.close(), this.#index.close()]);
+  }
+}
