@@ -6,6 +6,7 @@
 #include "rpc/log.h"
 #include "rpc/pipes.h"
 #include "rpc/server.h"
+#include "train/methods.h"
 
 #include <cstdlib>
 
@@ -23,6 +24,7 @@ int main() {
     model_registry    registry(out);
     dispatcher        methods(out);
     add_methods(methods, registry, backends);
+    add_train_methods(methods);
     server conversation(pipes.input, out, methods, [&] { registry.clear(); });
     return conversation.run();
 }

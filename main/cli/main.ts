@@ -16,6 +16,7 @@ import { addRpcServerCommand } from './rpc-server.ts';
 import { addServeCommand } from './serve.ts';
 import { addSimulateCommand } from './simulate.ts';
 import { addTraceCommand } from './trace.ts';
+import { addTrainCommands } from './train.ts';
 
 function createProgram(): Command {
   const program = new Command('moebius')
@@ -36,6 +37,7 @@ function createProgram(): Command {
     addLayoutCommand,
     addCalibrateCommand,
     addDatasetCommand,
+    addTrainCommands,
     addBenchCommand,
   ];
   for (const add of commands) add(program);

@@ -15,6 +15,7 @@ import {
 import { Calibration, LossyExperts, LossyUses } from './lossy-protocol.ts';
 import { planParameters, planResult } from './plan-protocol.ts';
 import { ChoiceParameters, ChoiceResult, ReplayParameters, ReplayResult } from './replay-protocol.ts';
+import { trainMethods } from './train-protocol.ts';
 
 export * from './device-replay-protocol.ts';
 export * from './expert-devices-protocol.ts';
@@ -22,6 +23,7 @@ export * from './expert-placement-protocol.ts';
 export * from './lossy-protocol.ts';
 export { Rig, SpeedForecast } from './plan-protocol.ts';
 export * from './replay-protocol.ts';
+export * from './train-protocol.ts';
 
 export const PROTOCOL_VERSION = 1;
 
@@ -418,6 +420,7 @@ export const engineMethods = {
     parameters: z.strictObject({ model: z.number().int(), examples: z.array(ExampleInput), withTokens: z.boolean().optional() }),
     result: z.object({ examples: z.array(z.union([EncodedExample, z.object({ error: z.object({ code: z.string(), message: z.string() }) })])) }),
   },
+  ...trainMethods,
   generate: { parameters: GenerateParameters, result: GenerateResult },
   shutdown: { parameters: Nothing, result: Nothing },
 } as const;

@@ -1,6 +1,7 @@
 // Checks for the programs in this folder. A test is `main` with CHECKs that returns check_result(): 0 = all passed.
 #pragma once
 
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -10,8 +11,7 @@
 
 namespace moebius_test {
 
-inline int checks   = 0;
-inline int failures = 0;
+inline std::atomic<int> checks{ 0 }, failures{ 0 };  // threads of a test check, too
 
 inline void report(bool ok, const char * file, int line, const std::string & text) {
     ++checks;
@@ -33,7 +33,7 @@ void report_equal(const A & a, const B & b, const char * file, int line, const c
 
 // Prints the count and gives the exit code. A test without a single check fails.
 inline int check_result() {
-    std::fprintf(stderr, "%d checks, %d failed\n", checks, failures);
+    std::fprintf(stderr, "%d checks, %d failed\n", checks.load(), failures.load());
     return checks > 0 && failures == 0 ? 0 : 1;
 }
 

@@ -2,11 +2,12 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
-const program = join(import.meta.dirname, '../../main/cli/moebius.mjs');
+export const moebiusCommand: [string, string] = [process.execPath, join(import.meta.dirname, '../../main/cli/moebius.mjs')];
 
 export function moebius(args: string[], input = ''): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+    const [command, program] = moebiusCommand;
+    const child = spawn(command, [program, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (chunk) => {
       stdout += chunk;

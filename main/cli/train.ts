@@ -1,0 +1,180 @@
+// Fine-tunes an adapter: `moebius train --config job.json`, and exports of what it leaves.
+import { once } from 'node:events';
+import { createWriteStream, existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import { z } from 'zod';
+import { MoebiusError } from '../contract/index.ts';
+import { ExportFormat } from '../engine/train-protocol.ts';
+import { encodedDataset } from '../training/data/encoded/encode.ts';
+import { ExampleEncoder } from '../training/data/encoder.ts';
+import { Checkpoints } from '../training/run/checkpoints.ts';
+import { conduct, type RunEvent } from '../training/run/conductor.ts';
+import { TrainJob } from '../training/run/job.ts';
+import { withEngine, withModel } from './engine-session.ts';
+import { UsageError } from './options.ts';
+import { formatBytes, formatCount, note, print, printJson, significant } from './output.ts';
+import { embeddedModel } from './paths.ts';
+
+const KEEP = 3;
+const VALIDATION = 0.05;
+
+const EXAMPLE = `
+A job, all paths from where it lies:
+  {
+    "data": { "files": ["roman.jsonl"], "maxTokens": 512 },
+    "folder": "roman",
+    "adapter": { "attention": { "loraRank": 8 }, "experts": { "loraRank": 8 } },
+    "schedule": { "kind": "cosine", "steps": 200, "learningRate": 1e-3, "warmupSteps": 10 },
+    "batchTokens": 1024, "validateEvery": 50, "saveEvery": 50
+  }
+Begun again, a run goes on with its newest checkpoint.`;
+
+export function addTrainCommands(program: Command): void {
+  program
+    .command('train')
+    .description('fine-tune a model on data of yours: LoRA on attention, experts and routers')
+    .requiredOption('--config <file>', 'the job, JSON')
+    .option('--json', 'JSON lines: what happens, as it happens')
+    .addHelpText('after', EXAMPLE)
+    .action(train);
+  program
+    .command('export')
+    .description('make files of a checkpoint of "moebius train"')
+    .argument('<checkpoint>')
+    .argument('<output>', 'a file; of peft a folder')
+    .addOption(
+      new Option('--format <format>', 'a LoRA GGUF for llama.cpp, files for PEFT, or a model with the adapter worked into it')
+        .choices(ExportFormat.options)
+        .default('adapter' satisfies ExportFormat),
+    )
+    .option('--type <type>', 'of numbers: adapter f32 or f16, merged "same", f32, f16, bf16, q8_0 ...')
+    .option('--base-name <name>', 'what PEFT loads the base by, as Qwen/Qwen3-30B-A3B')
+    .option('--json', 'one JSON object')
+    .action(exportCheckpoint);
+}
+
+/** Paths become absolute: they are meant from where the job lies. */
+async function readJob(file: string): Promise<TrainJob> {
+  const path = resolve(file);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new MoebiusError('file.not-found', `The job ${path} cannot be read: ${error.code ?? error.message}.`, { details: { path } });
+  });
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${path} is no JSON: ${error instanceof Error ? error.message : error}`);
+  }
+  const job = TrainJob.safeParse(parsed);
+  if (!job.success) throw new UsageError(`${path} is no training job:\n${z.prettifyError(job.error)}`);
+  const from = (name: string) => resolve(dirname(path), name);
+  const { data, folder, model, ...rest } = job.data;
+  return { ...rest, folder: from(folder), data: { ...data, files: data.files.map(from) }, model: model === undefined ? embeddedModel() : from(model) };
+}
+
+interface TrainFlags {
+  config: string;
+  json?: boolean;
+}
+
+async function train(flags: TrainFlags): Promise<void> {
+  const job = await readJob(flags.config);
+  const stop = new AbortController();
+  const onInterrupt = () => stop.abort(new MoebiusError('cancelled', 'The run was stopped; begun again, it goes on from its newest checkpoint.'));
+  process.once('SIGINT', onInterrupt);
+  try {
+    await mkdir(job.folder, { recursive: true });
+    const metrics = createWriteStream(join(job.folder, 'metrics.jsonl'), { flags: 'a' });
+    try {
+      await runJob(job, stop.signal, (event) => {
+        metrics.write(`${JSON.stringify(event)}\n`);
+        if (flags.json) printJson(event);
+        else tell(event);
+      });
+    } finally {
+      metrics.end();
+      await once(metrics, 'close');
+    }
+  } finally {
+    process.off('SIGINT', onInterrupt);
+  }
+}
+
+async function runJob(job: TrainJob, signal: AbortSignal, onEvent: (event: RunEvent) => void): Promise<void> {
+  const { data, folder, model = embeddedModel(), validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, ...recipe } = job;
+  const encoded = join(folder, 'data');
+  await encode(model, data, encoded, signal);
+  const checkpoints = new Checkpoints(folder, keep);
+  const settings = { ...recipe, model, data: encoded };
+  await withEngine(async (engine) => {
+    for await (const event of conduct({ engine, settings, checkpoints, validateEvery, saveEvery, saveFirst, signal })) onEvent(event);
+  });
+}
+
+/** The base is loaded into llama.cpp for its chat template and tokens alone, and gone before training begins. */
+async function encode(path: string, data: TrainJob['data'], folder: string, signal: AbortSignal): Promise<void> {
+  const { files, format, map, loss = 'replies', validation = VALIDATION, seed = 1, maxTokens = null, overLong = 'cut' } = data;
+  await withModel(path, { contextLength: 256, sequences: 1, telemetry: false }, ({ engine, loaded }) =>
+    encodedDataset({
+      files,
+      format,
+      map,
+      split: { validation, seed },
+      previews: 0,
+      tokens: { encoder: new ExampleEncoder(engine, loaded.model, loss), model: loaded.path, loss, context: loaded.inspection.contextLength },
+      folder,
+      maxTokens,
+      overLong,
+      model: loaded,
+      llamaVersion: engine.status.llamaVersion,
+      signal,
+    }),
+  );
+}
+
+function tell(event: RunEvent): void {
+  switch (event.event) {
+    case 'opened':
+      print(
+        `${formatCount(event.parameters)} parameters in ${event.tensors.length} tensors, ${event.examples} examples, ${event.steps} steps; the optimiser remembers ${formatBytes(event.optimiserBytes)}`,
+      );
+      if (event.resumed !== null) print(`Goes on behind step ${event.step}: ${event.resumed}`);
+      return;
+    case 'step': {
+      const { step, loss, gradientNorm, learningRate, targets, tokens, seconds, guardian, unmoved } = event;
+      print(
+        `step ${step}  loss ${number(loss)}  gradient ${number(gradientNorm)}  rate ${learningRate.toExponential(2)}  ${targets} of ${tokens} tokens learnt  ${significant(tokens / seconds)} tokens/s`,
+      );
+      if (guardian.action !== 'go-on') note(`${guardian.action}: ${guardian.reason}`);
+      for (const { name, expert } of unmoved) note(`${name}${expert === null ? '' : `, expert ${expert}`} has a gradient and did not move.`);
+      return;
+    }
+    case 'validation':
+      print(`step ${event.step}  validation loss ${number(event.loss)} of ${event.targets} tokens`);
+      return;
+    case 'saved':
+      print(`saved ${event.path}`);
+      return;
+    case 'ended':
+      print(`${event.step} steps in ${significant(event.seconds)} s`);
+  }
+}
+
+const number = (value: number | null) => (value === null ? 'no number' : significant(value));
+
+interface ExportFlags {
+  format: ExportFormat;
+  type?: string;
+  baseName?: string;
+  json?: boolean;
+}
+
+async function exportCheckpoint(checkpoint: string, output: string, { json, ...how }: ExportFlags): Promise<void> {
+  const from = resolve(checkpoint);
+  if (!existsSync(from)) throw new MoebiusError('file.not-found', `There is no file ${from}.`, { details: { path: from } });
+  const result = await withEngine((engine) => engine.call('train.export', { checkpoint: from, path: resolve(output), ...how }));
+  if (json) printJson(result);
+  else print(`${result.path}: what was trained in ${result.step} steps`);
+}

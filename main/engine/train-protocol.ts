@@ -1,0 +1,146 @@
+// `train.*`: runs of the trainer (native/train/methods.cpp).
+import { z } from 'zod';
+
+const count = z.number().int().min(0);
+const Lora = z.strictObject({
+  loraRank: z.number().int().min(1).max(4096),
+  /** default: twice the rank */
+  loraAlpha: z.number().positive().max(1e6).optional(),
+  /** rsLoRA: scaled by alpha / sqrt(rank) instead of alpha / rank */
+  rankStabilised: z.boolean().optional(),
+});
+
+/** What is trained; nothing that is not named. */
+export const AdapterSettings = z.strictObject({
+  attention: Lora.optional(),
+  /** gate, up and down of every expert */
+  experts: Lora.optional(),
+  /** of shared experts */
+  shared: Lora.optional(),
+  router: Lora.optional(),
+  /** the router's own weights instead of an adapter of it */
+  wholeRouter: z.boolean().optional(),
+  wholeNorms: z.boolean().optional(),
+});
+
+export const OptimiserSettings = z.strictObject({
+  kind: z.enum(['adamw', 'adamw-8bit', 'sgd']).optional(),
+  weightDecay: z.number().min(0).max(1).optional(),
+  /** of SGD */
+  momentum: z.number().min(0).max(1).optional(),
+  beta1: z.number().min(0).max(1).optional(),
+  beta2: z.number().min(0).max(1).optional(),
+  epsilon: z.number().min(1e-30).max(1).optional(),
+  /** learning rate of each adapter's b, times that of everything else (LoRA+) */
+  bRateFactor: z.number().min(1e-6).max(1e6).optional(),
+});
+
+export const Schedule = z.strictObject({
+  kind: z.enum(['constant', 'linear', 'cosine', 'wsd', 'power']).optional(),
+  /** updates of the whole run */
+  steps: z.number().int().min(1),
+  learningRate: z.number().positive().max(1000).optional(),
+  warmupSteps: count.optional(),
+  decaySteps: count.optional(),
+  finalFraction: z.number().min(0).max(1).optional(),
+  powerA: z.number().min(0).optional(),
+  powerB: z.number().max(0).optional(),
+  batchSequences: count.optional(),
+});
+
+/** All of a run but where its model and its encoded dataset are. */
+export const Recipe = z.strictObject({
+  adapter: AdapterSettings,
+  optimiser: OptimiserSettings.optional(),
+  schedule: Schedule,
+  routerLosses: z.strictObject({ balance: z.number().min(0).max(1000).optional(), z: z.number().min(0).max(1000).optional() }).optional(),
+  /** every learnt token counts the same, or every sequence */
+  weighting: z.enum(['tokens', 'sequences']).optional(),
+  /** most tokens of one pass */
+  batchTokens: z.number().int().min(2).max(1048576).optional(),
+  /** passes whose gradients are added up for a step */
+  batchesPerStep: z.number().int().min(1).max(65536).optional(),
+  /** largest norm of a step's gradients; 0: any */
+  clip: z.number().min(0).optional(),
+  seed: count.optional(),
+  threads: z.number().int().min(1).max(512).optional(),
+});
+export type Recipe = z.infer<typeof Recipe>;
+
+const Run = z.strictObject({ run: z.number().int().min(1) });
+const Shape = z.tuple([count, count, count]);
+
+export const OpenedRun = z.object({
+  run: z.number().int(),
+  /** steps that are done */
+  step: count,
+  steps: count,
+  examples: count,
+  /** the dataset has a validation part */
+  validates: z.boolean(),
+  /** numbers that are trained, and the tensors that they are in */
+  parameters: count,
+  tensors: z.array(z.object({ name: z.string(), shape: Shape })),
+  optimiserBytes: count,
+});
+export type OpenedRun = z.infer<typeof OpenedRun>;
+
+export const StepReport = z.object({
+  step: count,
+  /** of the learnt tokens; null: it is no number */
+  loss: z.number().nullable(),
+  balanceLoss: z.number().nullable(),
+  zLoss: z.number().nullable(),
+  learningRate: z.number(),
+  /** before clipping */
+  gradientNorm: z.number().nullable(),
+  tokens: count,
+  targets: count,
+  /** share of the batches' room that was used */
+  fill: z.number(),
+  epoch: count,
+  seconds: z.number(),
+  guardian: z.object({ action: z.enum(['go-on', 'skip', 'roll-back']), reason: z.string() }),
+  /** [layers][experts] */
+  expertTokens: z.array(z.array(count)),
+  /** after the first step: what should have moved and did not */
+  unmoved: z.array(z.object({ name: z.string(), expert: count.nullable() })),
+});
+export type StepReport = z.infer<typeof StepReport>;
+
+export const ValidationReport = z.object({ loss: z.number().nullable(), targets: count, seconds: z.number() });
+export type ValidationReport = z.infer<typeof ValidationReport>;
+
+export const ExportFormat = z.enum(['adapter', 'peft', 'merged']);
+export type ExportFormat = z.infer<typeof ExportFormat>;
+
+export const trainMethods = {
+  'train.open': {
+    parameters: z.strictObject({
+      settings: Recipe.extend({ model: z.string().min(1), data: z.string().min(1) }),
+      /** to go on from */
+      checkpoint: z.string().min(1).optional(),
+    }),
+    result: OpenedRun,
+  },
+  /** The next step; a cancelled one is as if it had not begun. */
+  'train.step': { parameters: Run, result: StepReport },
+  'train.validate': { parameters: Run, result: ValidationReport },
+  'train.save': { parameters: Run.extend({ path: z.string().min(1) }), result: z.object({ path: z.string(), step: count }) },
+  /** How far each expert's adapter is from the base: Frobenius norms, [experts] of each adapted tensor (one, if it is no stack). */
+  'train.movement': { parameters: Run, result: z.object({ tensors: z.array(z.object({ tensor: z.string(), norms: z.array(z.number()) })) }) },
+  'train.close': { parameters: Run, result: z.object({}) },
+  'train.export': {
+    parameters: z.strictObject({
+      checkpoint: z.string().min(1),
+      format: ExportFormat.optional(),
+      /** a file; of peft a folder */
+      path: z.string().min(1),
+      /** of numbers: adapter f32 or f16, merged "same", "f32", "q8_0" ... */
+      type: z.string().min(1).optional(),
+      /** what PEFT loads the base by */
+      baseName: z.string().optional(),
+    }),
+    result: z.object({ path: z.string(), step: count }),
+  },
+} as const;

@@ -1,0 +1,67 @@
+// Leads a training run: asks the engine for step after step, looks at the validation part, saves, and goes on where it stopped.
+import type { Engine } from '../../engine/engine.ts';
+import type { OpenedRun, Recipe, StepReport, ValidationReport } from '../../engine/train-protocol.ts';
+import type { Checkpoints } from './checkpoints.ts';
+
+export type RunEvent =
+  | ({ event: 'opened'; resumed: string | null } & Omit<OpenedRun, 'run'>)
+  | ({ event: 'step' } & StepReport)
+  | ({ event: 'validation'; step: number } & ValidationReport)
+  | { event: 'saved'; step: number; path: string }
+  | { event: 'ended'; step: number; seconds: number };
+
+export interface ConductedRun {
+  engine: Engine;
+  settings: Recipe & { model: string; data: string };
+  checkpoints: Checkpoints;
+  /** steps; 0: only at the end */
+  validateEvery: number;
+  saveEvery: number;
+  saveFirst: boolean;
+  /** stops behind the step that is under way, with a checkpoint */
+  signal: AbortSignal;
+}
+
+/**
+ * What happens, in order. Begins with the newest checkpoint of `checkpoints`, if there is one. When the signal is aborted the step under way is not made, what was done
+ * is saved, and the signal's reason is thrown. Throws what `train.*` of the engine does.
+ */
+export async function* conduct(run: ConductedRun): AsyncGenerator<RunEvent> {
+  const { engine, settings, checkpoints, signal } = run;
+  const began = performance.now();
+  const [newest] = await checkpoints.list();
+  const { run: id, ...opened } = await engine.call('train.open', { settings, ...(newest && { checkpoint: newest.path }) }, { signal });
+  let saved = newest?.step ?? -1;
+  let step = opened.step;
+  async function* save(): AsyncGenerator<RunEvent> {
+    if (saved === step) return;
+    const { path } = await engine.call('train.save', { run: id, path: await checkpoints.pathFor(step) });
+    saved = step;
+    await checkpoints.prune();
+    yield { event: 'saved', step, path };
+  }
+  async function* validate(): AsyncGenerator<RunEvent> {
+    if (opened.validates) yield { event: 'validation', step, ...(await engine.call('train.validate', { run: id }, { signal })) };
+  }
+  const isDue = (every: number) => every > 0 && step % every === 0;
+  try {
+    yield { event: 'opened', resumed: newest?.path ?? null, ...opened };
+    if (step === 0) {
+      if (run.saveFirst) yield* save();
+      yield* validate();
+    }
+    while (step < opened.steps) {
+      const report = await engine.call('train.step', { run: id }, { signal });
+      step = report.step;
+      yield { event: 'step', ...report };
+      if (isDue(run.validateEvery) || step === opened.steps) yield* validate();
+      if (isDue(run.saveEvery) || step === opened.steps) yield* save();
+    }
+    yield { event: 'ended', step, seconds: (performance.now() - began) / 1000 };
+  } catch (error) {
+    if (signal.aborted && step > 0) yield* save();
+    throw error;
+  } finally {
+    await engine.call('train.close', { run: id }).catch(() => undefined); // the engine may be gone
+  }
+}

@@ -1,0 +1,196 @@
+// Runs of the tiny model: losses fall, what is stopped or saved goes on to the bit, damaged checkpoints are refused.
+#include "check.h"
+#include "model/backends.h"
+#include "rpc/json-text.h"
+#include "train/checkpoint.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+
+using namespace moebius;
+using namespace moebius_test;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path encoded = fs::path(MOEBIUS_TEST_DATA) / "encoded";
+
+std::string bytes_of(const fs::path & path) {
+    std::ifstream stream(path, std::ios::binary);
+    return { std::istreambuf_iterator<char>(stream), {} };
+}
+
+void write_bytes(const fs::path & path, const std::string & bytes) {
+    std::ofstream(path, std::ios::binary).write(bytes.data(), std::streamsize(bytes.size()));
+}
+
+// Folders and files of a test, gone at the end.
+struct scratch {
+    fs::path folder = fs::temp_directory_path() / ("moebius-run-" + std::to_string(std::random_device()()));
+
+    scratch() { fs::create_directory(folder); }
+    ~scratch() { fs::remove_all(folder); }
+
+    // The small dataset of the tests without its preferences: its validation part, which has none, is trained on, too.
+    std::string data() const {
+        const fs::path made = folder / "data";
+        if (!fs::exists(made)) {
+            fs::create_directory(made);
+            for (const char * kind : { "examples", "index" }) {
+                for (const char * part : { "train", "validation" }) {
+                    fs::copy_file(encoded / (std::string("validation.") + kind), made / (std::string(part) + "." + kind));
+                }
+            }
+            json manifest              = json::parse(bytes_of(encoded / "dataset.json"));
+            manifest["parts"]["train"] = manifest["parts"]["validation"];
+            write_bytes(made / "dataset.json", manifest.dump());
+        }
+        return made.u8string();
+    }
+};
+
+json settings_of(const std::string & data, const char * optimiser, int steps) {
+    return { { "model", MOEBIUS_TINY_MODEL },
+             { "data", data },
+             { "adapter", { { "attention", { { "loraRank", 4 } } }, { "experts", { { "loraRank", 4 }, { "rankStabilised", true } } }, { "wholeRouter", true }, { "wholeNorms", true } } },
+             { "optimiser", { { "kind", optimiser } } },
+             { "schedule", { { "kind", "cosine" }, { "steps", steps }, { "learningRate", 3e-3 }, { "warmupSteps", 1 } } },
+             { "routerLosses", { { "balance", 0.01 }, { "z", 0.001 } } },
+             { "batchTokens", 64 },
+             { "batchesPerStep", 2 },
+             { "seed", 4 },
+             { "threads", 1 } };
+}
+
+const std::function<bool()> always = [] { return true; };
+
+std::vector<double> steps_of(train_run & run, int count) {
+    std::vector<double> losses;
+    for (int i = 0; i < count; i++) {
+        const auto report = run.step(always);
+        losses.push_back(report->loss);
+        CHECK(report->unmoved.empty());
+        CHECK(report->verdict.action == guardian_action::go_on);
+    }
+    return losses;
+}
+
+bool same_values(const train_run & a, const train_run & b) {
+    return std::equal(a.trained().parameters.begin(), a.trained().parameters.end(), b.trained().parameters.begin(), b.trained().parameters.end(),
+                      [](const train_parameter & x, const train_parameter & y) { return x.name == y.name && x.values == y.values; });
+}
+
+void losses_fall_and_a_saved_run_goes_on_to_the_bit(const scratch & room, const char * optimiser) {
+    const json  settings = settings_of(room.data(), optimiser, 6);
+    train_run   whole(run_settings_of(settings));
+    const auto  before = whole.validate(always);
+    const auto  first  = steps_of(whole, 3);
+    const auto  path   = (room.folder / "three.checkpoint").u8string();
+    checkpoint_write({ settings, whole.state() }, path);
+    const auto  rest   = steps_of(whole, 3);
+    const auto  after  = whole.validate(always);
+    CHECK(before && after && after->loss < before->loss - 0.5);
+    CHECK(whole.done());
+
+    const checkpoint saved = checkpoint_read(path);
+    CHECK(saved.settings == settings);
+    train_run resumed(run_settings_of(saved.settings));
+    resumed.restore(saved.state);
+    CHECK(steps_of(resumed, 3) == rest);
+    CHECK(same_values(whole, resumed));
+    CHECK(resumed.validate(always)->loss == after->loss);
+    for (const std::vector<double> & experts : resumed.movement()) {
+        CHECK(*std::max_element(experts.begin(), experts.end()) > 0);
+    }
+    std::fprintf(stderr, "%s: validation loss %.3f -> %.3f; resumed behind step 3 the losses are the same to the bit\n", optimiser, before->loss, after->loss);
+}
+
+void a_stopped_step_was_not(const scratch & room) {
+    const run_settings settings = run_settings_of(settings_of(room.data(), "adamw", 3));
+    train_run          steady(settings), interrupted(settings);
+    int                asked = 0;
+    CHECK(!interrupted.step([&] { return ++asked < 2; }));  // between its two batches
+    CHECK_EQUAL(interrupted.step_count(), 0);
+    CHECK(!interrupted.validate([] { return false; }));
+    CHECK(steps_of(steady, 3) == steps_of(interrupted, 3));
+    CHECK(same_values(steady, interrupted));
+}
+
+// The adapter at step 0 and at step 1 give the gradient away.
+void sgd_subtracts_the_gradient(const scratch & room) {
+    json settings                   = settings_of(room.data(), "sgd", 1);
+    settings["clip"]                = 0;
+    settings["schedule"]            = { { "steps", 1 }, { "learningRate", 0.5 } };
+    train_run                          run(run_settings_of(settings));
+    const std::vector<train_parameter> before = run.trained().parameters;
+    steps_of(run, 1);
+    for (size_t i = 0; i < before.size(); i++) {
+        const train_parameter & after = run.trained().parameters[i];
+        bool                    same  = true;
+        for (size_t j = 0; j < after.values.size(); j++) {
+            same = same && after.values[j] == before[i].values[j] - 0.5f * after.gradient[j];
+        }
+        CHECK(same);
+    }
+}
+
+void damaged_checkpoints_are_refused(const scratch & room) {
+    const std::string path = (room.folder / "three.checkpoint").u8string(), damaged = (room.folder / "damaged.checkpoint").u8string();
+    const std::string sound = bytes_of(path);
+    std::mt19937      random(6);
+    for (int i = 0; i < 60; i++) {
+        std::string bytes = sound;
+        if (i % 3 == 0) {
+            bytes.resize(random() % bytes.size());
+        } else {
+            const size_t most = i % 3 == 1 ? std::min<size_t>(bytes.size(), 4096) : bytes.size();  // the header more often than chance would have it
+            bytes[random() % most] = char(bytes[0] + 1 + int(random() % 250));
+        }
+        if (bytes == sound) {
+            continue;
+        }
+        write_bytes(damaged, bytes);
+        bool refused = false;
+        try {
+            checkpoint_read(damaged);
+        } catch (const user_error & error) {
+            refused = error.code.rfind("file.", 0) == 0;
+        }
+        CHECK(refused);
+    }
+    CHECK_THROWS(checkpoint_read((room.folder / "none").u8string()), user_error, error.code == "file.not-found");
+    CHECK_THROWS(checkpoint_write({ {}, {} }, (room.folder / "no" / "folder").u8string()), user_error, error.code == "file.unwritable");
+}
+
+void what_cannot_be_is_refused(const scratch & room) {
+    json settings = settings_of(room.data(), "adamw", 2);
+    settings["schedule"]["warmupSteps"] = 3;
+    CHECK_THROWS(run_settings_of(settings), user_error, error.code == "request.invalid");
+    settings = settings_of(room.data(), "adamw", 2);
+    settings["strange"] = 1;
+    CHECK_THROWS(run_settings_of(settings), user_error, error.code == "request.invalid");
+    settings = settings_of(room.data(), "adamw", 2);
+    settings["batchTokens"] = 8;  // fewer than the longest example has
+    CHECK_THROWS(train_run(run_settings_of(settings)), user_error, error.code == "request.invalid");
+    CHECK_THROWS(train_run(run_settings_of(settings_of(encoded.u8string(), "adamw", 2))), user_error, error.code == "model.unsupported");  // preferences
+    train_run other(run_settings_of(settings_of(room.data(), "sgd", 6)));
+    CHECK_THROWS(other.restore(checkpoint_read((room.folder / "three.checkpoint").u8string()).state), user_error, error.code == "request.invalid");
+}
+
+}  // namespace
+
+int main() {
+    backends_load();
+    const scratch room;
+    losses_fall_and_a_saved_run_goes_on_to_the_bit(room, "adamw-8bit");
+    losses_fall_and_a_saved_run_goes_on_to_the_bit(room, "adamw");
+    a_stopped_step_was_not(room);
+    sgd_subtracts_the_gradient(room);
+    damaged_checkpoints_are_refused(room);
+    what_cannot_be_is_refused(room);
+    return check_result();
+}

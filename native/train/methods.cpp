@@ -1,0 +1,222 @@
+#include "methods.h"
+
+#include "adapter-file.h"
+#include "checkpoint.h"
+#include "merge.h"
+#include "peft-export.h"
+#include "rpc/parameters.h"
+
+#include <limits>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <thread>
+
+namespace moebius {
+
+namespace {
+
+struct open_run {
+    std::mutex mutex;
+    json       settings;  // as they were given
+    train_run  run;
+
+    explicit open_run(const json & wanted) : settings(wanted), run(run_settings_of(wanted)) {}
+};
+
+class open_runs {
+  public:
+    int64_t add(std::shared_ptr<open_run> run) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        runs[++last] = std::move(run);
+        return last;
+    }
+
+    std::shared_ptr<open_run> find(int64_t id) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        const auto                        found = runs.find(id);
+        if (found == runs.end()) {
+            throw user_error("request.invalid", "There is no training run " + std::to_string(id) + ". Open it first (train.open).", { { "parameter", "run" } });
+        }
+        return found->second;
+    }
+
+    void close(int64_t id) {
+        find(id);
+        const std::lock_guard<std::mutex> lock(mutex);
+        runs.erase(id);
+    }
+
+  private:
+    std::mutex                                   mutex;
+    std::map<int64_t, std::shared_ptr<open_run>> runs;
+    int64_t                                      last = 0;
+};
+
+int64_t take_run(parameters & source) {
+    return source.integer("run", 1, std::numeric_limits<int64_t>::max());
+}
+
+int64_t only_run(const json & params) {
+    parameters    source(params);
+    const int64_t id = take_run(source);
+    source.finish();
+    return id;
+}
+
+json opened(int64_t id, open_run & of) {
+    const train_run & run = of.run;
+    json              tensors = json::array();
+    uint64_t          numbers = 0;
+    for (const train_parameter & parameter : run.trained().parameters) {
+        tensors.push_back({ { "name", parameter.name }, { "shape", { parameter.n0, parameter.n1, parameter.n2 } } });
+        numbers += parameter.values.size();
+    }
+    return { { "run", id },
+             { "step", run.step_count() },
+             { "steps", run.settings().schedule.steps },
+             { "examples", run.examples() },
+             { "validates", run.has_validation() },
+             { "parameters", numbers },
+             { "tensors", std::move(tensors) },
+             { "optimiserBytes", run.optimiser_bytes() } };
+}
+
+json open_method(const json & params, open_runs & runs) {
+    parameters   source(params);
+    const json & settings = source.object("settings");
+    const auto   from     = source.optional_string("checkpoint", 1);
+    source.finish();
+    const auto made = std::make_shared<open_run>(settings);
+    if (from) {
+        made->run.restore(checkpoint_read(*from).state);
+    }
+    const int64_t id = runs.add(made);
+    return opened(id, *made);
+}
+
+const char * action_name(guardian_action action) {
+    return action == guardian_action::go_on ? "go-on" : action == guardian_action::skip ? "skip" : "roll-back";
+}
+
+json to_json(const step_report & report) {
+    json unmoved = json::array();
+    for (const unmoved_part & part : report.unmoved) {
+        unmoved.push_back({ { "name", part.name }, { "expert", part.expert < 0 ? json() : json(part.expert) } });
+    }
+    return { { "step", report.step },
+             { "loss", report.loss },
+             { "balanceLoss", report.balance },
+             { "zLoss", report.z },
+             { "learningRate", report.learning_rate },
+             { "gradientNorm", report.gradient_norm },
+             { "tokens", report.tokens },
+             { "targets", report.targets },
+             { "fill", report.fill },
+             { "epoch", report.epoch },
+             { "seconds", report.seconds },
+             { "guardian", { { "action", action_name(report.verdict.action) }, { "reason", report.verdict.reason } } },
+             { "expertTokens", report.expert_tokens },
+             { "unmoved", std::move(unmoved) } };
+}
+
+json step_method(call & request, const json & params, open_runs & runs) {
+    const auto                        of = runs.find(only_run(params));
+    const std::lock_guard<std::mutex> lock(of->mutex);
+    if (of->run.done()) {
+        throw user_error("request.invalid", "The run has done all of its " + std::to_string(of->run.step_count()) + " steps.", { { "parameter", "run" } });
+    }
+    const auto report = of->run.step([&] { return !request.cancelled; });
+    request.throw_if_cancelled();
+    return to_json(report.value());
+}
+
+json validate_method(call & request, const json & params, open_runs & runs) {
+    const auto                        of = runs.find(only_run(params));
+    const std::lock_guard<std::mutex> lock(of->mutex);
+    const auto                        report = of->run.validate([&] { return !request.cancelled; });
+    request.throw_if_cancelled();
+    if (!report) {
+        throw user_error("request.invalid", "The dataset has no validation part. Encode it with one (--validation 0.05).", {});
+    }
+    return { { "loss", report->loss }, { "targets", report->targets }, { "seconds", report->seconds } };
+}
+
+json save_method(const json & params, open_runs & runs) {
+    parameters        source(params);
+    const auto        of   = runs.find(take_run(source));
+    const std::string path = source.string("path", 1);
+    source.finish();
+    const std::lock_guard<std::mutex> lock(of->mutex);
+    checkpoint_write({ of->settings, of->run.state() }, path);
+    return { { "path", path }, { "step", of->run.step_count() } };
+}
+
+json movement_method(const json & params, open_runs & runs) {
+    const auto                        of = runs.find(only_run(params));
+    const std::lock_guard<std::mutex> lock(of->mutex);
+    const auto                        all    = of->run.movement();
+    json                              result = json::array();
+    for (size_t i = 0; i < all.size(); i++) {
+        result.push_back({ { "tensor", of->run.trained().tensors[i].base }, { "norms", all[i] } });
+    }
+    return { { "tensors", std::move(result) } };
+}
+
+// What a checkpoint trained, with the numbers that it had.
+adapter trained_of(const checkpoint & from, const run_settings & settings, const gguf_model & base) {
+    adapter made = new_adapter(base, settings.adapter);
+    if (made.parameters.size() != from.state.parameters.size()) {
+        throw user_error("request.invalid", "The checkpoint's tensors are not those of its settings and of " + settings.model + ".", { { "path", settings.model } });
+    }
+    for (size_t i = 0; i < made.parameters.size(); i++) {
+        if (made.parameters[i].name != from.state.parameters[i].name || made.parameters[i].values.size() != from.state.parameters[i].values.size()) {
+            throw user_error("request.invalid", "The checkpoint's tensor " + from.state.parameters[i].name + " is none of " + settings.model + ".", { { "path", settings.model } });
+        }
+        made.parameters[i].values = from.state.parameters[i].values;
+    }
+    return made;
+}
+
+json export_method(call & request, const json & params) {
+    parameters        source(params);
+    const std::string from   = source.string("checkpoint", 1);
+    const std::string format = source.optional_choice("format", { "adapter", "peft", "merged" }).value_or("adapter");
+    const std::string path   = source.string("path", 1);
+    const std::string type   = source.optional_string("type", 1).value_or(format == "merged" ? "same" : "f32");
+    const std::string name   = source.optional_string("baseName").value_or("");
+    source.finish();
+    const checkpoint   saved    = checkpoint_read(from);
+    const run_settings settings = run_settings_of(saved.settings);
+    const gguf_model   base     = gguf_open(settings.model);
+    const adapter      trained  = trained_of(saved, settings, base);
+    if (format == "adapter") {
+        if (type != "f32" && type != "f16") {
+            throw user_error("request.invalid", "An adapter file has numbers of the type f32 or f16, not " + type + ".", { { "parameter", "type" } });
+        }
+        adapter_write(trained, path, type == "f32" ? GGML_TYPE_F32 : GGML_TYPE_F16);
+    } else if (format == "peft") {
+        peft_write(trained, base, name, path);
+    } else if (merge_write(base, trained, merge_type_named(type), path, std::max(1u, std::thread::hardware_concurrency()), [&](uint64_t, uint64_t) { return !request.cancelled; }) == 0) {
+        request.throw_if_cancelled();
+    }
+    return { { "path", path }, { "step", saved.state.step } };
+}
+
+}  // namespace
+
+void add_train_methods(dispatcher & methods) {
+    const auto runs = std::make_shared<open_runs>();
+    methods.add("train.open", lane::job, [runs](call &, const json & params) { return open_method(params, *runs); });
+    methods.add("train.step", lane::job, [runs](call & request, const json & params) { return step_method(request, params, *runs); });
+    methods.add("train.validate", lane::job, [runs](call & request, const json & params) { return validate_method(request, params, *runs); });
+    methods.add("train.save", lane::job, [runs](call &, const json & params) { return save_method(params, *runs); });
+    methods.add("train.movement", lane::job, [runs](call &, const json & params) { return movement_method(params, *runs); });
+    methods.add("train.close", lane::job, [runs](call &, const json & params) {
+        runs->close(only_run(params));
+        return json::object();
+    });
+    methods.add("train.export", lane::job, [](call & request, const json & params) { return export_method(request, params); });
+}
+
+}  // namespace moebius

@@ -1,0 +1,102 @@
+#include "run-settings.h"
+
+#include "rpc/parameters.h"
+
+#include <limits>
+#include <thread>
+
+namespace moebius {
+
+namespace {
+
+constexpr double  huge       = std::numeric_limits<double>::max();
+constexpr int64_t most_steps = int64_t(1) << 40;
+
+lora_settings lora_of(parameters & from, const char * key) {
+    lora_settings how;
+    if (const json * wanted = from.optional_object(key)) {
+        parameters source(*wanted, std::string("adapter.") + key);
+        how.lora_rank          = source.integer("loraRank", 1, 4096);
+        how.lora_alpha         = float(source.optional_number("loraAlpha", 1e-6, 1e6).value_or(2 * double(how.lora_rank)));
+        how.is_rank_stabilised = source.optional_boolean("rankStabilised").value_or(false);
+        source.finish();
+    }
+    return how;
+}
+
+adapter_settings adapter_of(const json & wanted, uint64_t seed) {
+    parameters       source(wanted, "adapter");
+    adapter_settings settings;
+    settings.attention    = lora_of(source, "attention");
+    settings.experts      = lora_of(source, "experts");
+    settings.shared       = lora_of(source, "shared");
+    settings.router       = lora_of(source, "router");
+    settings.whole_router = source.optional_boolean("wholeRouter").value_or(false);
+    settings.whole_norms  = source.optional_boolean("wholeNorms").value_or(false);
+    settings.seed         = seed;
+    source.finish();
+    return settings;
+}
+
+optimiser_settings optimiser_of(const json & wanted, double & b_rate_factor) {
+    parameters         source(wanted, "optimiser");
+    optimiser_settings settings;
+    const std::string  kind = source.optional_choice("kind", { "adamw", "adamw-8bit", "sgd" }).value_or("adamw");
+    settings.kind           = kind == "sgd" ? optimiser_kind::sgd : kind == "adamw" ? optimiser_kind::adamw : optimiser_kind::adamw_8bit;
+    settings.weight_decay   = source.optional_number("weightDecay", 0, 1).value_or(0);
+    settings.momentum       = source.optional_number("momentum", 0, 1).value_or(0);
+    settings.beta1          = source.optional_number("beta1", 0, 1).value_or(settings.beta1);
+    settings.beta2          = source.optional_number("beta2", 0, 1).value_or(settings.beta2);
+    settings.epsilon        = source.optional_number("epsilon", 1e-30, 1).value_or(settings.epsilon);
+    b_rate_factor           = source.optional_number("bRateFactor", 1e-6, 1e6).value_or(1);
+    source.finish();
+    return settings;
+}
+
+learning_rate_schedule schedule_of(const json & wanted) {
+    parameters             source(wanted, "schedule");
+    learning_rate_schedule schedule;
+    schedule.kind            = schedule_named(source.optional_choice("kind", { "constant", "linear", "cosine", "wsd", "power" }).value_or("constant"));
+    schedule.steps           = source.integer("steps", 1, most_steps);
+    schedule.learning_rate   = source.optional_number("learningRate", 0, 1e3).value_or(2e-4);
+    schedule.warmup_steps    = source.optional_integer("warmupSteps", 0, most_steps).value_or(0);
+    schedule.decay_steps     = source.optional_integer("decaySteps", 0, most_steps).value_or(0);
+    schedule.final_fraction  = source.optional_number("finalFraction", 0, 1).value_or(0);
+    schedule.power_a         = source.optional_number("powerA", 0, huge).value_or(schedule.power_a);
+    schedule.power_b         = source.optional_number("powerB", -huge, 0).value_or(schedule.power_b);
+    schedule.batch_sequences = source.optional_integer("batchSequences", 0, most_steps).value_or(0);
+    source.finish();
+    return schedule;
+}
+
+}  // namespace
+
+run_settings run_settings_of(const json & wanted) {
+    parameters   source(wanted, "settings");
+    run_settings settings;
+    settings.model            = source.string("model", 1);
+    settings.data             = source.string("data", 1);
+    settings.seed             = uint64_t(source.optional_integer("seed", 0, std::numeric_limits<int64_t>::max()).value_or(1));
+    settings.adapter          = adapter_of(source.object("adapter"), settings.seed);
+    const json * optimiser    = source.optional_object("optimiser");
+    settings.optimiser        = optimiser_of(optimiser ? *optimiser : json::object(), settings.b_rate_factor);
+    settings.schedule         = schedule_of(source.object("schedule"));
+    settings.batch_tokens     = uint64_t(source.optional_integer("batchTokens", 2, 1 << 20).value_or(2048));
+    settings.batches_per_step = source.optional_integer("batchesPerStep", 1, 1 << 16).value_or(1);
+    settings.clip             = source.optional_number("clip", 0, huge).value_or(1);
+    const auto losses         = source.optional_choice("weighting", { "tokens", "sequences" }).value_or("tokens");
+    settings.weighting        = losses == "tokens" ? target_weighting::tokens : target_weighting::sequences;
+    settings.threads          = int(source.optional_integer("threads", 1, 512).value_or(std::max(1u, std::thread::hardware_concurrency())));
+    if (const json * factors = source.optional_object("routerLosses")) {
+        parameters of(*factors, "settings.routerLosses");
+        settings.router_losses.balance = float(of.optional_number("balance", 0, 1e3).value_or(0));
+        settings.router_losses.z       = float(of.optional_number("z", 0, 1e3).value_or(0));
+        of.finish();
+    }
+    source.finish();
+    settings.schedule.step_tokens = int64_t(settings.batch_tokens) * settings.batches_per_step;
+    check_schedule(settings.schedule);
+    return settings;
+}
+
+}  // namespace moebius

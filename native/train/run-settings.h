@@ -1,0 +1,31 @@
+// What a training run is to do, as `train.open` is told it (main/engine/train-protocol.ts).
+#pragma once
+
+#include "new-adapter.h"
+#include "optimiser.h"
+#include "packed-batch.h"
+#include "pass.h"
+#include "schedule.h"
+
+namespace moebius {
+
+struct run_settings {
+    std::string            model;  // path of the base, GGUF
+    std::string            data;   // folder of an encoded dataset made for it
+    adapter_settings       adapter;
+    optimiser_settings     optimiser;
+    double                 b_rate_factor = 1;  // see usual_parameter_settings
+    learning_rate_schedule schedule;
+    router_loss_factors    router_losses;
+    target_weighting       weighting        = target_weighting::tokens;
+    uint64_t               batch_tokens     = 2048;  // of one pass
+    int64_t                batches_per_step = 1;     // whose gradients are added up
+    double                 clip             = 1;     // largest norm of a step's gradients; 0: any
+    uint64_t               seed             = 1;     // of the order of examples and of new adapters
+    int                    threads          = 1;
+};
+
+// Throws user_error request.invalid, which names the setting.
+run_settings run_settings_of(const json & wanted);
+
+}  // namespace moebius

@@ -1,0 +1,220 @@
+#include "run.h"
+
+#include "rpc/errors.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+namespace moebius {
+
+namespace {
+
+constexpr int64_t steps_between_good_states = 16;  // what is lost at most when the guardian goes back
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+ggml_backend_dev_t cpu_device() {
+    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+}
+
+const run_settings & checked(const run_settings & settings) {
+    check_schedule(settings.schedule);
+    return settings;
+}
+
+// Nothing if the dataset has no such part.
+std::optional<dataset_file> part_of(const std::string & folder, const std::string & part) {
+    dataset_file file(folder, part);
+    return file.examples() > 0 ? std::optional(std::move(file)) : std::nullopt;
+}
+
+void check_vocabulary(const dataset_file & data, const base_shape & shape) {
+    if (int64_t(data.vocabulary_size()) != shape.vocabulary) {
+        throw user_error("request.invalid",
+                         "The dataset was encoded for a model with " + std::to_string(data.vocabulary_size()) + " tokens in its vocabulary, and this one has " + std::to_string(shape.vocabulary) +
+                             ". Encode it for this model.",
+                         { { "have", data.vocabulary_size() }, { "need", shape.vocabulary } });
+    }
+    if (data.pairs() > 0) {
+        throw user_error("model.unsupported", "The dataset has preferences (" + std::to_string(data.pairs()) + " pairs), and training on pairs is not there yet.", { { "pairs", data.pairs() } });
+    }
+}
+
+}  // namespace
+
+train_run::train_run(const run_settings & settings)
+    : how(checked(settings)),
+      file(gguf_open(how.model)),
+      shape(base_shape_of(file)),
+      data(how.data, "train"),
+      validation(part_of(how.data, "validation")),
+      device(cpu_device()),
+      base(file, shape, device),
+      adapted(new_adapter(file, how.adapter)),
+      tensors(adapted, device),
+      pass(device, how.threads, shape, base, tensors),
+      batches({ how.batch_tokens, packing_settings().look_ahead, how.seed, true }, packing_source_of(data)),
+      descent(how.optimiser, adapted.parameters, usual_parameter_settings(adapted, how.b_rate_factor)),
+      watch(guardian_settings()) {
+    check_vocabulary(data, shape);
+    keep_good_state();
+}
+
+void train_run::keep_good_state() {
+    good.optimiser = descent.state();
+    good.values.clear();
+    for (const train_parameter & parameter : adapted.parameters) {
+        good.values.push_back(parameter.values);
+    }
+    good_at = steps;
+}
+
+void train_run::roll_back() {
+    descent.restore(good.optimiser);
+    for (size_t i = 0; i < good.values.size(); i++) {
+        adapted.parameters[i].values = good.values[i];
+    }
+    tensors.write(adapted);
+}
+
+// Gradients of the mean over all supervised tokens of the step's batches. False: stopped.
+bool train_run::accumulate(step_report & report, const std::function<bool()> & go_on) {
+    std::vector<packed_batch> all;
+    double                    weight = 0;
+    for (int64_t i = 0; i < how.batches_per_step; i++) {
+        all.push_back(read_batch(data, batches.next(), how.batch_tokens, how.weighting));
+        weight += std::accumulate(all.back().batch.weights.begin(), all.back().batch.weights.end(), 0.0);
+    }
+    for (train_parameter & parameter : adapted.parameters) {
+        std::fill(parameter.gradient.begin(), parameter.gradient.end(), 0.0f);
+    }
+    const float share = 1 / float(how.batches_per_step);
+    for (packed_batch & packed : all) {
+        if (!go_on()) {
+            return false;
+        }
+        token_batch & batch = packed.batch;
+        for (float & each : batch.weights) {
+            each = float(double(each) / weight);
+        }
+        const pass_result seen = pass.forward_backward(batch, { how.router_losses.balance * share, how.router_losses.z * share }, adapted);
+        report.loss += seen.loss;
+        report.balance += seen.balance * double(share);
+        report.z += seen.z * double(share);
+        report.tokens += int64_t(batch.tokens.size());
+        report.targets += int64_t(batch.rows.size());
+        report.fill += packed.fill() * double(share);
+        report.expert_tokens.resize(seen.expert_tokens.size(), std::vector<int64_t>(size_t(shape.experts), 0));
+        for (size_t layer = 0; layer < seen.expert_tokens.size(); layer++) {
+            for (size_t expert = 0; expert < seen.expert_tokens[layer].size(); expert++) {
+                report.expert_tokens[layer][expert] += seen.expert_tokens[layer][expert];
+            }
+        }
+    }
+    return true;
+}
+
+void train_run::update(step_report & report) {
+    if (how.clip > 0) {
+        clip_gradients(adapted.parameters, report.gradient_norm, how.clip, how.threads);
+    }
+    std::vector<std::vector<float>> before;
+    for (const train_parameter & parameter : adapted.parameters) {
+        before.push_back(steps == 0 ? parameter.values : std::vector<float>());
+    }
+    descent.step(adapted.parameters, report.learning_rate, how.threads);
+    tensors.write(adapted);
+    if (steps == 0) {
+        for (unmoved_part & part : unmoved_parts(adapted.parameters, before)) {
+            if (part.has_gradient) {
+                report.unmoved.push_back(std::move(part));
+            }
+        }
+    }
+}
+
+std::optional<step_report> train_run::step(const std::function<bool()> & go_on) {
+    const auto           began  = std::chrono::steady_clock::now();
+    const packing_cursor cursor = batches.cursor();
+    step_report          report;
+    report.step          = steps + 1;
+    report.epoch         = cursor.epoch;
+    report.learning_rate = learning_rate_at(how.schedule, steps);
+    if (!accumulate(report, go_on)) {
+        batches.restore(cursor);
+        return std::nullopt;
+    }
+    report.gradient_norm = summarise_gradients(adapted.parameters, how.threads).norm;
+    report.verdict       = watch.judge(report.loss, report.gradient_norm);
+    if (report.verdict.action == guardian_action::go_on) {
+        if (steps - good_at >= steps_between_good_states) {
+            keep_good_state();
+        }
+        update(report);
+    } else if (report.verdict.action == guardian_action::roll_back) {
+        roll_back();
+    }
+    steps++;
+    report.seconds = seconds_since(began);
+    return report;
+}
+
+std::optional<validation_report> train_run::validate(const std::function<bool()> & go_on) {
+    if (!validation) {
+        return std::nullopt;
+    }
+    const auto        began = std::chrono::steady_clock::now();
+    validation_report report;
+    packing           all({ std::max(how.batch_tokens, validation->longest()), 1, 0, false }, packing_source_of(*validation));
+    while (all.cursor().epoch == 0) {
+        if (!go_on()) {
+            return std::nullopt;
+        }
+        const token_batch batch = read_batch(*validation, all.next(), std::max(how.batch_tokens, validation->longest()), target_weighting::tokens).batch;
+        for (const float loss : pass.forward(batch).row_losses) {
+            report.loss += double(loss);
+        }
+        report.targets += int64_t(batch.rows.size());
+    }
+    report.loss /= double(std::max<int64_t>(report.targets, 1));
+    report.seconds = seconds_since(began);
+    return report;
+}
+
+run_state train_run::state() {
+    keep_good_state();
+    run_state state{ steps, batches.cursor(), watch.state(), descent.state(), {} };
+    for (const train_parameter & parameter : adapted.parameters) {
+        state.parameters.push_back({ parameter.name, parameter.n0, parameter.n1, parameter.n2, parameter.values, {} });
+    }
+    return state;
+}
+
+void train_run::restore(run_state state) {
+    const auto same = [](const train_parameter & a, const train_parameter & b) { return a.name == b.name && a.n0 == b.n0 && a.n1 == b.n1 && a.n2 == b.n2 && a.values.size() == b.values.size(); };
+    if (!std::equal(state.parameters.begin(), state.parameters.end(), adapted.parameters.begin(), adapted.parameters.end(), same)) {
+        throw user_error("request.invalid", "The checkpoint trains other tensors than these settings. Resume with the settings that it was made with.", {});
+    }
+    batches.restore(state.cursor);
+    watch.restore(std::move(state.guardian));
+    descent.restore(std::move(state.optimiser));
+    for (size_t i = 0; i < state.parameters.size(); i++) {
+        adapted.parameters[i].values = std::move(state.parameters[i].values);
+    }
+    tensors.write(adapted);
+    steps = state.step;
+    keep_good_state();
+}
+
+std::vector<std::vector<double>> train_run::movement() const {
+    std::vector<std::vector<double>> all;
+    for (const adapted_tensor & tensor : adapted.tensors) {
+        all.push_back(adapter_norms(adapted, tensor));
+    }
+    return all;
+}
+
+}  // namespace moebius

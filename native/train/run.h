@@ -1,0 +1,102 @@
+// A training run: steps of an adapter on a dataset, and everything that is needed to go on exactly where it was.
+#pragma once
+
+#include "gradients.h"
+#include "guardian.h"
+#include "movement.h"
+#include "packing.h"
+#include "run-settings.h"
+
+#include <optional>
+
+namespace moebius {
+
+struct step_report {
+    int64_t          step = 0;  // from 1, this one
+    double           loss = 0;  // of its supervised tokens, weighted mean
+    double           balance = 0, z = 0;  // the router's losses, mean of its batches
+    double           learning_rate = 0;
+    double           gradient_norm = 0;  // before clipping
+    int64_t          tokens = 0, targets = 0;
+    double           fill    = 0;  // of its batches
+    uint64_t         epoch   = 0;
+    double           seconds = 0;
+    guardian_verdict verdict;
+    std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts], summed over its batches
+    std::vector<unmoved_part>         unmoved;        // after the first update: what should have moved
+};
+
+// What a checkpoint has (checkpoint.h).
+struct run_state {
+    int64_t         step = 0;  // done
+    packing_cursor  cursor;
+    guardian_state  guardian;
+    optimiser_state optimiser;
+    std::vector<train_parameter> parameters;  // without gradients
+};
+
+struct validation_report {
+    double  loss    = 0;  // mean over supervised tokens
+    int64_t targets = 0;
+    double  seconds = 0;
+};
+
+class train_run {
+  public:
+    // Reads the base. Throws what gguf_open, base_shape_of, base_weights, new_adapter, dataset_file and packing throw; request.invalid for data of another vocabulary.
+    explicit train_run(const run_settings & settings);
+
+    const adapter &      trained() const { return adapted; }
+    const run_settings & settings() const { return how; }
+    const gguf_model &   base_file() const { return file; }
+    uint64_t             examples() const { return data.examples(); }
+    bool                 has_validation() const { return validation.has_value(); }
+    bool                 done() const { return steps >= how.schedule.steps; }
+    int64_t              step_count() const { return steps; }
+    size_t               graph_bytes() const { return pass.graph_bytes(); }
+    size_t               optimiser_bytes() const { return descent.bytes(); }
+
+    // The next step; not when done(). go_on: asked between batches; false: nothing (the step is as if it had not begun).
+    std::optional<step_report> step(const std::function<bool()> & go_on);
+
+    // Of the whole validation part. Nothing: stopped, or there is none.
+    std::optional<validation_report> validate(const std::function<bool()> & go_on);
+
+    // What it is given back by `restore`; and from now on what a guardian goes back to, so that both runs go on alike.
+    run_state state();
+    // Throws request.invalid, file.corrupt for a state of another run.
+    void restore(run_state state);
+
+    // How far each expert of an adapted tensor is from the base: [tensors][experts], adapter_norms.
+    std::vector<std::vector<double>> movement() const;
+
+  private:
+    struct good_state {
+        optimiser_state                 optimiser;
+        std::vector<std::vector<float>> values;  // [parameters]
+    };
+
+    bool accumulate(step_report & report, const std::function<bool()> & go_on);
+    void update(step_report & report);
+    void keep_good_state();
+    void roll_back();
+
+    const run_settings          how;
+    gguf_model                  file;
+    base_shape                  shape;
+    dataset_file                data;
+    std::optional<dataset_file> validation;
+    ggml_backend_dev_t          device;
+    base_weights                base;
+    adapter                     adapted;
+    adapter_tensors             tensors;
+    train_pass                  pass;
+    packing                     batches;
+    optimiser                   descent;
+    guardian                    watch;
+    good_state                  good;
+    int64_t                     good_at = 0;  // step
+    int64_t                     steps   = 0;  // done
+};
+
+}  // namespace moebius

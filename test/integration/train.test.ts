@@ -1,0 +1,117 @@
+// `moebius train` and `moebius export` as a user runs them: a run that is killed goes on to the bit, and what it leaves loads.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RunEvent } from '../../main/training/run/conductor.ts';
+import { moebius, moebiusCommand } from '../support/moebius.ts';
+
+const STEPS = 8;
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'moebius-train-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function writeJob(name: string, changes: object = {}): string {
+  const path = join(folder, `${name}.json`);
+  const job = {
+    data: { files: [join(import.meta.dirname, '../data/datasets/roman-numerals.jsonl')], validation: 0.2, maxTokens: 128 },
+    folder: name,
+    adapter: { attention: { loraRank: 4 }, experts: { loraRank: 4 } },
+    schedule: { kind: 'linear', steps: STEPS, learningRate: 3e-3, warmupSteps: 1 },
+    batchTokens: 256,
+    validateEvery: 4,
+    saveEvery: 2,
+    saveFirst: true,
+    threads: 1,
+    ...changes,
+  };
+  writeFileSync(path, JSON.stringify(job));
+  return path;
+}
+
+const events = (text: string): RunEvent[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const losses = (all: RunEvent[]) => all.flatMap((event) => (event.event === 'step' ? [event.loss] : []));
+const validations = (all: RunEvent[]) => all.flatMap((event) => (event.event === 'validation' ? [event.loss ?? Number.NaN] : []));
+const checkpoint = (name: string, step: number) => join(folder, name, 'checkpoints', `step-${String(step).padStart(8, '0')}.checkpoint`);
+
+async function train(name: string, changes?: object): Promise<RunEvent[]> {
+  const { code, stdout, stderr } = await moebius(['train', '--config', writeJob(name, changes), '--json']);
+  expect([code, stderr]).toEqual([0, '']);
+  return events(stdout);
+}
+
+/** Kills the command when the step has been told. */
+async function killBehind(name: string, step: number): Promise<void> {
+  const [command, program] = moebiusCommand;
+  const child = spawn(command, [program, 'train', '--config', writeJob(name), '--json'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  for await (const line of createInterface({ input: child.stdout })) {
+    const event: RunEvent = JSON.parse(line);
+    if (event.event === 'step' && event.step === step) child.kill('SIGKILL');
+  }
+}
+
+describe('moebius train', () => {
+  let whole: RunEvent[];
+
+  it('learns, says what it trains, and keeps the newest checkpoints and the first', async () => {
+    whole = await train('whole');
+    const [opened] = whole;
+    expect(opened).toMatchObject({ event: 'opened', step: 0, steps: STEPS, resumed: null, validates: true });
+    expect(losses(whole)).toHaveLength(STEPS);
+    const [first = 0, ...later] = validations(whole);
+    expect(later).toHaveLength(2);
+    expect(later.at(-1)).toBeLessThan(first - 0.3);
+    expect(readdirSync(join(folder, 'whole', 'checkpoints')).sort()).toEqual([0, 4, 6, 8].map((step) => `step-0000000${step}.checkpoint`));
+    expect(events(readFileSync(join(folder, 'whole', 'metrics.jsonl'), 'utf8'))).toEqual(whole);
+  });
+
+  it('goes on behind a kill as if nothing had been', async () => {
+    await killBehind('killed', 5);
+    const rest = await train('killed');
+    expect(rest[0]).toMatchObject({ event: 'opened', step: 4, resumed: checkpoint('killed', 4) });
+    expect(losses(rest)).toEqual(losses(whole).slice(4));
+    expect(validations(rest).at(-1)).toBe(validations(whole).at(-1));
+    const trained = (name: string) => readFileSync(checkpoint(name, STEPS)).subarray(-4096); // numbers; the header has paths
+    expect(trained('killed').subarray(0, -8)).toEqual(trained('whole').subarray(0, -8));
+  });
+
+  it('has nothing to do when all steps are done', async () => {
+    const again = await train('whole');
+    expect(again.map(({ event }) => event)).toEqual(['opened', 'ended']);
+  });
+
+  it('exports an adapter, files for PEFT, and a model that answers', async () => {
+    const from = checkpoint('whole', STEPS);
+    const adapter = join(folder, 'adapter.gguf');
+    const merged = join(folder, 'merged.gguf');
+    expect((await moebius(['export', from, adapter])).code).toBe(0);
+    expect(readFileSync(adapter).subarray(0, 4).toString()).toBe('GGUF');
+    expect((await moebius(['export', from, join(folder, 'peft'), '--format', 'peft'])).code).toBe(0);
+    expect(existsSync(join(folder, 'peft', 'adapter_model.safetensors'))).toBe(true);
+    const { code, stdout } = await moebius(['export', from, merged, '--format', 'merged', '--type', 'q8_0', '--json']);
+    expect([code, JSON.parse(stdout)]).toEqual([0, { path: merged, step: STEPS }]);
+    const answer = await moebius(['generate', '--model', merged, '--prompt', 'Hello', '--max-tokens', '4', '--json']);
+    expect(answer.code).toBe(0);
+  });
+
+  it('tells what is wrong with a job', async () => {
+    const bad = await moebius(['train', '--config', writeJob('bad', { schedule: { steps: 0 } })]);
+    expect(bad.code).toBe(2);
+    expect(bad.stderr).toContain('schedule.steps');
+    const none = await moebius(['train', '--config', join(folder, 'none.json')]);
+    expect([none.code, JSON.parse(none.stderr)]).toMatchObject([1, { code: 'file.not-found' }]);
+    const nothing = await moebius(['train', '--config', writeJob('nothing', { adapter: {} })]);
+    expect(nothing.code).toBe(1);
+    expect(nothing.stderr).toContain('Nothing would be trained');
+    const damaged = await moebius(['export', writeJob('damaged'), join(folder, 'x.gguf')]);
+    expect([damaged.code, JSON.parse(damaged.stderr)]).toMatchObject([1, { code: 'file.version' }]);
+  });
+});
