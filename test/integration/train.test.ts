@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../main/training/run/conductor.ts';
 import { moebius, moebiusCommand } from '../support/moebius.ts';
@@ -33,8 +34,8 @@ function writeJob(name: string, changes: object = {}): string {
   return path;
 }
 
-const events = (text: string): RunEvent[] =>
-  text
+const events = (lines: string): RunEvent[] =>
+  lines
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
@@ -48,14 +49,16 @@ async function train(name: string, changes?: object): Promise<RunEvent[]> {
   return events(stdout);
 }
 
-/** Kills the command when the step has been told. */
-async function killBehind(name: string, step: number): Promise<void> {
+/** Sends the command a signal when the step has been told; gives what it wrote to stderr. */
+async function endBehind(name: string, step: number, signal: NodeJS.Signals): Promise<string> {
   const [command, program] = moebiusCommand;
-  const child = spawn(command, [program, 'train', '--config', writeJob(name), '--json'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(command, [program, 'train', '--config', writeJob(name), '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const problem = text(child.stderr);
   for await (const line of createInterface({ input: child.stdout })) {
     const event: RunEvent = JSON.parse(line);
-    if (event.event === 'step' && event.step === step) child.kill('SIGKILL');
+    if (event.event === 'step' && event.step === step) child.kill(signal);
   }
+  return problem;
 }
 
 describe('moebius train', () => {
@@ -74,13 +77,22 @@ describe('moebius train', () => {
   });
 
   it('goes on behind a kill as if nothing had been', async () => {
-    await killBehind('killed', 5);
+    await endBehind('killed', 5, 'SIGKILL');
     const rest = await train('killed');
     expect(rest[0]).toMatchObject({ event: 'opened', step: 4, resumed: checkpoint('killed', 4) });
     expect(losses(rest)).toEqual(losses(whole).slice(4));
     expect(validations(rest).at(-1)).toBe(validations(whole).at(-1));
     const trained = (name: string) => readFileSync(checkpoint(name, STEPS)).subarray(-4096); // numbers; the header has paths
     expect(trained('killed').subarray(0, -8)).toEqual(trained('whole').subarray(0, -8));
+  });
+
+  it('saves when it is interrupted, and says how to go on', async () => {
+    const problem = JSON.parse(await endBehind('interrupted', 1, 'SIGINT'));
+    expect(problem).toMatchObject({ code: 'cancelled', message: expect.stringContaining('goes on from its newest checkpoint') });
+    const rest = await train('interrupted');
+    expect(rest[0]).toMatchObject({ event: 'opened', resumed: expect.any(String) });
+    expect(losses(rest)).toEqual(losses(whole).slice(STEPS - losses(rest).length));
+    expect(losses(rest).length).toBeLessThan(STEPS);
   });
 
   it('has nothing to do when all steps are done', async () => {

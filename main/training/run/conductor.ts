@@ -59,8 +59,9 @@ export async function* conduct(run: ConductedRun): AsyncGenerator<RunEvent> {
     }
     yield { event: 'ended', step, seconds: (performance.now() - began) / 1000 };
   } catch (error) {
-    if (signal.aborted && step > 0) yield* save();
-    throw error;
+    if (!signal.aborted) throw error;
+    if (step > 0) yield* save();
+    throw signal.reason;
   } finally {
     await engine.call('train.close', { run: id }).catch(() => undefined); // the engine may be gone
   }
