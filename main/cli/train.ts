@@ -147,7 +147,7 @@ function tell(event: RunEvent): void {
       print(
         `step ${step}  loss ${number(loss)}  gradient ${number(gradientNorm)}  rate ${learningRate.toExponential(2)}  ${targets} of ${tokens} tokens learnt  ${significant(tokens / seconds)} tokens/s`,
       );
-      if (guardian.action !== 'go-on') note(`${guardian.action}: ${guardian.reason}`);
+      if (guardian.reason !== '') note(`${guardian.action}: ${guardian.reason}`);
       for (const { name, expert } of unmoved) note(`${name}${expert === null ? '' : `, expert ${expert}`} has a gradient and did not move.`);
       return;
     }

@@ -57,6 +57,18 @@ void several_spikes_in_a_row_roll_back_and_single_ones_do_not() {
     CHECK(one.judge(4, 1).action == guardian_action::go_on);
 }
 
+void losses_that_stay_high_are_taken_as_they_are() {
+    guardian one = calm();
+    int      back = 0;
+    for (int i = 0; i < 200; i++) {
+        const guardian_verdict verdict = one.judge(4 + 0.01 * (i % 7), 1);
+        back += verdict.action == guardian_action::roll_back ? 1 : 0;
+        CHECK(verdict.action != guardian_action::skip && verdict.reason.empty() == (i != 2 && i != 5));
+    }
+    CHECK_EQUAL(back, 1);
+    CHECK(one.judge(9, 1).action == guardian_action::roll_back);  // as any other spike
+}
+
 void never_in_the_first_steps() {
     guardian one(guardian_settings{});
     for (int i = 0; i < 20; i++) {
@@ -137,6 +149,7 @@ int main() {
     numbers_that_are_none_are_skipped_from_the_first_step();
     one_enormous_loss_rolls_back();
     several_spikes_in_a_row_roll_back_and_single_ones_do_not();
+    losses_that_stay_high_are_taken_as_they_are();
     never_in_the_first_steps();
     losses_that_fall_or_lie_low_are_no_spikes();
     heavy_tails_seldom_roll_back();

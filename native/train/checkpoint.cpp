@@ -64,7 +64,7 @@ json header_of(const checkpoint & what) {
     return { { "settings", what.settings },
              { "step", state.step },
              { "cursor", state.cursor.to_json() },
-             { "guardian", { { "losses", state.guardian.losses }, { "good", state.guardian.good }, { "spikes", state.guardian.spikes }, { "bad", state.guardian.bad } } },
+             { "guardian", { { "losses", state.guardian.losses }, { "good", state.guardian.good }, { "spikes", state.guardian.spikes }, { "bad", state.guardian.bad }, { "rolledBack", state.guardian.has_rolled_back } } },
              { "optimiser", { { "kind", optimiser_name(state.optimiser.kind) }, { "steps", state.optimiser.steps }, { "moments", std::move(moments) } } },
              { "parameters", std::move(parameters) } };
 }
@@ -124,7 +124,7 @@ run_state state_of(const json & header, uint64_t left) {
     state.step     = header.at("step").get<int64_t>();
     state.cursor   = packing_cursor::from_json(header.at("cursor"));
     const json & g = header.at("guardian");
-    state.guardian = { g.at("losses").get<std::vector<double>>(), g.at("good").get<int64_t>(), g.at("spikes").get<int64_t>(), g.at("bad").get<int64_t>() };
+    state.guardian = { g.at("losses").get<std::vector<double>>(), g.at("good").get<int64_t>(), g.at("spikes").get<int64_t>(), g.at("bad").get<int64_t>(), g.at("rolledBack").get<bool>() };
     for (const json & each : header.at("parameters")) {
         const json &    shape = each.at("shape");
         train_parameter parameter{ each.at("name").get<std::string>(), shape.at(0).get<int64_t>(), shape.at(1).get<int64_t>(), shape.at(2).get<int64_t>(), {}, {} };

@@ -67,9 +67,17 @@ guardian_verdict guardian::judge(double loss, double gradient_norm) {
                 reason << ", and more than " << settings.spike << " times for " << kept.spikes << " steps in a row";
             }
             kept.spikes = 0;
-            return { guardian_action::roll_back, reason.str() + "." };
+            if (!kept.has_rolled_back) {
+                kept.has_rolled_back = true;
+                return { guardian_action::roll_back, reason.str() + "." };
+            }
+            kept = {};  // begins anew from here
+            kept.losses.push_back(loss);
+            kept.good = 1;
+            return { guardian_action::go_on, reason.str() + ". Going back did not help: such losses count as usual from now on." };
         }
     }
+    kept.has_rolled_back = false;
     kept.spikes = 0;
     kept.good++;
     kept.losses.push_back(loss);

@@ -30,7 +30,7 @@ enum class guardian_action {
 
 struct guardian_verdict {
     guardian_action action = guardian_action::go_on;
-    std::string     reason;  // for people, with the numbers; empty for go_on
+    std::string     reason;  // for people, with the numbers; empty for most go_on
 };
 
 // All that a guardian remembers; to be stored with a checkpoint.
@@ -38,6 +38,7 @@ struct guardian_state {
     std::vector<double> losses;  // the last good ones, oldest first
     int64_t             good   = 0;  // losses so far that were no spike
     int64_t             spikes = 0, bad = 0;  // in a row, up to now
+    bool                has_rolled_back = false;  // for spikes, and none of the losses since was good
 };
 
 class guardian {
@@ -46,7 +47,7 @@ class guardian {
     explicit guardian(const guardian_settings & settings);
 
     // Once a step, before its update: `loss` a mean over its supervised tokens, `gradient_norm` before clipping. What it says depends on nothing but the numbers it was told.
-    // After roll_back it counts spikes anew.
+    // After roll_back it counts spikes anew. When going back did not help, the losses are taken as they are: other data may be harder for good.
     guardian_verdict judge(double loss, double gradient_norm);
 
     const guardian_state & state() const { return kept; }
