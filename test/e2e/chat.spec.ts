@@ -72,6 +72,7 @@ test('regenerating and editing make branches, which outlive a reload of the page
   await app.getByRole('textbox', { name: 'Edit the message' }).fill('What is 12 + 30?');
   await app.getByRole('button', { name: 'Send as a new branch' }).click();
   await expect(questions(app)).toContainText('What is 12 + 30?');
+  await expect.poll(() => replyText(replies(app))).not.toBe(''); // it has begun
   await answered(app);
   const edited = await replyText(replies(app));
   expect((await core.call('chats.get', { id })).messages).toHaveLength(5);
