@@ -157,9 +157,19 @@ function tell(event: RunEvent): void {
     case 'saved':
       print(`saved ${event.path}`);
       return;
+    case 'movement':
+      print(movementText(event));
+      return;
     case 'ended':
       print(`${event.step} steps in ${significant(event.seconds)} s`);
   }
+}
+
+/** Every expert's matrix counts by itself. */
+function movementText({ step, tensors }: Extract<RunEvent, { event: 'movement' }>): string {
+  const matrices = tensors.flatMap(({ norms }) => norms);
+  const moved = matrices.filter((norm) => norm > 0).length;
+  return `step ${step}  ${moved} of ${matrices.length} adapted matrices (one for each expert) have moved, the furthest by ${significant(Math.max(...matrices))}`;
 }
 
 const number = (value: number | null) => (value === null ? 'no number' : significant(value));

@@ -111,6 +111,9 @@ export type StepReport = z.infer<typeof StepReport>;
 export const ValidationReport = z.object({ loss: z.number().nullable(), targets: count, seconds: z.number() });
 export type ValidationReport = z.infer<typeof ValidationReport>;
 
+export const Movement = z.object({ tensors: z.array(z.object({ tensor: z.string(), norms: z.array(z.number()) })) });
+export type Movement = z.infer<typeof Movement>;
+
 export const ExportFormat = z.enum(['adapter', 'peft', 'merged']);
 export type ExportFormat = z.infer<typeof ExportFormat>;
 
@@ -128,7 +131,7 @@ export const trainMethods = {
   'train.validate': { parameters: Run, result: ValidationReport },
   'train.save': { parameters: Run.extend({ path: z.string().min(1) }), result: z.object({ path: z.string(), step: count }) },
   /** How far each expert's adapter is from the base: Frobenius norms, [experts] of each adapted tensor (one, if it is no stack). */
-  'train.movement': { parameters: Run, result: z.object({ tensors: z.array(z.object({ tensor: z.string(), norms: z.array(z.number()) })) }) },
+  'train.movement': { parameters: Run, result: Movement },
   'train.close': { parameters: Run, result: z.object({}) },
   'train.export': {
     parameters: z.strictObject({

@@ -4,7 +4,9 @@
 #include "rpc/json-text.h"
 #include "train/checkpoint.h"
 
+#include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -53,7 +55,7 @@ struct scratch {
     }
 };
 
-json settings_of(const std::string & data, const char * optimiser, int steps) {
+json settings_of(const std::string & data, const char * optimiser, int steps, int threads = 1) {
     return { { "model", MOEBIUS_TINY_MODEL },
              { "data", data },
              { "adapter", { { "attention", { { "loraRank", 4 } } }, { "experts", { { "loraRank", 4 }, { "rankStabilised", true } } }, { "wholeRouter", true }, { "wholeNorms", true } } },
@@ -63,7 +65,7 @@ json settings_of(const std::string & data, const char * optimiser, int steps) {
              { "batchTokens", 64 },
              { "batchesPerStep", 2 },
              { "seed", 4 },
-             { "threads", 1 } };
+             { "threads", threads } };
 }
 
 const std::function<bool()> always = [] { return true; };
@@ -84,8 +86,8 @@ bool same_values(const train_run & a, const train_run & b) {
                       [](const train_parameter & x, const train_parameter & y) { return x.name == y.name && x.values == y.values; });
 }
 
-void losses_fall_and_a_saved_run_goes_on_to_the_bit(const scratch & room, const char * optimiser) {
-    const json  settings = settings_of(room.data(), optimiser, 6);
+void losses_fall_and_a_saved_run_goes_on_to_the_bit(const scratch & room, const char * optimiser, int threads) {
+    const json  settings = settings_of(room.data(), optimiser, 6, threads);
     train_run   whole(run_settings_of(settings));
     const auto  before = whole.validate(always);
     const auto  first  = steps_of(whole, 3);
@@ -118,6 +120,38 @@ void a_stopped_step_was_not(const scratch & room) {
     CHECK(!interrupted.validate([] { return false; }));
     CHECK(steps_of(steady, 3) == steps_of(interrupted, 3));
     CHECK(same_values(steady, interrupted));
+}
+
+bool has_values(const train_run & run, const std::vector<train_parameter> & values) {
+    return std::equal(values.begin(), values.end(), run.trained().parameters.begin(), run.trained().parameters.end(), [](const train_parameter & x, const train_parameter & y) {
+        return std::memcmp(x.values.data(), y.values.data(), x.values.size() * sizeof(float)) == 0;  // NaN too
+    });
+}
+
+void a_spike_takes_it_back_to_the_last_good_state(const scratch & room) {
+    train_run       run(run_settings_of(settings_of(room.data(), "adamw", 6)));
+    run_state       state = run.state();
+    const run_state good  = state;
+    state.guardian.losses.assign(64, 0.01);  // as if it had known all by heart
+    state.guardian.good = 64;
+    run.restore(state);
+    const auto report = run.step(always);
+    CHECK(report->verdict.action == guardian_action::roll_back && !report->verdict.reason.empty());
+    CHECK(has_values(run, good.parameters));
+    CHECK_EQUAL(run.step_count(), 1);
+    CHECK(run.state().cursor.to_json() != good.cursor.to_json());  // the batch is behind it
+}
+
+void a_batch_without_numbers_changes_nothing(const scratch & room) {
+    train_run run(run_settings_of(settings_of(room.data(), "adamw", 6)));
+    run_state state                  = run.state();
+    state.parameters[0].values[0] = NAN;
+    run.restore(state);
+    const auto report = run.step(always);
+    CHECK(std::isnan(report->loss) || std::isnan(report->gradient_norm));
+    CHECK(report->verdict.action == guardian_action::skip);
+    CHECK(has_values(run, state.parameters));
+    CHECK_EQUAL(run.state().optimiser.steps, 0);
 }
 
 // The adapter at step 0 and at step 1 give the gradient away.
@@ -186,9 +220,11 @@ void what_cannot_be_is_refused(const scratch & room) {
 int main() {
     backends_load();
     const scratch room;
-    losses_fall_and_a_saved_run_goes_on_to_the_bit(room, "adamw-8bit");
-    losses_fall_and_a_saved_run_goes_on_to_the_bit(room, "adamw");
+    losses_fall_and_a_saved_run_goes_on_to_the_bit(room, "adamw-8bit", 2);
+    losses_fall_and_a_saved_run_goes_on_to_the_bit(room, "adamw", 1);
     a_stopped_step_was_not(room);
+    a_spike_takes_it_back_to_the_last_good_state(room);
+    a_batch_without_numbers_changes_nothing(room);
     sgd_subtracts_the_gradient(room);
     damaged_checkpoints_are_refused(room);
     what_cannot_be_is_refused(room);

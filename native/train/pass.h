@@ -29,8 +29,6 @@ class train_pass {
     // The same, and adds gradients of loss + factors to `of`, whose values `adapters` has.
     pass_result forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of);
 
-    size_t graph_bytes() const { return runner.bytes(); }
-
   private:
     using rows = std::vector<float>;  // [tokens][n_embd]
 

@@ -48,12 +48,10 @@ class train_run {
 
     const adapter &      trained() const { return adapted; }
     const run_settings & settings() const { return how; }
-    const gguf_model &   base_file() const { return file; }
     uint64_t             examples() const { return data.examples(); }
     bool                 has_validation() const { return validation.has_value(); }
     bool                 done() const { return steps >= how.schedule.steps; }
     int64_t              step_count() const { return steps; }
-    size_t               graph_bytes() const { return pass.graph_bytes(); }
     size_t               optimiser_bytes() const { return descent.bytes(); }
 
     // The next step; not when done(). go_on: asked between batches; false: nothing (the step is as if it had not begun).

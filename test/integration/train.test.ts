@@ -72,6 +72,9 @@ describe('moebius train', () => {
     const [first = 0, ...later] = validations(whole);
     expect(later).toHaveLength(2);
     expect(later.at(-1)).toBeLessThan(first - 0.3);
+    const moved = whole.flatMap((event) => (event.event === 'movement' ? [event.tensors.flatMap(({ norms }) => norms).filter((norm) => norm > 0).length] : []));
+    expect(moved[0]).toBe(0); // nothing has, before the first step
+    expect(moved.at(-1)).toBeGreaterThan(100);
     expect(readdirSync(join(folder, 'whole', 'checkpoints')).sort()).toEqual([0, 4, 6, 8].map((step) => `step-0000000${step}.checkpoint`));
     expect(events(readFileSync(join(folder, 'whole', 'metrics.jsonl'), 'utf8'))).toEqual(whole);
   });

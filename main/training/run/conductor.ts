@@ -1,6 +1,6 @@
 // Leads a training run: asks the engine for step after step, looks at the validation part, saves, and goes on where it stopped.
 import type { Engine } from '../../engine/engine.ts';
-import type { OpenedRun, Recipe, StepReport, ValidationReport } from '../../engine/train-protocol.ts';
+import type { Movement, OpenedRun, Recipe, StepReport, ValidationReport } from '../../engine/train-protocol.ts';
 import type { Checkpoints } from './checkpoints.ts';
 
 export type RunEvent =
@@ -8,6 +8,7 @@ export type RunEvent =
   | ({ event: 'step' } & StepReport)
   | ({ event: 'validation'; step: number } & ValidationReport)
   | { event: 'saved'; step: number; path: string }
+  | ({ event: 'movement'; step: number } & Movement)
   | { event: 'ended'; step: number; seconds: number };
 
 export interface ConductedRun {
@@ -39,6 +40,7 @@ export async function* conduct(run: ConductedRun): AsyncGenerator<RunEvent> {
     saved = step;
     await checkpoints.prune();
     yield { event: 'saved', step, path };
+    yield { event: 'movement', step, ...(await engine.call('train.movement', { run: id })) };
   }
   async function* validate(): AsyncGenerator<RunEvent> {
     if (opened.validates) yield { event: 'validation', step, ...(await engine.call('train.validate', { run: id }, { signal })) };
