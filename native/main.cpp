@@ -6,7 +6,7 @@
 #include "rpc/log.h"
 #include "rpc/pipes.h"
 #include "rpc/server.h"
-#include "train/methods.h"
+#include "train/run/methods.h"
 
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-// `train.*`: runs of the trainer (native/train/methods.cpp).
+// `train.*`: runs of the trainer (native/train/run/methods.cpp).
 import { z } from 'zod';
 
 const count = z.number().int().min(0);

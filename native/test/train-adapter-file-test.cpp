@@ -2,8 +2,8 @@
 #include "small-base.h"
 #include "train-adapters.h"
 
-#include "train/adapter-file.h"
-#include "train/merge.h"
+#include "train/export/adapter-file.h"
+#include "train/export/merge.h"
 
 #include <filesystem>
 #include <fstream>

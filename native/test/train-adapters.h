@@ -8,7 +8,7 @@
 #include "model/llama-log.h"
 #include "model/tensor-class.h"
 #include "rpc/errors.h"
-#include "train/adapter.h"
+#include "train/adapter/adapter.h"
 
 #include <ggml-cpp.h>
 #include <llama-cpp.h>

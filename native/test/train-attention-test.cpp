@@ -1,6 +1,6 @@
 // Gradients of rotary positions and of attention with grouped heads over packed sequences.
 #include "train-check.h"
-#include "train/ops-attention.h"
+#include "train/graph/ops-attention.h"
 
 #include <numeric>
 

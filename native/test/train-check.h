@@ -2,8 +2,8 @@
 #pragma once
 
 #include "check.h"
-#include "train/runner.h"
-#include "train/tape.h"
+#include "train/graph/runner.h"
+#include "train/graph/tape.h"
 
 #include <functional>
 #include <string>

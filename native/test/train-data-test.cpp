@@ -2,8 +2,8 @@
 #include "check.h"
 #include "gguf-document.h"
 #include "rpc/json-text.h"
-#include "train/packed-batch.h"
-#include "train/packing.h"
+#include "train/data/packed-batch.h"
+#include "train/data/packing.h"
 
 #include <filesystem>
 #include <fstream>

@@ -1,8 +1,8 @@
 // Gradients of ops on single numbers, of the norm and of softmax.
 #include "train-check.h"
-#include "train/ops-elementwise.h"
-#include "train/ops-norm.h"
-#include "train/ops-softmax.h"
+#include "train/graph/ops-elementwise.h"
+#include "train/graph/ops-norm.h"
+#include "train/graph/ops-softmax.h"
 
 using namespace moebius_test;
 

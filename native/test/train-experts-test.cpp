@@ -1,9 +1,9 @@
 // Gradients of routers and of experts with adapters; experts that nobody chose have none.
 #include "train-check.h"
-#include "train/nodes.h"
-#include "train/ops-experts.h"
-#include "train/ops-router.h"
-#include "train/ops-softmax.h"
+#include "train/graph/nodes.h"
+#include "train/graph/ops-experts.h"
+#include "train/graph/ops-router.h"
+#include "train/graph/ops-softmax.h"
 
 using namespace moebius_test;
 

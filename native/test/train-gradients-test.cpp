@@ -1,8 +1,8 @@
 // Norms of gradients, clipping, and how far adapters have moved.
 #include "check.h"
 #include "rpc/errors.h"
-#include "train/gradients.h"
-#include "train/movement.h"
+#include "train/descent/gradients.h"
+#include "train/adapter/movement.h"
 #include "trained-numbers.h"
 
 #include <limits>

@@ -1,7 +1,7 @@
 // When a run's guardian goes on, skips or goes back.
 #include "check.h"
 #include "rpc/errors.h"
-#include "train/guardian.h"
+#include "train/descent/guardian.h"
 
 #include <limits>
 #include <random>

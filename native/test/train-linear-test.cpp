@@ -1,6 +1,6 @@
 // Gradients of products with weights: frozen of many types, trainable, and with low-rank adapters.
 #include "train-check.h"
-#include "train/ops-linear.h"
+#include "train/graph/ops-linear.h"
 
 using namespace moebius_test;
 

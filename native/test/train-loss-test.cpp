@@ -1,6 +1,6 @@
 // Gradient of cross entropy with a vocabulary in chunks.
 #include "train-check.h"
-#include "train/ops-loss.h"
+#include "train/graph/ops-loss.h"
 
 using namespace moebius_test;
 

@@ -1,9 +1,9 @@
 // Merged models: weights against double precision, bytes that stay, types, splits, cancellation, full disks.
 #include "train-adapters.h"
 
-#include "train/adapter-file.h"
-#include "train/merge.h"
-#include "train/tensor-reader.h"
+#include "train/export/adapter-file.h"
+#include "train/export/merge.h"
+#include "train/base/tensor-reader.h"
 
 #include <filesystem>
 #include <fstream>

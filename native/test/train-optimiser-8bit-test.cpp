@@ -1,7 +1,7 @@
 // AdamW with 8-bit states: the codes, their error, steps against loops that search all codes, and where descents end.
 #include "check.h"
-#include "train/dynamic-code.h"
-#include "train/optimiser.h"
+#include "train/descent/dynamic-code.h"
+#include "train/descent/optimiser.h"
 #include "trained-numbers.h"
 
 using namespace moebius_test;

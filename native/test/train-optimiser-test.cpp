@@ -1,7 +1,7 @@
 // Optimisers: against loops in double precision, restored in the middle, on several threads. `train-optimiser-test NUMBERS` measures their speed instead.
 #include "check.h"
 #include "rpc/errors.h"
-#include "train/optimiser.h"
+#include "train/descent/optimiser.h"
 #include "trained-numbers.h"
 
 #include <chrono>

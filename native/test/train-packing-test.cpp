@@ -1,9 +1,9 @@
 // The order of an epoch, which examples share a batch, going on from a cursor, and what a batch is made of.
 #include "check.h"
 #include "rpc/json-text.h"
-#include "train/epoch-order.h"
-#include "train/packed-batch.h"
-#include "train/packing.h"
+#include "train/data/epoch-order.h"
+#include "train/data/packed-batch.h"
+#include "train/data/packing.h"
 
 #include <algorithm>
 #include <map>

@@ -2,8 +2,8 @@
 #include "check.h"
 #include "model/backends.h"
 #include "small-base.h"
-#include "train/new-adapter.h"
-#include "train/pass.h"
+#include "train/adapter/new-adapter.h"
+#include "train/pass/pass.h"
 
 #include <llama-cpp.h>
 

@@ -1,8 +1,8 @@
 // PEFT exports, read back by hand: names, shapes, and the change of every weight in Transformers' order of rows.
 #include "train-adapters.h"
 
-#include "train/peft-export.h"
-#include "train/peft-names.h"
+#include "train/export/peft-export.h"
+#include "train/export/peft-names.h"
 
 #include <filesystem>
 #include <fstream>

@@ -1,7 +1,7 @@
 // Gradients of gathers, sums of rows, embeddings, and parts of matrices.
 #include "train-check.h"
-#include "train/ops-elementwise.h"
-#include "train/ops-rows.h"
+#include "train/graph/ops-elementwise.h"
+#include "train/graph/ops-rows.h"
 
 using namespace moebius_test;
 

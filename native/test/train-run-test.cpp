@@ -2,7 +2,7 @@
 #include "check.h"
 #include "model/backends.h"
 #include "rpc/json-text.h"
-#include "train/checkpoint.h"
+#include "train/run/checkpoint.h"
 
 #include <cmath>
 #include <cstdio>

@@ -1,7 +1,7 @@
 // Learning rates by step.
 #include "check.h"
 #include "rpc/errors.h"
-#include "train/schedule.h"
+#include "train/descent/schedule.h"
 
 #include <vector>
 

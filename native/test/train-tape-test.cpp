@@ -1,7 +1,7 @@
 // The tape: what is emitted, what is added up, what is left out.
 #include "train-check.h"
-#include "train/ops-elementwise.h"
-#include "train/ops-linear.h"
+#include "train/graph/ops-elementwise.h"
+#include "train/graph/ops-linear.h"
 
 using namespace moebius_test;
 

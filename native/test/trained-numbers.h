@@ -1,7 +1,7 @@
 // Made parameters with gradients, for tests of what is done to them.
 #pragma once
 
-#include "train/adapter.h"
+#include "train/adapter/adapter.h"
 
 #include <random>
 

@@ -1,4 +1,4 @@
-// The encoded dataset: what the trainer reads (native/train/dataset-file.h). A folder of a manifest, `dataset.json`, and for each part two files:
+// The encoded dataset: what the trainer reads (native/train/data/dataset-file.h). A folder of a manifest, `dataset.json`, and for each part two files:
 // NAME.examples with tokens and learn masks, NAME.index with an entry of fixed size for each example. All numbers are little-endian.
 import { z } from 'zod';
 import { LOSSES } from '../encoder.ts';

@@ -1,7 +1,7 @@
 // Steps of gradient descent on parameters in the host's memory: SGD, AdamW, AdamW with 8-bit states. The same bits on any number of threads.
 #pragma once
 
-#include "adapter.h"
+#include "train/adapter/adapter.h"
 #include "parameter-chunks.h"
 
 namespace moebius {

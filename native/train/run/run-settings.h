@@ -1,11 +1,11 @@
 // What a training run is to do, as `train.open` is told it (main/engine/train-protocol.ts).
 #pragma once
 
-#include "new-adapter.h"
-#include "optimiser.h"
-#include "packed-batch.h"
-#include "pass.h"
-#include "schedule.h"
+#include "train/adapter/new-adapter.h"
+#include "train/descent/optimiser.h"
+#include "train/data/packed-batch.h"
+#include "train/pass/pass.h"
+#include "train/descent/schedule.h"
 
 namespace moebius {
 

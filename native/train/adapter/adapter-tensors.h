@@ -2,7 +2,7 @@
 #pragma once
 
 #include "adapter.h"
-#include "runner.h"
+#include "train/graph/runner.h"
 
 #include <unordered_map>
 

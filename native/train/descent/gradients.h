@@ -1,7 +1,7 @@
 // How large the gradients of a step are, whether they are numbers at all, and clipping them.
 #pragma once
 
-#include "adapter.h"
+#include "train/adapter/adapter.h"
 
 namespace moebius {
 

@@ -1,10 +1,10 @@
 // A training run: steps of an adapter on a dataset, and everything that is needed to go on exactly where it was.
 #pragma once
 
-#include "gradients.h"
-#include "guardian.h"
-#include "movement.h"
-#include "packing.h"
+#include "train/descent/gradients.h"
+#include "train/descent/guardian.h"
+#include "train/adapter/movement.h"
+#include "train/data/packing.h"
 #include "run-settings.h"
 
 #include <optional>

@@ -1,7 +1,7 @@
 #include "new-adapter.h"
 
 #include "rpc/errors.h"
-#include "tensor-reader.h"
+#include "train/base/tensor-reader.h"
 
 #include <cmath>
 

@@ -2,7 +2,7 @@
 // pairs `<base tensor>.lora_a` [n_in, r(, experts)] and `.lora_b` [r, n_out(, experts)], F32 or F16.
 #pragma once
 
-#include "adapter.h"
+#include "train/adapter/adapter.h"
 #include "model/gguf-file.h"
 
 #include <ggml.h>

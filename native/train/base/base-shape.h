@@ -2,7 +2,7 @@
 #pragma once
 
 #include "model/gguf-file.h"
-#include "ops-attention.h"
+#include "train/graph/ops-attention.h"
 
 namespace moebius {
 

@@ -1,9 +1,9 @@
 #include "layer-graph.h"
 
-#include "ops-elementwise.h"
-#include "ops-norm.h"
-#include "ops-router.h"
-#include "ops-softmax.h"
+#include "train/graph/ops-elementwise.h"
+#include "train/graph/ops-norm.h"
+#include "train/graph/ops-router.h"
+#include "train/graph/ops-softmax.h"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // A model with an adapter worked into its weights, as one GGUF file that needs no adapter any more.
 #pragma once
 
-#include "adapter.h"
+#include "train/adapter/adapter.h"
 #include "model/gguf-file.h"
 
 #include <ggml.h>

@@ -6,7 +6,7 @@
 #include "merge-rows.h"
 #include "model/utf8.h"
 #include "rpc/errors.h"
-#include "tensor-reader.h"
+#include "train/base/tensor-reader.h"
 
 #include <algorithm>
 #include <filesystem>

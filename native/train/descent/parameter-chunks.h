@@ -1,7 +1,7 @@
 // Trained numbers cut into pieces of fixed size, for threads: what is computed for a piece depends on no other, so bits don't depend on the number of threads.
 #pragma once
 
-#include "adapter.h"
+#include "train/adapter/adapter.h"
 
 #include <functional>
 

@@ -1,10 +1,10 @@
 // One layer of a MoE transformer as ops of a tape: attention, router, experts, each with what is trained of it.
 #pragma once
 
-#include "adapter-tensors.h"
-#include "base-weights.h"
-#include "ops-experts.h"
-#include "token-batch.h"
+#include "train/adapter/adapter-tensors.h"
+#include "train/base/base-weights.h"
+#include "train/graph/ops-experts.h"
+#include "train/data/token-batch.h"
 
 #include <array>
 

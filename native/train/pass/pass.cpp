@@ -1,9 +1,9 @@
 #include "pass.h"
 
-#include "ops-elementwise.h"
-#include "ops-loss.h"
-#include "ops-norm.h"
-#include "ops-router.h"
+#include "train/graph/ops-elementwise.h"
+#include "train/graph/ops-loss.h"
+#include "train/graph/ops-norm.h"
+#include "train/graph/ops-router.h"
 #include "rpc/errors.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // An adapter as Hugging Face PEFT saves it: adapter_model.safetensors and adapter_config.json.
 #pragma once
 
-#include "adapter.h"
+#include "train/adapter/adapter.h"
 #include "model/gguf-file.h"
 
 #include <string>

@@ -1,9 +1,9 @@
 #include "methods.h"
 
-#include "adapter-file.h"
+#include "train/export/adapter-file.h"
 #include "checkpoint.h"
-#include "merge.h"
-#include "peft-export.h"
+#include "train/export/merge.h"
+#include "train/export/peft-export.h"
 #include "rpc/parameters.h"
 
 #include <limits>

@@ -1,7 +1,7 @@
 // Pairs of an adapter in the layout of PEFT, without names of files.
 #pragma once
 
-#include "adapter.h"
+#include "train/adapter/adapter.h"
 #include "peft-names.h"
 
 #include <string>

@@ -1,7 +1,7 @@
 // What every export of an adapter asks of it.
 #pragma once
 
-#include "adapter.h"
+#include "train/adapter/adapter.h"
 #include "model/gguf-file.h"
 
 #include <cstdint>
