@@ -1,6 +1,6 @@
 // LoRA adapters of the library's models: files that a model can be used with, switched by each request.
 import { z } from 'zod';
-import { ADAPTERS_MOST, adapterScale, LoadedAdapter } from '../engine/adapter-protocol.ts';
+import { ADAPTERS_MOST, adapterScale, LoadedAdapter } from '../engine/protocol.ts';
 import { ErrorBody } from './errors.ts';
 
 /** Of a conversation or a request: what is on. Adapters that are not named are off. */

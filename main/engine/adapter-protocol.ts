@@ -36,7 +36,7 @@ export type LoadedAdapter = z.infer<typeof LoadedAdapter>;
 
 const ModelHandle = z.strictObject({ model: z.number().int() });
 
-export const adapterMethods = {
+export const loadedAdapterMethods = {
   /** A GGUF file with LoRA pairs for this model. It acts in the requests that name it, in no others. */
   'adapter.load': { parameters: ModelHandle.extend({ path: z.string().min(1) }), result: LoadedAdapter },
   /** Requests that are running keep it to their end. */

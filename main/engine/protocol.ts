@@ -17,6 +17,7 @@ import { planParameters, planResult } from './plan-protocol.ts';
 import { ChoiceParameters, ChoiceResult, ReplayParameters, ReplayResult } from './replay-protocol.ts';
 import { trainMethods } from './train-protocol.ts';
 
+export * from './adapter-protocol.ts';
 export * from './device-replay-protocol.ts';
 export * from './expert-devices-protocol.ts';
 export * from './expert-placement-protocol.ts';
