@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
 import { ChatService } from './chat/chat-service.ts';
-import type { AppInfo, Handlers, Settings } from './contract/index.ts';
+import { type AppInfo, type Handlers, MoebiusError, type Settings, trainingMethods } from './contract/index.ts';
 import { engineEnvironment, type LocateOptions, locateEngine } from './engine/locate.ts';
 import type { Logger } from './engine/log.ts';
 import { RemoteMachines } from './engine/remote-machines.ts';
@@ -94,6 +94,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...placement.handlers,
     ...layouts.handlers,
     ...api.handlers,
+    ...trainingToCome,
   };
 
   engine.onStatus((status) => publish('engine.changed', status));
@@ -155,3 +156,13 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 function isIn(payload: object, state: 'loaded' | 'unloaded'): payload is { id: string } {
   return 'id' in payload && 'state' in payload && (payload.state as { state?: unknown }).state === state; // a model card's state is an object with `state`
 }
+
+/** Until main/training/jobs is there, which is being written: every call is refused. */
+const trainingToCome = Object.fromEntries(
+  Object.keys(trainingMethods).map((method) => [
+    method,
+    () => {
+      throw new MoebiusError('request.unknown-method', `${method} is not there yet.`);
+    },
+  ]),
+) as unknown as Handlers<keyof typeof trainingMethods>; // the keys are those of trainingMethods, and no result is ever given

@@ -1,6 +1,6 @@
 // The report of a survey for people.
+import type { DatasetReport, RowPlace, SurveyedFile } from '../contract/datasets.ts';
 import type { EncodedCounts } from '../training/data/encoded/format.ts';
-import type { DatasetReport, RowPlace, SurveyedFile } from '../training/data/report.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
 /** Longer lists are cut here; --json and --bad-rows have more. */

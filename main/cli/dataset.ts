@@ -3,12 +3,19 @@ import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import {
+  DATASET_LOSSES,
+  DatasetFormat,
+  type DatasetLoss,
+  type DatasetReport,
+  FieldMap,
+  type ListedBadRow,
+  OVER_LONG,
+  type OverLong,
+} from '../contract/datasets.ts';
 import { MoebiusError } from '../contract/index.ts';
 import { type Encoded, encodeDataset, nothingLeft } from '../training/data/encoded/encode.ts';
-import { OVER_LONG, type OverLong } from '../training/data/encoded/format.ts';
-import { ExampleEncoder, LOSSES, type Loss } from '../training/data/encoder.ts';
-import { FieldMap, Format } from '../training/data/formats/format.ts';
-import type { DatasetReport, ListedBadRow } from '../training/data/report.ts';
+import { ExampleEncoder } from '../training/data/encoder.ts';
 import { type SurveyOptions, surveyDataset } from '../training/data/survey.ts';
 import { datasetText, encodedText, placeText } from './dataset-text.ts';
 import { withModel } from './engine-session.ts';
@@ -18,9 +25,9 @@ import { everyTenth, print, printJson } from './output.ts';
 interface DatasetFlags {
   model?: string;
   tokens: boolean;
-  format?: Format;
+  format?: DatasetFormat;
   map?: FieldMap;
-  loss: Loss;
+  loss: DatasetLoss;
   validation: number;
   seed: number;
   context?: number;
@@ -46,12 +53,12 @@ export function addDatasetCommand(program: Command): void {
     .argument('<files...>', 'JSONL, JSON, CSV, TSV, Parquet or plain text; several are taken as one dataset')
     .option('-m, --model <file>', 'GGUF file whose chat template and tokens are used (default: the embedded tiny-moe)')
     .option('--no-tokens', 'only read and check: no model, no lengths, no preview')
-    .addOption(new Option('--format <format>', 'format of the rows (default: as they look)').choices(Format.options))
+    .addOption(new Option('--format <format>', 'format of the rows (default: as they look)').choices(DatasetFormat.options))
     .option('--map <field=column,...>', 'which columns the fields of the format are: instruction=question,output=answer', fieldMap)
     .addOption(
       new Option('--loss <what>', 'learn all replies of a conversation, its last one, or all tokens, prompts too')
-        .choices(LOSSES)
-        .default('replies' satisfies Loss),
+        .choices(DATASET_LOSSES)
+        .default('replies' satisfies DatasetLoss),
     )
     .option('--validation <share>', 'share of the examples for validation', share, 0.05)
     .option('-s, --seed <n>', 'seed of the split', wholeNumber, 1)

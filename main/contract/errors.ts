@@ -47,6 +47,9 @@ export const errorCatalogue = {
   // datasets
   'dataset.format-unsure': 400,
   'dataset.no-good-row': 400,
+  // training runs
+  'training.not-found': 404,
+  'training.busy': 409,
   // the database
   'storage.locked': 409,
   'storage.corrupt': 500,

@@ -6,9 +6,10 @@ import { expertEvents, expertMethods } from './experts.ts';
 import { layoutEvents, layoutMethods } from './layouts.ts';
 import { modelEvents, modelMethods } from './models.ts';
 import { placementMethods } from './placement.ts';
+import { trainingEvents, trainingMethods } from './training.ts';
 
-export const methods = { ...appMethods, ...modelMethods, ...chatMethods, ...expertMethods, ...placementMethods, ...layoutMethods } as const;
-export const events = { ...appEvents, ...modelEvents, ...chatEvents, ...expertEvents, ...layoutEvents } as const;
+export const methods = { ...appMethods, ...modelMethods, ...chatMethods, ...expertMethods, ...placementMethods, ...layoutMethods, ...trainingMethods } as const;
+export const events = { ...appEvents, ...modelEvents, ...chatEvents, ...expertEvents, ...layoutEvents, ...trainingEvents } as const;
 
 export type Method = keyof typeof methods;
 export type Parameters<M extends Method> = z.input<(typeof methods)[M]['parameters']>;
@@ -36,8 +37,11 @@ export type Publish = <E extends EventName>(event: E, payload: EventPayload<E>) 
 export * from '../engine/protocol.ts';
 export * from './app.ts';
 export * from './chats.ts';
+export * from './datasets.ts';
 export * from './errors.ts';
 export * from './experts.ts';
 export * from './layouts.ts';
 export * from './models.ts';
 export * from './placement.ts';
+export * from './training.ts';
+export * from './training-runs.ts';

@@ -4,11 +4,11 @@ import { createWriteStream, existsSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DatasetReport } from '../../main/contract/datasets.ts';
 import type { EngineSupervisor } from '../../main/engine/supervisor.ts';
 import { ExampleEncoder } from '../../main/training/data/encoder.ts';
 import type { Example } from '../../main/training/data/example.ts';
 import { toExample } from '../../main/training/data/formats/convert.ts';
-import { DatasetReport } from '../../main/training/data/report.ts';
 import { startEngine, tinyModel } from '../support/engine.ts';
 import { moebius } from '../support/moebius.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../main/training/run/conductor.ts';
+import type { RunEvent } from '../../main/contract/index.ts';
 import { moebius, moebiusCommand } from '../support/moebius.ts';
 
 const STEPS = 8;

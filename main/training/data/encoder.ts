@@ -1,12 +1,9 @@
 // Examples as the model sees them. The engine renders the chat template and tokenises, with the code that chat uses (native/decode/example.h).
+import type { DatasetLoss, RowWarning } from '../../contract/datasets.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { EncodedExample, ExampleInput } from '../../engine/protocol.ts';
 import { type Conversation, type Example, repliesOf } from './example.ts';
-import { BadRow, type Warning } from './problem.ts';
-
-/** What is learnt of a conversation: every reply, the last one, or all tokens. A text is always learnt whole. */
-export const LOSSES = ['replies', 'last', 'all'] as const;
-export type Loss = (typeof LOSSES)[number];
+import { BadRow } from './problem.ts';
 
 export interface ExampleLength {
   /** of the longer continuation in a preference */
@@ -14,7 +11,7 @@ export interface ExampleLength {
   /** of both continuations */
   allTokens: number;
   supervised: number;
-  warnings: Warning[];
+  warnings: RowWarning[];
   /** what was encoded: two in a preference, the chosen continuation first */
   sequences: EncodedExample[];
 }
@@ -27,10 +24,10 @@ export interface PreviewPart {
 export class ExampleEncoder {
   readonly #engine: Engine;
   readonly #model: number;
-  readonly #loss: Loss;
+  readonly #loss: DatasetLoss;
 
   /** `model`: handle of a loaded model */
-  constructor(engine: Engine, model: number, loss: Loss) {
+  constructor(engine: Engine, model: number, loss: DatasetLoss) {
     this.#engine = engine;
     this.#model = model;
     this.#loss = loss;

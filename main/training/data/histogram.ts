@@ -1,5 +1,5 @@
 // How long the examples are, exactly up to a length, in memory that does not depend on how many there are.
-import type { Lengths } from './report.ts';
+import type { TokenLengths } from '../../contract/datasets.ts';
 
 /** Longer ones are counted as this long, but for `max`. */
 const LONGEST_COUNTED = 1 << 20;
@@ -28,7 +28,7 @@ export class LengthHistogram {
     return this.#sum;
   }
 
-  summary(): Lengths {
+  summary(): TokenLengths {
     const { p50, p90, p99 } = this.#percentiles();
     const mean = this.#count === 0 ? 0 : this.#sum / this.#count;
     return { count: this.#count, mean, p50, p90, p99, max: this.#max, bars: this.#bars() };
@@ -48,7 +48,7 @@ export class LengthHistogram {
     return this.#count === 0 ? { p50: 0, p90: 0, p99: 0 } : { p50: at(0.5), p90: at(0.9), p99: at(0.99) };
   }
 
-  #bars(): Lengths['bars'] {
+  #bars(): TokenLengths['bars'] {
     const bars = [];
     for (let from = 1; from <= this.#max; from *= 2) {
       const to = from * 2 - 1;

@@ -1,12 +1,12 @@
 // Before a file is read as a whole: how its rows are to be understood, as the user says, or as they look.
+import { DatasetFormat, type FieldMap, formatFields } from '../../contract/datasets.ts';
 import { MoebiusError } from '../../contract/errors.ts';
 import { DETECTION_ROWS, type Detection, detectFormat, type Unsure } from './formats/detect.ts';
-import { type FieldMap, type Format, formatFields, formatsWithFields } from './formats/format.ts';
 import { type DataFile, openDataFile } from './readers/open.ts';
 import type { Row } from './readers/row.ts';
 
 export interface FileFormat {
-  format: Format;
+  format: DatasetFormat;
   map: FieldMap;
   /** null: the format was given */
   confidence: number | null;
@@ -14,7 +14,7 @@ export interface FileFormat {
 }
 
 export interface Wish {
-  format?: Format;
+  format?: DatasetFormat;
   map?: FieldMap;
 }
 
@@ -53,7 +53,7 @@ function formatOfText(path: string, { format, map }: Wish): FileFormat {
   throw new MoebiusError('request.invalid', `${path} is a text file and has no fields: no other format and no map fits.`, { details: { path } });
 }
 
-function givenFormat(format: Format, map: FieldMap | undefined, detection: Detection): FileFormat {
+function givenFormat(format: DatasetFormat, map: FieldMap | undefined, detection: Detection): FileFormat {
   const { needed, optional } = formatFields[format];
   const unknown = Object.keys(map ?? {}).filter((field) => !needed.includes(field) && !optional.includes(field));
   if (unknown.length > 0) {
@@ -66,7 +66,7 @@ function givenFormat(format: Format, map: FieldMap | undefined, detection: Detec
 }
 
 /** The one format that has the fields of the map; null: there is no map. */
-function formatOfMap(map: FieldMap | undefined, detection: Detection): Format | null {
+function formatOfMap(map: FieldMap | undefined, detection: Detection): DatasetFormat | null {
   if (map === undefined) return null;
   const formats = formatsWithFields(Object.keys(map));
   if (detection.format !== null && formats.includes(detection.format)) return detection.format;
@@ -85,4 +85,12 @@ function unsure(path: string, { fields, suggestions }: Unsure): MoebiusError {
   });
   const hint = ways.length > 0 ? `It may be ${ways.join(', or ')}.` : `Name one of ${Object.keys(formatFields).join(', ')} and the columns of its fields.`;
   return new MoebiusError('dataset.format-unsure', `The format of ${path} is not clear: ${seen}. ${hint}`, { details: { path, fields, suggestions } });
+}
+
+/** The formats that have all of these fields; used where only a map is given. */
+function formatsWithFields(fields: string[]): DatasetFormat[] {
+  return DatasetFormat.options.filter((format) => {
+    const { needed, optional } = formatFields[format];
+    return fields.every((field) => needed.includes(field) || optional.includes(field)) && fields.some((field) => needed.includes(field));
+  });
 }

@@ -1,14 +1,14 @@
 // Reads whole files once, row by row, and reports: what is good, bad and strange, how long it is, what is there twice, which side of the split it is on.
 import { setImmediate } from 'node:timers/promises';
+import type { DatasetLoss, DatasetReport, ListedBadRow, PreviewedExample, RowPlace, RowWarning, SurveyedFile } from '../../contract/datasets.ts';
 import type { EncodedExample } from '../../engine/protocol.ts';
-import type { ExampleEncoder, ExampleLength, Loss } from './encoder.ts';
+import type { ExampleEncoder, ExampleLength } from './encoder.ts';
 import { type Example, fingerprint } from './example.ts';
 import { toExample } from './formats/convert.ts';
 import { LengthHistogram } from './histogram.ts';
 import { type PlannedFile, planFile, type Wish } from './plan.ts';
-import { BadRow, type Warning } from './problem.ts';
+import { BadRow } from './problem.ts';
 import type { Row } from './readers/row.ts';
-import type { DatasetReport, ListedBadRow, PreviewedExample, RowPlace, SurveyedFile } from './report.ts';
 import { type PartName, partOf, type Split } from './split.ts';
 import { Tally } from './tally.ts';
 
@@ -22,7 +22,7 @@ export interface EncodedRow {
 export interface SurveyTokens {
   encoder: ExampleEncoder;
   model: string;
-  loss: Loss;
+  loss: DatasetLoss;
   context: number;
   /** every good example, in the order of the rows, with its tokens */
   onEncoded?(row: EncodedRow): Promise<void>;
@@ -51,7 +51,7 @@ export async function surveyDataset(options: SurveyOptions): Promise<DatasetRepo
 interface Read {
   example: Example;
   place: RowPlace;
-  warnings: Warning[];
+  warnings: RowWarning[];
   fingerprint: string;
 }
 

@@ -1,8 +1,16 @@
 // Counts for a report while rows go by, in memory that does not depend on how many there are.
+import {
+  BAD_ROW_REASONS,
+  type BadRowReason,
+  type DatasetReport,
+  type ListedBadRow,
+  ROW_WARNINGS,
+  type RowPlace,
+  type RowWarning,
+} from '../../contract/datasets.ts';
 import { DuplicateFinder } from './duplicates.ts';
 import type { Example } from './example.ts';
-import { BAD_ROW_REASONS, type BadRow, type BadRowReason, WARNINGS, type Warning } from './problem.ts';
-import type { DatasetReport, ListedBadRow, RowPlace } from './report.ts';
+import type { BadRow } from './problem.ts';
 import type { PartName, Split } from './split.ts';
 
 /** Bad rows and duplicates beyond this many are counted, not listed. */
@@ -14,7 +22,7 @@ export class Tally {
   readonly #split: Split;
   readonly #reasons = new Map<BadRowReason, number>();
   readonly #listedBad: ListedBadRow[] = [];
-  readonly #warnings = new Map<Warning, { count: number; first: RowPlace }>();
+  readonly #warnings = new Map<RowWarning, { count: number; first: RowPlace }>();
   readonly #duplicates = new DuplicateFinder();
   readonly #listedDuplicates: DatasetReport['duplicates']['listed'] = [];
   readonly #kinds = { conversation: 0, text: 0, preference: 0 };
@@ -44,7 +52,7 @@ export class Tally {
     if (this.#listedDuplicates.length < LISTED_MOST) this.#listedDuplicates.push({ file, place, first: firstPlace });
   }
 
-  warn(warnings: readonly Warning[], { file, place }: RowPlace): void {
+  warn(warnings: readonly RowWarning[], { file, place }: RowPlace): void {
     for (const warning of warnings) {
       const { count, first } = this.#warnings.get(warning) ?? { count: 0, first: { file, place } };
       this.#warnings.set(warning, { count: count + 1, first });
@@ -63,7 +71,7 @@ export class Tally {
         reasons: [...this.#reasons].sort(([, a], [, b]) => b - a).map(([reason, count]) => ({ reason, text: BAD_ROW_REASONS[reason], count })),
         listed: [...this.#listedBad].sort((a, b) => a.file - b.file || a.place - b.place),
       },
-      warnings: [...this.#warnings].map(([warning, { count, first }]) => ({ warning, text: WARNINGS[warning], count, first })),
+      warnings: [...this.#warnings].map(([warning, { count, first }]) => ({ warning, text: ROW_WARNINGS[warning], count, first })),
       duplicates: { count: this.#duplicateCount, incomplete: this.#duplicates.incomplete, listed: this.#listedDuplicates },
       split: { share, seed, train: good - this.#validation, validation: this.#validation },
     };

@@ -1,15 +1,9 @@
 // Leads a training run: asks the engine for step after step, looks at the validation part, saves, and goes on where it stopped.
+import type { RunEvent } from '../../contract/training-runs.ts';
 import type { Engine } from '../../engine/engine.ts';
-import type { Movement, OpenedRun, Recipe, StepReport, ValidationReport } from '../../engine/train-protocol.ts';
+import { processMemory } from '../../engine/process-memory.ts';
+import type { Recipe } from '../../engine/train-protocol.ts';
 import type { Checkpoints } from './checkpoints.ts';
-
-export type RunEvent =
-  | ({ event: 'opened'; resumed: string | null } & Omit<OpenedRun, 'run'>)
-  | ({ event: 'step' } & StepReport)
-  | ({ event: 'validation'; step: number } & ValidationReport)
-  | { event: 'saved'; step: number; path: string }
-  | ({ event: 'movement'; step: number } & Movement)
-  | { event: 'ended'; step: number; seconds: number };
 
 export interface ConductedRun {
   engine: Engine;
@@ -55,7 +49,7 @@ export async function* conduct(run: ConductedRun): AsyncGenerator<RunEvent> {
     while (step < opened.steps) {
       const report = await engine.call('train.step', { run: id }, { signal });
       step = report.step;
-      yield { event: 'step', ...report };
+      yield { event: 'step', ...report, memoryBytes: await processMemory(engine.status.processId) };
       if (isDue(run.validateEvery) || step === opened.steps) yield* validate();
       if (isDue(run.saveEvery) || step === opened.steps) yield* save();
     }

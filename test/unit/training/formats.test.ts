@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { BAD_ROW_REASONS, DatasetFormat } from '../../../main/contract/datasets.ts';
 import { Example } from '../../../main/training/data/example.ts';
 import { toExample } from '../../../main/training/data/formats/convert.ts';
 import { detectFormat } from '../../../main/training/data/formats/detect.ts';
-import { Format } from '../../../main/training/data/formats/format.ts';
 import { planFile } from '../../../main/training/data/plan.ts';
-import { BAD_ROW_REASONS, BadRow } from '../../../main/training/data/problem.ts';
+import { BadRow } from '../../../main/training/data/problem.ts';
 import { openDataFile } from '../../../main/training/data/readers/open.ts';
 
 const data = (name: string) => join(import.meta.dirname, '../../data/datasets', name);
@@ -156,7 +156,7 @@ describe('bad rows', () => {
   const expected: { file: string; place: number; reason: string; why: string }[] = JSON.parse(readFileSync(data('bad/expected.json'), 'utf8'));
 
   it.each([...new Set(expected.map(({ file }) => file))])('of %s are bad for the reason that they are there for', async (name) => {
-    const format = Format.parse(name.replace('.jsonl', ''));
+    const format = DatasetFormat.parse(name.replace('.jsonl', ''));
     const found: object[] = [];
     for await (const batch of (await openDataFile(data(`bad/${name}`))).rows()) {
       for (const { place, value, problem } of batch) {

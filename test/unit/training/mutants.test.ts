@@ -3,11 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DatasetFormat } from '../../../main/contract/datasets.ts';
 import { MoebiusError } from '../../../main/contract/errors.ts';
-import type { Format } from '../../../main/training/data/formats/format.ts';
 import { surveyDataset } from '../../../main/training/data/survey.ts';
 
-const FILES: [string, Format][] = [
+const FILES: [string, DatasetFormat][] = [
   ['roman-numerals.jsonl', 'messages'],
   ['pig-latin.jsonl', 'alpaca'],
   ['openai-tools.jsonl', 'messages'],

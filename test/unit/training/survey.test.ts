@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type DatasetLoss, DatasetReport, type ListedBadRow } from '../../../main/contract/datasets.ts';
 import type { ExampleInput } from '../../../main/engine/protocol.ts';
-import { ExampleEncoder, type Loss } from '../../../main/training/data/encoder.ts';
-import { DatasetReport, type ListedBadRow } from '../../../main/training/data/report.ts';
+import { ExampleEncoder } from '../../../main/training/data/encoder.ts';
 import { type SurveyOptions, surveyDataset } from '../../../main/training/data/survey.ts';
 import { LISTED_MOST } from '../../../main/training/data/tally.ts';
 import { EngineDouble } from '../../support/engine-double.ts';
@@ -49,7 +49,7 @@ function engine(delays: number[] = []): EngineDouble {
   });
 }
 
-function survey(files: string[], changes: Partial<SurveyOptions> = {}, double = engine(), loss: Loss = 'replies'): Promise<DatasetReport> {
+function survey(files: string[], changes: Partial<SurveyOptions> = {}, double = engine(), loss: DatasetLoss = 'replies'): Promise<DatasetReport> {
   const encoder = new ExampleEncoder(double, 3, loss);
   return surveyDataset({ files, split: { validation: 0.2, seed: 1 }, tokens: { encoder, model: 'm', loss, context: 4 }, previews: 1, ...changes });
 }
@@ -115,7 +115,7 @@ describe('a survey', () => {
     const messages = ['user', 'assistant', 'user', 'assistant'].map((role) => ({ role, content: 'x' }));
     const path = file('chat.jsonl', { messages });
     const pair = file('pair.jsonl', { prompt: 'a', chosen: 'b', rejected: 'c' });
-    const asked = async (loss: Loss) => {
+    const asked = async (loss: DatasetLoss) => {
       const double = engine();
       await survey([path, pair], { previews: 0 }, double, loss);
       const examples = double.calls[0]?.parameters.examples ?? [];

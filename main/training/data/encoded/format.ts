@@ -1,8 +1,7 @@
 // The encoded dataset: what the trainer reads (native/train/data/dataset-file.h). A folder of a manifest, `dataset.json`, and for each part two files:
 // NAME.examples with tokens and learn masks, NAME.index with an entry of fixed size for each example. All numbers are little-endian.
 import { z } from 'zod';
-import { LOSSES } from '../encoder.ts';
-import { FieldMap, Format } from '../formats/format.ts';
+import { DATASET_LOSSES, DatasetFormat, FieldMap, OVER_LONG } from '../../../contract/datasets.ts';
 import type { PartName } from '../split.ts';
 
 /** Goes up with every change of the files, and of what the same rows become. */
@@ -10,10 +9,6 @@ export const ENCODED_VERSION = 1;
 export const MANIFEST_NAME = 'dataset.json';
 
 export const partFiles = (part: PartName) => ({ examples: `${part}.examples`, index: `${part}.index` });
-
-/** What happens to examples with more tokens than may be. */
-export const OVER_LONG = ['cut', 'leave-out'] as const;
-export type OverLong = (typeof OVER_LONG)[number];
 
 export const INDEX_ENTRY_BYTES = 48;
 
@@ -40,11 +35,11 @@ export type FileIdentity = z.infer<typeof FileIdentity>;
 
 /** All that the files follow from: an encoded dataset with an equal key can be used again. */
 export const EncodingKey = z.object({
-  sources: z.array(FileIdentity.extend({ format: Format, map: FieldMap })),
+  sources: z.array(FileIdentity.extend({ format: DatasetFormat, map: FieldMap })),
   model: z.object({ files: z.array(FileIdentity), vocabularySize: count, templateSha256: z.string().nullable() }),
   /** whose tokeniser and templates were used */
   llamaVersion: z.string().nullable(),
-  loss: z.enum(LOSSES),
+  loss: z.enum(DATASET_LOSSES),
   split: z.object({ validation: z.number(), seed: z.number().int() }),
   /** of a sequence; null: no limit */
   maxTokens: z.number().int().min(1).nullable(),

@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { RowPlace } from '../../../contract/datasets.ts';
 import type { DownloadDisk } from '../../../library/downloads/partial-file.ts';
-import type { RowPlace } from '../report.ts';
 import type { PartName } from '../split.ts';
 import { type PartCounts, partFiles } from './format.ts';
 import { entryOf, type Fitted, recordOf } from './record.ts';

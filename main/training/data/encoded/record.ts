@@ -1,8 +1,8 @@
 // One example as the bytes of its record and of its index entry.
 import { crc32 } from 'node:zlib';
+import type { OverLong, RowPlace } from '../../../contract/datasets.ts';
 import type { EncodedExample } from '../../../engine/protocol.ts';
-import type { RowPlace } from '../report.ts';
-import { ENTRY, FLAGS, INDEX_ENTRY_BYTES, type OverLong } from './format.ts';
+import { ENTRY, FLAGS, INDEX_ENTRY_BYTES } from './format.ts';
 
 /** Tokens and which of them are learnt, ascending. The first token never is: nothing comes before it that could predict it. */
 export interface Sequence {

@@ -1,19 +1,19 @@
 // One row of a format -> one example, or the reason why not.
+import type { DatasetFormat, FieldMap, RowWarning } from '../../../contract/datasets.ts';
 import type { EngineMessage, ToolDefinition } from '../../../engine/protocol.ts';
 import { type Conversation, type Example, hasBrokenText } from '../example.ts';
-import { BadRow, found, keysText, type Warning } from '../problem.ts';
-import type { FieldMap, Format } from './format.ts';
+import { BadRow, found, keysText } from '../problem.ts';
 import { asObject, type MessageKeys, type ReadMessage } from './message.ts';
 import { asTools, unpacked } from './tools.ts';
 import { asTurns, readMessages, said, type Turns } from './turns.ts';
 
 export interface Converted {
   example: Example;
-  warnings: Warning[];
+  warnings: RowWarning[];
 }
 
 /** Throws BadRow. */
-export function toExample(format: Format, map: FieldMap, value: unknown): Converted {
+export function toExample(format: DatasetFormat, map: FieldMap, value: unknown): Converted {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new BadRow('row.not-object', `it is ${found(value)}`);
   const converted = converters[format](new Fields(asObject(value, 'the row'), map));
   if (hasBrokenText(converted.example)) throw new BadRow('content.unsupported', 'it has half of a surrogate pair, which is no character');
@@ -85,7 +85,7 @@ function keysOf(list: readonly unknown[]): MessageKeys {
   return isShareGpt ? { role: 'from', content: 'value' } : { role: 'role', content: 'content' };
 }
 
-const converters: Record<Format, (fields: Fields) => Converted> = {
+const converters: Record<DatasetFormat, (fields: Fields) => Converted> = {
   alpaca: (fields) => {
     const input = fields.optionalText('input');
     const instruction = fields.text('instruction');

@@ -1,6 +1,6 @@
 // Which format the rows of a file have, by the names and types of their fields; and where that is unsure, what it might be.
+import { type DatasetFormat, type FieldMap, formatFields } from '../../../contract/datasets.ts';
 import type { Row } from '../readers/row.ts';
-import { type FieldMap, type Format, formatFields } from './format.ts';
 import { unpacked } from './tools.ts';
 
 /** Rows that are looked at. */
@@ -10,7 +10,7 @@ const SURE = 0.5;
 const SURE_AMONG_OTHERS = 0.8;
 
 export interface Detected {
-  format: Format;
+  format: DatasetFormat;
   map: FieldMap;
   /** share of the rows looked at that have the format's fields with their types, 0 to 1 */
   confidence: number;
@@ -20,7 +20,7 @@ export interface Detected {
 export interface Unsure {
   format: null;
   fields: { name: string; types: string[]; rows: number }[];
-  suggestions: { format: Format; map: FieldMap }[];
+  suggestions: { format: DatasetFormat; map: FieldMap }[];
 }
 export type Detection = Detected | Unsure;
 
@@ -104,7 +104,7 @@ function fieldsOf(values: Values[]): Unsure['fields'] {
 }
 
 /** Other names that columns are known to have. They are only suggested: what is learnt from a wrong guess is wrong. */
-const SYNONYMS: { format: Format; fields: Record<string, string[]>; optional?: string }[] = [
+const SYNONYMS: { format: DatasetFormat; fields: Record<string, string[]>; optional?: string }[] = [
   {
     format: 'alpaca',
     fields: { instruction: ['instruction'], input: ['input', 'context'], output: ['output', 'response', 'answer', 'completion'] },

@@ -1,6 +1,7 @@
 // One message of a row, in any of the ways they are written, as the engine takes it.
+import type { RowWarning } from '../../../contract/datasets.ts';
 import type { EngineMessage } from '../../../engine/protocol.ts';
-import { BadRow, found, keysText, quote, type Warning } from '../problem.ts';
+import { BadRow, found, keysText, quote } from '../problem.ts';
 import { asToolCalls, type ReadCall } from './tools.ts';
 
 const ROLES: Record<string, EngineMessage['role']> = {
@@ -30,7 +31,7 @@ export interface ReadMessage {
   message: EngineMessage;
   /** `"weight": 0` */
   ignored: boolean;
-  warnings: Warning[];
+  warnings: RowWarning[];
 }
 
 /** `where`: how messages for people name it, as in `message 2`. Throws BadRow. */

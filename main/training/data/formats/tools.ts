@@ -1,10 +1,11 @@
 // Tools and calls of them, as OpenAI writes them and as data sets do.
+import type { RowWarning } from '../../../contract/datasets.ts';
 import type { EngineMessage, ToolCall, ToolDefinition } from '../../../engine/protocol.ts';
-import { BadRow, found, quote, type Warning } from '../problem.ts';
+import { BadRow, found, quote } from '../problem.ts';
 
 export interface ReadCall {
   calls: ToolCall[];
-  warnings: Warning[];
+  warnings: RowWarning[];
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => value !== null && typeof value === 'object' && !Array.isArray(value);
@@ -23,7 +24,7 @@ export function unpacked(value: unknown): unknown {
 export function asToolCalls(value: unknown, where: string): ReadCall {
   if (value === undefined || value === null) return { calls: [], warnings: [] };
   if (!Array.isArray(value)) throw new BadRow('tool-call.invalid', `the tool_calls of ${where} are ${found(value)}, not a list`);
-  const warnings: Warning[] = [];
+  const warnings: RowWarning[] = [];
   const calls = value.map((entry) => {
     const call = unpacked(entry);
     const body = isObject(call) && isObject(call.function) ? call.function : call;
@@ -36,7 +37,7 @@ export function asToolCalls(value: unknown, where: string): ReadCall {
   return { calls, warnings };
 }
 
-function argumentsText(value: unknown, where: string, warnings: Warning[]): string {
+function argumentsText(value: unknown, where: string, warnings: RowWarning[]): string {
   if (isObject(value)) {
     warnings.push('tool-call.object-arguments');
     return JSON.stringify(value);

@@ -1,6 +1,7 @@
 // From the messages of a row to a conversation that can be learnt: what is bad about their order, and what is mended and told.
+import type { RowWarning } from '../../../contract/datasets.ts';
 import type { EngineMessage, ToolDefinition } from '../../../engine/protocol.ts';
-import { BadRow, type Warning } from '../problem.ts';
+import { BadRow } from '../problem.ts';
 import { type MessageKeys, type ReadMessage, readMessage } from './message.ts';
 import { pairCalls } from './tools.ts';
 
@@ -8,7 +9,7 @@ export interface Turns {
   messages: EngineMessage[];
   /** indices of `messages` that are not to be learnt */
   ignored: number[];
-  warnings: Warning[];
+  warnings: RowWarning[];
 }
 
 /** Throws BadRow. */
@@ -20,7 +21,7 @@ export const said = (role: EngineMessage['role'], content: string): ReadMessage 
 
 /** Mends and checks the whole. The result ends with a reply. Throws BadRow. */
 export function asTurns(read: readonly ReadMessage[], tools: ToolDefinition[] | undefined): Turns {
-  const warnings = new Set<Warning>(read.flatMap((message) => message.warnings));
+  const warnings = new Set<RowWarning>(read.flatMap((message) => message.warnings));
   const kept = joinUsers(withoutEmptySystem(read, warnings), warnings);
   const last = kept.findLastIndex(({ message }) => message.role === 'assistant');
   if (last < 0) throw new BadRow('turns.no-reply', `it has ${kept.length} messages, none of them the assistant's`);
@@ -42,14 +43,14 @@ const copy = (message: EngineMessage): EngineMessage => ({
   ...(message.toolCalls && { toolCalls: message.toolCalls.map((call) => ({ ...call })) }),
 });
 
-function withoutEmptySystem(read: readonly ReadMessage[], warnings: Set<Warning>): ReadMessage[] {
+function withoutEmptySystem(read: readonly ReadMessage[], warnings: Set<RowWarning>): ReadMessage[] {
   const kept = read.filter(({ message }) => message.role !== 'system' || message.content.trim() !== '');
   if (kept.length < read.length) warnings.add('content.empty-system');
   return kept;
 }
 
 /** As chat does it where a reply is missing. */
-function joinUsers(read: ReadMessage[], warnings: Set<Warning>): ReadMessage[] {
+function joinUsers(read: ReadMessage[], warnings: Set<RowWarning>): ReadMessage[] {
   const joined: ReadMessage[] = [];
   for (const next of read) {
     const previous = joined.at(-1);
@@ -61,7 +62,7 @@ function joinUsers(read: ReadMessage[], warnings: Set<Warning>): ReadMessage[] {
   return joined;
 }
 
-function checkOrder(messages: EngineMessage[], warnings: Set<Warning>): void {
+function checkOrder(messages: EngineMessage[], warnings: Set<RowWarning>): void {
   const first = messages.find(({ role }) => role !== 'system');
   if (first?.role === 'assistant') throw new BadRow('turns.reply-first', 'its first message besides the system prompt is a reply');
   messages.forEach(({ role }, index) => {
