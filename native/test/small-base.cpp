@@ -1,11 +1,12 @@
 #include "small-base.h"
 
+#include "same-numbers.h"
+
 #include <gguf.h>
 
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <random>
 
 namespace moebius_test {
@@ -121,13 +122,12 @@ class writer {
         gguf_set_tensor_data(made, name.c_str(), made_norm->data);
     }
 
-    // Normally distributed, `gain` / sqrt(n0).
+    // Of deviation `gain` / sqrt(n0).
     ggml_tensor * tensor(const std::string & name, ggml_type type, int64_t n0, int64_t n1, int64_t n2, float gain) {
-        std::mt19937                    random(uint32_t(std::hash<std::string>()(name)));
-        std::normal_distribution<float> normal(0, gain / std::sqrt(float(n0)));
-        std::vector<float>              values(size_t(n0 * n1 * n2));
+        same_numbers       random(name);
+        std::vector<float> values(size_t(n0 * n1 * n2));
         for (float & value : values) {
-            value = normal(random);
+            value = gain / std::sqrt(float(n0)) * random.next();
         }
         std::vector<uint8_t> bytes(ggml_row_size(type, n0) * size_t(n1 * n2));
         ggml_quantize_chunk(type, values.data(), bytes.data(), 0, n1 * n2, n0, nullptr);

@@ -19,7 +19,7 @@ struct small_base {
 
 const std::vector<small_base> & small_bases();
 
-// Writes it, with the tokenizer of the tiny model; remove it. The same weights each time, but for what the type makes of them.
+// Writes it, with the tokenizer of the tiny model; remove it. The same weights each time and everywhere, but for what the type makes of them.
 std::string write_small_base(const small_base & of);
 
 }  // namespace moebius_test
