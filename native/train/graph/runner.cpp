@@ -30,8 +30,17 @@ void train_runner::allocate(ggml_cgraph * graph) {
     }
 }
 
-void train_runner::compute(ggml_cgraph * graph) {
-    if (ggml_backend_graph_compute(backend.get(), graph) != GGML_STATUS_SUCCESS) {
+void train_runner::compute(ggml_cgraph * graph, int begin, int end) {
+    ggml_context_ptr memory;
+    ggml_cgraph *    part = graph;
+    if (begin != 0 || end != ggml_graph_n_nodes(graph)) {
+        memory.reset(ggml_init({ ggml_graph_overhead_custom(size_t(end - begin), false), nullptr, true }));
+        part = ggml_new_graph_custom(memory.get(), size_t(end - begin), false);
+        for (int i = begin; i < end; i++) {
+            ggml_graph_add_node(part, ggml_graph_node(graph, i));
+        }
+    }
+    if (ggml_backend_graph_compute(backend.get(), part) != GGML_STATUS_SUCCESS) {
         throw user_error("device.lost", std::string(ggml_backend_dev_name(device)) + " failed in the middle of training.", { { "device", ggml_backend_dev_name(device) } });
     }
 }

@@ -16,8 +16,9 @@ class train_runner {
     // Memory for a graph's tensors that have none; of the last graph again where it is enough. Throws user_error model.does-not-fit.
     void allocate(ggml_cgraph * graph);
 
-    // Throws user_error device.lost.
-    void compute(ggml_cgraph * graph);
+    // Its nodes from `begin` up to `end`. Throws user_error device.lost.
+    void compute(ggml_cgraph * graph, int begin, int end);
+    void compute(ggml_cgraph * graph) { compute(graph, 0, ggml_graph_n_nodes(graph)); }
 
     size_t bytes() const { return ggml_gallocr_get_buffer_size(allocator.get(), 0); }  // held for graphs
 

@@ -35,7 +35,7 @@ train_value layer_graph::used_value(size_t parameter, ggml_tensor * tensor) {
     if (!trains) {
         return train_value(tensor);
     }
-    used.push_back({ parameter, 0, tape.variable(tensor) });
+    used.push_back({ parameter, tape.variable(tensor) });
     return used.back().value;
 }
 
@@ -93,15 +93,8 @@ router_values layer_graph::router(const train_value & x) {
     return made;
 }
 
-expert_matrices layer_graph::stack(ggml_tensor * weight) const {
-    expert_matrices matrices;
-    matrices.weight         = weight;
-    const lora_tensors lora = adapters.lora_of(weight);
-    matrices.lora_a         = lora.a;
-    matrices.lora_b         = lora.b;
-    matrices.scale          = lora.scale;
-    matrices.trained        = trains;
-    return matrices;
+train_value layer_graph::expert_weights(const train_value & probabilities, const routing_inputs & routing) {
+    return train_router_weights(tape, probabilities, routing, shape.normalises_weights, shape.weights_scale);
 }
 
 // sigmoid(w x) * down(swiglu(gate x, up x)); without w unweighed
@@ -109,22 +102,6 @@ train_value layer_graph::shared_expert(const train_value & normed) {
     const shared_weights & of = weights.shared;
     const train_value      y  = linear(of.down, train_swiglu(tape, linear(of.gate, normed), linear(of.up, normed)));
     return of.weight ? train_mul(tape, y, train_sigmoid(tape, linear(of.weight, normed))) : y;
-}
-
-train_value layer_graph::experts(const train_value & x, const train_value & normed, const train_value & probabilities, const routing_inputs & routing) {
-    ffn.gate = stack(weights.gate);
-    ffn.up   = weights.up ? stack(weights.up) : expert_matrices();
-    ffn.down = stack(weights.down);
-    const train_value   of_experts = train_router_weights(tape, probabilities, routing, shape.normalises_weights, shape.weights_scale);
-    const expert_output made       = train_experts(tape, normed, of_experts, ffn, routing);
-    for (const used_adapter & adapter : made.adapters) {
-        const lora_tensors lora = adapters.lora_of(adapter.matrices->weight);
-        for (const auto & [index, stacked, value] : { std::tuple(lora.a_index, lora.a, adapter.a), std::tuple(lora.b_index, lora.b, adapter.b) }) {
-            used.push_back({ index, size_t(adapter.expert * stacked->ne[0] * stacked->ne[1]), value });
-        }
-    }
-    const train_value all = weights.shared.gate ? train_add(tape, made.sum, shared_expert(normed)) : made.sum;
-    return residual(x, all);
 }
 
 }  // namespace moebius

@@ -1,19 +1,18 @@
-// One layer of a MoE transformer as ops of a tape: attention, router, experts, each with what is trained of it.
+// One layer of a MoE transformer but for its routed experts as ops of a tape: attention, router, shared expert, each with what is trained of it.
 #pragma once
 
 #include "train/adapter/adapter-tensors.h"
 #include "train/base/base-weights.h"
-#include "train/graph/ops-experts.h"
+#include "train/graph/routing.h"
 #include "train/data/token-batch.h"
 
 #include <array>
 
 namespace moebius {
 
-// Where a parameter, or a part of one, was used, and as which value of the tape.
+// Where a parameter was used, and as which value of the tape.
 struct parameter_use {
     size_t      parameter = 0;  // of adapter::parameters
-    size_t      offset    = 0;  // numbers of it before this part
     train_value value;
 };
 
@@ -42,19 +41,20 @@ class layer_graph {
     train_value attention(const train_value & x, const attention_inputs & inputs);
     // x: behind attention
     router_values router(const train_value & x);
-    // x plus the experts, and the shared one
-    train_value experts(const train_value & x, const train_value & normed, const train_value & probabilities, const routing_inputs & routing);
+    // of assignments [1, assignments]
+    train_value expert_weights(const train_value & probabilities, const routing_inputs & routing);
+    // [n_embd, tokens], what is added to the routed experts' sum; of a layer that has_shared_expert()
+    train_value shared_expert(const train_value & normed);
+    bool        has_shared_expert() const { return weights.shared.gate != nullptr; }
 
     const std::vector<parameter_use> & uses() const { return used; }
 
   private:
-    train_value     linear(ggml_tensor * weight, const train_value & x, ggml_tensor * bias = nullptr);
-    train_value     norm(ggml_tensor * weight, const train_value & x);
-    train_value     used_value(size_t parameter, ggml_tensor * tensor);
-    train_value     heads_of(ggml_tensor * weight, ggml_tensor * bias, ggml_tensor * its_norm, const train_value & x, int64_t heads, int64_t d);
-    train_value     shared_expert(const train_value & normed);
-    train_value     residual(const train_value & x, const train_value & branch);
-    expert_matrices stack(ggml_tensor * weight) const;
+    train_value linear(ggml_tensor * weight, const train_value & x, ggml_tensor * bias = nullptr);
+    train_value norm(ggml_tensor * weight, const train_value & x);
+    train_value used_value(size_t parameter, ggml_tensor * tensor);
+    train_value heads_of(ggml_tensor * weight, ggml_tensor * bias, ggml_tensor * its_norm, const train_value & x, int64_t heads, int64_t d);
+    train_value residual(const train_value & x, const train_value & branch);
 
     train_tape &               tape;
     const base_shape &         shape;
@@ -63,7 +63,6 @@ class layer_graph {
     const adapter_tensors &    adapters;
     bool                       trains;
     rope_settings              rope;
-    expert_ffn                 ffn;
     std::vector<parameter_use> used;
 };
 

@@ -11,36 +11,18 @@
 
 namespace moebius {
 
-struct train_pass::job {
-    train_tape                                                  tape;
-    std::vector<std::pair<ggml_tensor *, std::vector<uint8_t>>> inputs;
-
-    job(ggml_backend_dev_t device, size_t nodes) : tape(device, nodes) {}
-
-    void write(ggml_tensor * input, const void * data) {
-        const auto * bytes = static_cast<const uint8_t *>(data);
-        inputs.emplace_back(input, std::vector<uint8_t>(bytes, bytes + ggml_nbytes(input)));
-    }
-    ggml_tensor * floats(const std::vector<float> & values, int64_t n0, int64_t n1 = 1) {
-        ggml_tensor * input = tape.input(GGML_TYPE_F32, n0, n1);
-        write(input, values.data());
-        return input;
-    }
-    ggml_tensor * ids(const std::vector<int32_t> & values, int64_t n0, int64_t n1 = 1) {
-        ggml_tensor * input = tape.input(GGML_TYPE_I32, n0, n1);
-        write(input, values.data());
-        return input;
-    }
-    routing_inputs::writer writer() {
-        return [this](ggml_tensor * input, const void * data) { write(input, data); };
-    }
-};
-
 namespace {
 
-// Tensors of a layer's tape: some hundred for attention and router, and for each sequence and expert what their ops emit in both directions.
-size_t nodes_for(size_t sequences, int64_t experts) {
-    return 2048 + 128 * sequences + 512 * size_t(experts);
+// Tensors of a layer's tape: some hundred for attention and router, and for each sequence what its ops emit in both directions.
+size_t nodes_for(size_t sequences) {
+    return 2048 + 128 * sequences;
+}
+
+std::vector<float> scaled(std::vector<float> values, float factor) {
+    for (float & value : values) {
+        value *= factor;
+    }
+    return values;
 }
 
 // Which rows of a matrix are taken, each at most once.
@@ -59,17 +41,7 @@ struct taken_rows {
 }  // namespace
 
 train_pass::train_pass(ggml_backend_dev_t on, int threads, const base_shape & of, const base_weights & weights, const adapter_tensors & with)
-    : device(on), runner(on, threads), shape(of), base(weights), adapters(with) {}
-
-void train_pass::run(job & what) {
-    runner.allocate(what.tape.graph());
-    for (const auto & [input, bytes] : what.inputs) {
-        if (input->buffer) {  // else nothing needs it
-            train_runner::write(input, bytes.data());
-        }
-    }
-    runner.compute(what.tape.graph());
-}
+    : device(on), runner(on, threads), shape(of), base(weights), adapters(with), experts(on, threads, of, weights, with) {}
 
 void train_pass::check(const token_batch & batch) const {
     const size_t tokens = batch.tokens.size();
@@ -88,19 +60,19 @@ void train_pass::check(const token_batch & batch) const {
 }
 
 train_pass::rows train_pass::embedded(const token_batch & batch) {
-    job               what(device, 64);
+    tape_job          what(device, 64);
     const train_value x = train_embedding(what.tape, train_value(base.embedding()), what.ids(batch.tokens, int64_t(batch.tokens.size())));
     ggml_tensor *     y = what.tape.keep(train_scale(what.tape, x, shape.embedding_scale).tensor);
-    run(what);
+    what.run(runner);
     return train_runner::read(y);
 }
 
-// Up to the router, whose choice the host makes, and through the experts.
+// Attention and router; then the host chooses experts.
 train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t layer, layer_state & state) {
     const int64_t tokens = int64_t(batch.tokens.size());
     rows          behind, normed, probabilities;
     {
-        job                    what(device, nodes_for(batch.lengths.size(), 0));
+        tape_job               what(device, nodes_for(batch.lengths.size()));
         layer_graph            graph(what.tape, shape, base, adapters, layer, false);
         const attention_inputs seen(what.tape, batch);
         seen.fill(batch, what.writer());
@@ -109,22 +81,33 @@ train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t la
         what.tape.keep(x.tensor);
         what.tape.keep(router.normed.tensor);
         what.tape.keep(router.probabilities.tensor);
-        run(what);
+        what.run(runner);
         behind        = train_runner::read(x.tensor);
         normed        = train_runner::read(router.normed.tensor);
         probabilities = train_runner::read(router.probabilities.tensor);
     }
     state.ids = top_experts(probabilities, shape.experts, shape.experts_used);
-    const expert_groups  groups(state.ids, shape.experts_used, shape.experts);
-    job                  what(device, nodes_for(0, int64_t(groups.groups.size())));
+    return behind_experts(layer, state.ids, behind, normed, probabilities);
+}
+
+// behind + the experts of `ids` + the shared one
+train_pass::rows train_pass::behind_experts(int64_t layer, const std::vector<int32_t> & ids, const rows & behind, const rows & normed, const rows & probabilities) {
+    const expert_groups  groups(ids, shape.experts_used, shape.experts);
+    tape_job             what(device, nodes_for(0));
     layer_graph          graph(what.tape, shape, base, adapters, layer, false);
     const routing_inputs routing(what.tape, groups);
     routing.fill(groups, what.writer());
-    const train_value y = graph.experts(train_value(what.floats(behind, shape.n_embd, tokens)), train_value(what.floats(normed, shape.n_embd, tokens)),
-                                        train_value(what.floats(probabilities, shape.experts, tokens)), routing);
-    what.tape.keep(y.tensor);
-    run(what);
-    return train_runner::read(y.tensor);
+    const train_value   weights = graph.expert_weights(train_value(what.floats(probabilities, shape.experts, groups.tokens)), routing);
+    ggml_tensor * const shared  = graph.has_shared_expert() ? what.tape.keep(graph.shared_expert(train_value(what.floats(normed, shape.n_embd, groups.tokens))).tensor) : nullptr;
+    what.tape.keep(weights.tensor);
+    what.run(runner);
+    const rows of_experts = experts.forward(layer, { groups, normed, train_runner::read(weights.tensor) });
+    const rows of_shared  = shared ? train_runner::read(shared) : rows();
+    rows       sum        = behind;
+    for (size_t i = 0; i < sum.size(); i++) {
+        sum[i] += shape.residual_scale * (of_experts[i] + (shared ? of_shared[i] : 0.0f));
+    }
+    return sum;
 }
 
 std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batch & batch, rows & hidden, pass_result & result) {
@@ -147,7 +130,7 @@ std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batc
 train_pass::rows train_pass::loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result) {
     const int64_t     tokens = int64_t(batch.tokens.size()), count = int64_t(batch.rows.size());
     const taken_rows  taken(batch.rows, batch.tokens.size());
-    job               what(device, 4096 + 64 * size_t(shape.vocabulary / loss_settings().vocabulary_chunk + 1));
+    tape_job          what(device, 4096 + 64 * size_t(shape.vocabulary / loss_settings().vocabulary_chunk + 1));
     ggml_tensor *     input = what.floats(hidden, shape.n_embd, tokens);
     const train_value x     = backward ? what.tape.variable(input) : train_value(input);
     row_map           map;
@@ -163,7 +146,7 @@ train_pass::rows train_pass::loss_of(const token_batch & batch, const rows & hid
         what.tape.backward();
         gradient = what.tape.keep(what.tape.gradient(x));
     }
-    run(what);
+    what.run(runner);
     result.row_losses = train_runner::read(losses.tensor);
     for (size_t i = 0; i < result.row_losses.size(); i++) {
         result.loss += double(batch.weights[i]) * double(result.row_losses[i]);
@@ -178,41 +161,43 @@ bool train_pass::trains_below(const adapter & of, int64_t layer) const {
     });
 }
 
-// Builds the layer once more, with the experts that the forward pass chose, and gives the gradient of its input, if something below is trained.
+// Builds the layer once more, with the experts that the forward pass chose, and gives the gradient of its input, if something below is trained. The experts compute where the tape pauses:
+// between what they get and the gradients of it.
 train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64_t layer, const layer_state & state, const rows & gradient, const router_loss_factors & factors, adapter & of,
                                                 pass_result & result) {
-    const int64_t        tokens = int64_t(batch.tokens.size());
-    const expert_groups  groups(state.ids, shape.experts_used, shape.experts);
-    job                  what(device, nodes_for(batch.lengths.size(), int64_t(groups.groups.size())));
-    train_tape &         tape = what.tape;
-    layer_graph          graph(tape, shape, base, adapters, layer, true);
+    const int64_t          tokens = int64_t(batch.tokens.size());
+    const expert_groups    groups(state.ids, shape.experts_used, shape.experts);
+    tape_job               what(device, nodes_for(batch.lengths.size()));
+    train_tape &           tape = what.tape;
+    layer_graph            graph(tape, shape, base, adapters, layer, true);
     const attention_inputs seen(tape, batch);
     seen.fill(batch, what.writer());
     const routing_inputs routing(tape, groups);
     routing.fill(groups, what.writer());
-    ggml_tensor * const input  = what.floats(state.input, shape.n_embd, tokens);
-    const train_value   x      = trains_below(of, layer) ? tape.variable(input) : train_value(input);
-    const train_value   behind = graph.attention(x, seen);
-    const router_values router = graph.router(behind);
-    const train_value   y      = graph.experts(behind, router.normed, router.probabilities, routing);
-    std::vector<float>  load(size_t(shape.experts));
-    for (size_t e = 0; e < load.size(); e++) {
-        load[e] = float(double(shape.experts) * double(result.expert_tokens[size_t(layer)][e]) / double(tokens));
-    }
-    ggml_tensor * const share   = what.floats(std::vector<float>(size_t(tokens), 1 / float(tokens)), 1, tokens);
-    const train_value   balance = train_balance_loss(tape, router.probabilities, what.floats(load, shape.experts), share);
-    const train_value   z       = train_router_z_loss(tape, router.logits, share);
-    tape.keep(balance.tensor);
-    tape.keep(z.tensor);
-    const auto seed = [&](const train_value & value, float factor) {
-        if (value.wanted() && factor != 0) {
-            tape.add_gradient(value, what.floats({ factor / float(shape.layers) }, 1));
+    ggml_tensor * const input   = what.floats(state.input, shape.n_embd, tokens);
+    const train_value   x       = trains_below(of, layer) ? tape.variable(input) : train_value(input);
+    const train_value   behind  = graph.attention(x, seen);
+    const router_values router  = graph.router(behind);
+    const train_value   weights = graph.expert_weights(router.probabilities, routing);
+    const train_value   shared  = graph.has_shared_expert() ? graph.shared_expert(router.normed) : train_value();
+    tape.keep(router.normed.tensor);
+    tape.keep(weights.tensor);
+    const router_loss_values losses = router_losses(what, router, result.expert_tokens[size_t(layer)], tokens);
+    what.pause();
+    add_gradients(what, losses, factors);
+    const auto later = [&](const train_value & value) {
+        ggml_tensor * const made = value.wanted() ? tape.input(GGML_TYPE_F32, value.tensor->ne[0], value.tensor->ne[1]) : nullptr;
+        if (made) {
+            tape.add_gradient(value, made);
         }
+        return made;
     };
-    seed(balance, factors.balance);
-    seed(z, factors.z);
-    if (y.wanted()) {
-        tape.add_gradient(y, what.floats(gradient, shape.n_embd, tokens));
+    ggml_tensor * const of_normed = later(router.normed), * const of_weights = later(weights);
+    const rows          of_branch = scaled(gradient, shape.residual_scale);
+    for (const auto & [value, its] : { std::pair(&behind, &gradient), std::pair(&shared, &of_branch) }) {
+        if (value->wanted()) {
+            tape.add_gradient(*value, what.floats(*its, shape.n_embd, tokens));
+        }
     }
     tape.backward();
     for (const parameter_use & use : graph.uses()) {
@@ -221,19 +206,50 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
         }
     }
     ggml_tensor * const below = tape.gradient(x) ? tape.keep(tape.gradient(x)) : nullptr;
-    run(what);
+    what.run(runner);
+    const expert_input_gradients found =
+        experts.backward(layer, { groups, train_runner::read(router.normed.tensor), train_runner::read(weights.tensor) }, of_branch, of_normed || of_weights, of);
+    for (const auto & [its, values] : { std::pair(of_normed, &found.normed), std::pair(of_weights, &found.weights) }) {
+        if (its) {
+            what.write(its, values->data());
+        }
+    }
+    what.run(runner);
+    add_up(tape, graph, of);
+    result.balance += double(train_runner::read(losses.balance.tensor)[0]) / double(shape.layers);
+    result.z += double(train_runner::read(losses.z.tensor)[0]) / double(shape.layers);
+    return below ? train_runner::read(below) : rows();
+}
+
+// Of a layer's router, [1] each, to be read.
+train_pass::router_loss_values train_pass::router_losses(tape_job & what, const router_values & router, const std::vector<int64_t> & expert_tokens, int64_t tokens) const {
+    std::vector<float> load;
+    for (const int64_t each : expert_tokens) {
+        load.push_back(float(double(shape.experts) * double(each) / double(tokens)));
+    }
+    ggml_tensor * const      share = what.floats(std::vector<float>(size_t(tokens), 1 / float(tokens)), 1, tokens);
+    const router_loss_values made  = { train_balance_loss(what.tape, router.probabilities, what.floats(load, shape.experts), share), train_router_z_loss(what.tape, router.logits, share) };
+    what.tape.keep(made.balance.tensor);
+    what.tape.keep(made.z.tensor);
+    return made;
+}
+
+void train_pass::add_gradients(tape_job & what, const router_loss_values & losses, const router_loss_factors & factors) const {
+    for (const auto & [value, factor] : { std::pair(losses.balance, factors.balance), std::pair(losses.z, factors.z) }) {
+        if (value.wanted() && factor != 0) {
+            what.tape.add_gradient(value, what.floats({ factor / float(shape.layers) }, 1));
+        }
+    }
+}
+
+void train_pass::add_up(const train_tape & tape, const layer_graph & graph, adapter & of) {
     for (const parameter_use & use : graph.uses()) {
         if (ggml_tensor * const found = tape.gradient(use.value)) {
             const std::vector<float> values = train_runner::read(found);
-            float * const            sum    = of.parameters[use.parameter].gradient.data() + use.offset;
-            for (size_t i = 0; i < values.size(); i++) {
-                sum[i] += values[i];
-            }
+            std::vector<float> &     sum    = of.parameters[use.parameter].gradient;
+            std::transform(values.begin(), values.end(), sum.begin(), sum.begin(), std::plus<float>());
         }
     }
-    result.balance += double(train_runner::read(balance.tensor)[0]) / double(shape.layers);
-    result.z += double(train_runner::read(z.tensor)[0]) / double(shape.layers);
-    return below ? train_runner::read(below) : rows();
 }
 
 pass_result train_pass::forward(const token_batch & batch) {

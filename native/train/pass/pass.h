@@ -1,7 +1,9 @@
-// A forward pass through a whole model, and the backward pass that adds up gradients. One tape is one layer in one direction (README).
+// A forward pass through a whole model, and the backward pass that adds up gradients, layer by layer (README).
 #pragma once
 
+#include "expert-stage.h"
 #include "layer-graph.h"
+#include "train/graph/tape-job.h"
 
 namespace moebius {
 
@@ -37,16 +39,20 @@ class train_pass {
         rows                 input;
         std::vector<int32_t> ids;  // [tokens][experts_used]
     };
-    // A tape, and what the host writes before it is computed.
-    struct job;
+    struct router_loss_values {
+        train_value balance, z;
+    };
 
     rows   embedded(const token_batch & batch);
     rows   through_layer(const token_batch & batch, int64_t layer, layer_state & state);
     rows   loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result);
     rows   back_through_layer(const token_batch & batch, int64_t layer, const layer_state & state, const rows & gradient, const router_loss_factors & factors, adapter & of, pass_result & result);
-    void   run(job & what);
+    rows   behind_experts(int64_t layer, const std::vector<int32_t> & ids, const rows & behind, const rows & normed, const rows & probabilities);
     void   check(const token_batch & batch) const;
     bool   trains_below(const adapter & of, int64_t layer) const;
+    router_loss_values       router_losses(tape_job & what, const router_values & router, const std::vector<int64_t> & expert_tokens, int64_t tokens) const;
+    void                     add_gradients(tape_job & what, const router_loss_values & losses, const router_loss_factors & factors) const;
+    static void              add_up(const train_tape & tape, const layer_graph & graph, adapter & of);
     std::vector<layer_state> forward_layers(const token_batch & batch, rows & hidden, pass_result & result);
 
     ggml_backend_dev_t      device;
@@ -54,6 +60,7 @@ class train_pass {
     const base_shape &      shape;
     const base_weights &    base;
     const adapter_tensors & adapters;
+    expert_stage            experts;
 };
 
 }  // namespace moebius
