@@ -7,7 +7,7 @@ namespace moebius {
 namespace {
 
 // The output function of SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): a bijection.
-uint64_t mixed(uint64_t value) {
+uint64_t scrambled(uint64_t value) {
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
     value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;
     return value ^ (value >> 31);
@@ -22,10 +22,10 @@ epoch_order::epoch_order(uint64_t seed, uint64_t epoch, uint64_t examples) : exa
     while (uint64_t(1) << (2 * half_bits) < examples) {
         half_bits++;
     }
-    uint64_t state = mixed(mixed(seed + golden) ^ (epoch + golden));  // seed and epoch are not interchangeable
+    uint64_t state = scrambled(scrambled(seed + golden) ^ (epoch + golden));  // seed and epoch are not interchangeable
     for (uint64_t & key : keys) {
         state += golden;
-        key = mixed(state);
+        key = scrambled(state);
     }
 }
 
@@ -34,7 +34,7 @@ uint64_t epoch_order::permuted(uint64_t value) const {
     uint64_t       left  = value >> half_bits;
     uint64_t       right = value & half;
     for (const uint64_t key : keys) {
-        const uint64_t next = left ^ (mixed(right * golden + key) & half);
+        const uint64_t next = left ^ (scrambled(right * golden + key) & half);
         left                = right;
         right               = next;
     }
