@@ -1,6 +1,7 @@
 #include "layer-graph.h"
 
 #include "train/graph/ops-elementwise.h"
+#include "train/graph/ops-linear.h"
 #include "train/graph/ops-norm.h"
 #include "train/graph/ops-router.h"
 #include "train/graph/ops-softmax.h"
