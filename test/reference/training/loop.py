@@ -1,4 +1,4 @@
-"""`loop.py JOB FIRST [--steps N] [--double] [--gradients OUTPUT]`: the training loop that `moebius train --config JOB` is held against, in PyTorch.
+"""`loop.py JOB FIRST [--steps N] [--double] [--gradients OUTPUT [--only PATTERN]]`: the training loop that `moebius train --config JOB` is held against, in PyTorch.
 
 It reads the job, the dataset that `moebius train` encoded in the job's folder, and FIRST, the adapter that it began with (`moebius export` of step 0, F32). Same order of examples, same
 batches, same optimiser, schedule and clipping; autograd in place of our ops. JSON lines on stdout: {"step", "loss", "tokens", "targets", "gradientNorm"} and {"step", "validation"}.
@@ -6,7 +6,7 @@ batches, same optimiser, schedule and clipping; autograd in place of our ops. JS
 import argparse
 import json
 import math
-import sys
+import re
 import time
 from pathlib import Path
 
@@ -28,6 +28,7 @@ def read_loras(job: dict, file: File, dtype: torch.dtype) -> tuple[dict[str, Lor
         a, b = parameters[f"{base}.lora_a"], parameters[f"{base}.lora_b"]
         settings = next(job["adapter"][kind] for part, kind in PARTS.items() if part in base)
         rank = settings["loraRank"]
+        a = a if a.dim() > 1 else a[None]  # GGUF drops a last dimension of 1
         assert rank == a.shape[-2]
         alpha = settings.get("loraAlpha", 2 * rank)
         loras[base] = Lora(a, b, alpha / (math.sqrt(rank) if settings.get("rankStabilised") else rank))
@@ -59,10 +60,11 @@ def validation_loss(model: Model, examples: list, batch_tokens: int, dtype: torc
     return total / count
 
 
-def write_gradients(path: str, parameters: dict[str, Tensor]) -> None:
+def write_gradients(path: str, only: str, parameters: dict[str, Tensor]) -> None:
     writer = gguf.GGUFWriter(path, "gradients")
     for name, parameter in parameters.items():
-        writer.add_tensor(name, parameter.grad.numpy().astype(numpy.float32))
+        if re.search(only, name):
+            writer.add_tensor(name, parameter.grad.numpy().astype(numpy.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -77,6 +79,7 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, help="fewer than the job's")
     arguments.add_argument("--double", action="store_true")
     arguments.add_argument("--gradients", help="file of the last step's gradients, before clipping")
+    arguments.add_argument("--only", default="", help="of parameters whose names have this pattern")
     given = arguments.parse_args()
     job = json.loads(given.job.read_text())
     folder, schedule = given.job.parent / job["folder"] / "data", job["schedule"]
@@ -100,7 +103,7 @@ def main() -> None:
         (loss + factors.get("balance", 0) * losses.balance + factors.get("z", 0) * losses.z).backward()
         norm = torch.cat([parameter.grad.flatten() for parameter in parameters.values()]).double().norm().item()
         if given.gradients and step == steps - 1:
-            write_gradients(given.gradients, parameters)
+            write_gradients(given.gradients, given.only, parameters)
         if clip and norm > clip:
             for parameter in parameters.values():
                 parameter.grad *= clip / norm
