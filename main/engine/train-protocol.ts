@@ -13,7 +13,9 @@ const Lora = z.strictObject({
 /** What is trained; nothing that is not named. */
 export const AdapterSettings = z.strictObject({
   attention: Lora.optional(),
-  /** gate, up and down of every expert */
+  /** gate, up and down of dense FFNs */
+  ffn: Lora.optional(),
+  /** the same of every expert */
   experts: Lora.optional(),
   /** of shared experts */
   shared: Lora.optional(),

@@ -36,14 +36,18 @@ class writer {
         number("embedding_length", of.n_embd);
         number("block_count", of.layers);
         number("feed_forward_length", of.n_ff);
-        number("expert_feed_forward_length", of.n_ff);
+        if (of.experts > 0) {
+            number("expert_feed_forward_length", of.n_ff);
+        }
         number("attention.head_count", of.heads);
         number("attention.head_count_kv", of.kv_heads);
         number("attention.key_length", of.head);
         number("attention.value_length", of.head);
         number("rope.dimension_count", of.head);
-        number("expert_count", of.experts);
-        number("expert_used_count", of.used);
+        if (of.experts > 0) {
+            number("expert_count", of.experts);
+            number("expert_used_count", of.used);
+        }
         if (of.has_shared) {
             number("expert_shared_feed_forward_length", of.n_ff);
         }
@@ -61,7 +65,12 @@ class writer {
         const int64_t vocabulary = gguf_get_arr_n(source, gguf_find_key(source, "tokenizer.ggml.tokens"));
         const int64_t q = of.heads * of.head, kv = of.kv_heads * of.head;
         matrix("token_embd.weight", of.n_embd, vocabulary);
-        matrix("output.weight", of.n_embd, vocabulary);
+        if (!of.is_tied) {
+            matrix("output.weight", of.n_embd, vocabulary);
+        }
+        if (of.has_factors) {
+            factors();
+        }
         norm("output_norm.weight", of.n_embd);
         for (int64_t i = 0; i < of.layers; i++) {
             block = "blk." + std::to_string(i) + ".";
@@ -71,7 +80,7 @@ class writer {
             matrix(block + "attn_k.weight", of.n_embd, kv);
             matrix(block + "attn_v.weight", of.n_embd, kv);
             matrix(block + "attn_output.weight", q, of.n_embd);
-            if (of.architecture == "qwen3moe" || of.architecture == "olmoe") {
+            if (of.architecture == "qwen3moe" || of.architecture == "qwen3" || of.architecture == "olmoe") {
                 norm(block + "attn_q_norm.weight", of.architecture == "olmoe" ? q : of.head);
                 norm(block + "attn_k_norm.weight", of.architecture == "olmoe" ? kv : of.head);
             }
@@ -80,7 +89,7 @@ class writer {
                 norm(block + "attn_k.bias", kv);
                 norm(block + "attn_v.bias", kv);
             }
-            experts();
+            of.experts > 0 ? experts() : dense();
         }
     }
 
@@ -93,6 +102,21 @@ class writer {
   private:
     void number(const char * name, int64_t value) { gguf_set_val_u32(made, (of.architecture + "." + name).c_str(), uint32_t(value)); }
     void real(const char * name, float value) { gguf_set_val_f32(made, (of.architecture + "." + name).c_str(), value); }
+
+    void dense() {
+        matrix(block + "ffn_gate.weight", of.n_embd, of.n_ff);
+        matrix(block + "ffn_up.weight", of.n_embd, of.n_ff);
+        matrix(block + "ffn_down.weight", of.n_ff, of.n_embd);
+    }
+
+    // Slower turns for later numbers, as of Llama 3.1
+    void factors() {
+        ggml_tensor * made_factors = tensor("rope_freqs.weight", GGML_TYPE_F32, of.head / 2, 1, 1, 0);
+        for (int64_t i = 0; i < of.head / 2; i++) {
+            static_cast<float *>(made_factors->data)[i] = 1 + float(i) / 2;
+        }
+        gguf_set_tensor_data(made, "rope_freqs.weight", made_factors->data);
+    }
 
     void experts() {
         tensor(block + "ffn_gate_inp.weight", GGML_TYPE_F32, of.n_embd, of.experts, 1, 3);
@@ -164,6 +188,21 @@ const std::vector<small_base> & small_bases() {
         bases[4].has_shared   = true;
         bases[5].architecture = "granitemoe";
         bases[5].has_shared   = true;
+        return bases;
+    }();
+    return all;
+}
+
+const std::vector<small_base> & dense_bases() {
+    static const std::vector<small_base> all = [] {
+        std::vector<small_base> bases(2);
+        bases[0].architecture = "llama";
+        bases[0].has_factors  = true;
+        bases[1].architecture = "qwen3";
+        for (small_base & base : bases) {
+            base.is_tied = true;
+            base.experts = base.used = 0;
+        }
         return bases;
     }();
     return all;

@@ -1,8 +1,10 @@
 #include "new-adapter.h"
 
+#include "model/tensor-class.h"
 #include "rpc/errors.h"
 #include "train/base/tensor-reader.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace moebius {
@@ -74,18 +76,34 @@ class builder {
     uint64_t           seed;
 };
 
-}  // namespace
-
-adapter new_adapter(const gguf_model & file, const adapter_settings & settings) {
+// What is asked for by name and is not there would silently stay frozen.
+void check_settings(const gguf_model & file, const adapter_settings & settings) {
     if (settings.whole_router && settings.router.lora_rank > 0) {
         throw user_error("request.invalid", "A router is trained as a whole or with an adapter, not both.", {});
     }
+    const bool has_experts = file.hparam("expert_count", 0) > 0;
+    if (!has_experts && (settings.experts.lora_rank > 0 || settings.shared.lora_rank > 0 || settings.router.lora_rank > 0 || settings.whole_router)) {
+        throw user_error("request.invalid", "This model has no experts and no router to train; choose attention or ffn, the dense FFN.", { { "architecture", file.architecture() } });
+    }
+    const auto is_dense = [](const gguf_tensor & tensor) { return tensor_base(tensor.name) == "ffn_down"; };
+    if (settings.ffn.lora_rank > 0 && std::none_of(file.tensors.begin(), file.tensors.end(), is_dense)) {
+        throw user_error("request.invalid", "This model has no dense FFN to train; choose experts.", { { "architecture", file.architecture() } });
+    }
+}
+
+}  // namespace
+
+adapter new_adapter(const gguf_model & file, const adapter_settings & settings) {
+    check_settings(file, settings);
     builder       all(file, settings.seed);
     const int64_t layers = file.hparam("block_count", 0);
     for (int64_t layer = 0; layer < layers; layer++) {
         const std::string block = "blk." + std::to_string(layer) + ".";
         for (const char * part : { "attn_q", "attn_k", "attn_v", "attn_output" }) {
             all.adapt(block + part + ".weight", settings.attention);
+        }
+        for (const char * part : { "ffn_gate", "ffn_up", "ffn_down" }) {
+            all.adapt(block + part + ".weight", settings.ffn);
         }
         for (const char * part : { "ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps" }) {
             all.adapt(block + part + ".weight", settings.experts);
@@ -104,7 +122,7 @@ adapter new_adapter(const gguf_model & file, const adapter_settings & settings) 
         }
     }
     if (all.made.parameters.empty()) {
-        throw user_error("request.invalid", "Nothing would be trained: choose attention, experts or the router, with a rank above 0.", {});
+        throw user_error("request.invalid", "Nothing would be trained: choose attention, the FFN, experts or the router, with a rank above 0.", {});
     }
     return std::move(all.made);
 }

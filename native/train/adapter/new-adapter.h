@@ -14,7 +14,8 @@ struct lora_settings {
 
 struct adapter_settings {
     lora_settings attention;  // q, k, v and output
-    lora_settings experts;    // gate, up and down of every expert
+    lora_settings ffn;        // gate, up and down of dense FFNs
+    lora_settings experts;    // the same of every expert
     lora_settings shared;     // the same of shared experts
     lora_settings router;
     bool          whole_router = false;  // the router itself; not beside an adapter of it
@@ -23,7 +24,7 @@ struct adapter_settings {
 };
 
 // Of every layer. a: uniform within 1 / sqrt(n_in), what PEFT's Kaiming initialisation comes to; b: 0, so that nothing is changed yet. The same numbers for one
-// seed, whatever else is trained. Throws user_error request.invalid: nothing would be trained, or impossible settings.
+// seed, whatever else is trained. Throws user_error request.invalid: nothing would be trained, something that the model does not have, or impossible settings.
 adapter new_adapter(const gguf_model & file, const adapter_settings & settings);
 
 }  // namespace moebius

@@ -8,8 +8,11 @@ namespace moebius {
 
 namespace {
 
+enum class ffn_kind { dense, experts, either };
+
 struct architecture {
     const char * name;
+    ffn_kind     ffn;
     int          rope;
     query_norm   norm_of_queries;
     bool         normalises_weights;
@@ -17,13 +20,14 @@ struct architecture {
     bool         has_scales;  // granite.*_scale
 };
 
-// As llama.cpp's graphs of these names (src/models): routers with softmax, experts and shared experts with SwiGLU.
+// As llama.cpp's graphs of these names (src/models): routers with softmax, dense FFNs, experts and shared experts with SwiGLU.
 constexpr architecture known[] = {
-    { "qwen3moe", GGML_ROPE_TYPE_NEOX, query_norm::heads, true, false, false },
-    { "qwen2moe", GGML_ROPE_TYPE_NEOX, query_norm::none, false, true, false },
-    { "olmoe", GGML_ROPE_TYPE_NEOX, query_norm::all, false, false, false },
-    { "llama", GGML_ROPE_TYPE_NORMAL, query_norm::none, true, false, false },
-    { "granitemoe", GGML_ROPE_TYPE_NORMAL, query_norm::none, true, true, true },
+    { "qwen3moe", ffn_kind::experts, GGML_ROPE_TYPE_NEOX, query_norm::heads, true, false, false },
+    { "qwen2moe", ffn_kind::experts, GGML_ROPE_TYPE_NEOX, query_norm::none, false, true, false },
+    { "olmoe", ffn_kind::experts, GGML_ROPE_TYPE_NEOX, query_norm::all, false, false, false },
+    { "llama", ffn_kind::either, GGML_ROPE_TYPE_NORMAL, query_norm::none, true, false, false },
+    { "granitemoe", ffn_kind::experts, GGML_ROPE_TYPE_NORMAL, query_norm::none, true, true, true },
+    { "qwen3", ffn_kind::dense, GGML_ROPE_TYPE_NEOX, query_norm::heads, false, false, false },
 };
 
 user_error unsupported(const gguf_model & file, const std::string & what) {
@@ -69,6 +73,18 @@ void read_scales(const gguf_model & file, base_shape & shape) {
     shape.attention_scale       = attention_scale == 0 ? shape.attention_scale : attention_scale;
 }
 
+void check_experts(const gguf_model & file, const architecture & kind, const base_shape & shape) {
+    if (shape.experts > 0 && kind.ffn == ffn_kind::dense) {
+        throw unsupported(file, "it has " + std::to_string(shape.experts) + " experts, and models of the architecture " + kind.name + " have none");
+    }
+    if (shape.experts == 0 && kind.ffn == ffn_kind::experts) {
+        throw unsupported(file, "it has no experts; of models without experts training knows llama and qwen3");
+    }
+    if (shape.experts > 0 && (shape.experts_used <= 0 || shape.experts_used > shape.experts)) {
+        throw unsupported(file, "a token uses " + std::to_string(shape.experts_used) + " of its " + std::to_string(shape.experts) + " experts");
+    }
+}
+
 // Those that the graph has no room for would change what it computes.
 void check_same_in_all_layers(const gguf_model & file, const base_shape & shape) {
     for (int64_t layer = 0; layer < shape.layers; layer++) {
@@ -93,9 +109,10 @@ base_shape base_shape_of(const gguf_model & file) {
     shape.kv_heads     = file.hparam("attention.head_count_kv", shape.heads);
     shape.experts      = file.hparam("expert_count", 0);
     shape.experts_used = file.hparam("expert_used_count", 0);
-    if (shape.experts <= 0 || shape.experts_used <= 0 || shape.heads <= 0) {
-        throw unsupported(file, "it has no experts");
+    if (shape.heads <= 0) {
+        throw unsupported(file, "it does not say how many attention heads it has");
     }
+    check_experts(file, kind, shape);
     shape.head_k             = file.hparam("attention.key_length", shape.n_embd / shape.heads);
     shape.head_v             = file.hparam("attention.value_length", shape.n_embd / shape.heads);
     shape.norm_epsilon       = number_of(file, "attention.layer_norm_rms_epsilon", 1e-5);

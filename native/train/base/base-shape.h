@@ -14,7 +14,7 @@ struct base_shape {
     int64_t       n_embd = 0, layers = 0, vocabulary = 0;
     int64_t       heads = 0, kv_heads = 0;
     int64_t       head_k = 0, head_v = 0;  // numbers of a head of q and k, and of v
-    int64_t       experts = 0, experts_used = 0;
+    int64_t       experts = 0, experts_used = 0;  // 0: all layers are dense
     float         norm_epsilon = 0;
     rope_settings rope;                    // without factors
     query_norm    norm_of_queries    = query_norm::none;

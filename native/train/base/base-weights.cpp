@@ -60,18 +60,29 @@ layer_weights base_weights::find_layer(int64_t i, const base_shape & shape) {
     layer.attention.q_norm      = optional(name("attn_q_norm.weight"));
     layer.attention.k_norm      = optional(name("attn_k_norm.weight"));
     layer.norm                  = needed(name("ffn_norm.weight"));
-    layer.router                = needed(name("ffn_gate_inp.weight"));
-    layer.gate                  = optional(name("ffn_gate_up_exps.weight"));
-    layer.up                    = layer.gate ? nullptr : needed(name("ffn_up_exps.weight"));
-    layer.gate                  = layer.gate ? layer.gate : needed(name("ffn_gate_exps.weight"));
-    layer.down                  = needed(name("ffn_down_exps.weight"));
-    layer.shared.gate           = shape.has_shared_expert ? optional(name("ffn_gate_shexp.weight")) : nullptr;
-    if (layer.shared.gate) {
-        layer.shared.weight = optional(name("ffn_gate_inp_shexp.weight"));
-        layer.shared.up     = needed(name("ffn_up_shexp.weight"));
-        layer.shared.down   = needed(name("ffn_down_shexp.weight"));
+    const std::string block = name("");
+    if (shape.experts == 0) {
+        layer.dense = find_ffn(block, ".weight");
+    } else {
+        find_experts(layer, block, shape);
     }
     return layer;
+}
+
+void base_weights::find_experts(layer_weights & layer, const std::string & block, const base_shape & shape) {
+    layer.router = needed(block + "ffn_gate_inp.weight");
+    layer.gate   = optional(block + "ffn_gate_up_exps.weight");
+    layer.up     = layer.gate ? nullptr : needed(block + "ffn_up_exps.weight");
+    layer.gate   = layer.gate ? layer.gate : needed(block + "ffn_gate_exps.weight");
+    layer.down   = needed(block + "ffn_down_exps.weight");
+    if (shape.has_shared_expert && optional(block + "ffn_gate_shexp.weight")) {
+        layer.shared.weight = optional(block + "ffn_gate_inp_shexp.weight");
+        layer.shared.ffn    = find_ffn(block, "_shexp.weight");
+    }
+}
+
+ffn_weights base_weights::find_ffn(const std::string & block, const std::string & suffix) {
+    return { needed(block + "ffn_gate" + suffix), needed(block + "ffn_up" + suffix), needed(block + "ffn_down" + suffix) };
 }
 
 void base_weights::read(const gguf_model & file) const {

@@ -14,15 +14,21 @@ struct attention_weights {
     ggml_tensor *q_norm = nullptr, *k_norm = nullptr;
 };
 
-// An FFN that every token goes through beside its experts.
+// An FFN that every token goes through: beside its experts, or alone.
+struct ffn_weights {
+    ggml_tensor *gate = nullptr, *up = nullptr, *down = nullptr;
+};
+
 struct shared_weights {
     ggml_tensor *weight = nullptr;  // [n_embd], whose sigmoid weighs it
-    ggml_tensor *gate = nullptr, *up = nullptr, *down = nullptr;
+    ffn_weights  ffn;
 };
 
 struct layer_weights {
     attention_weights attention;
-    ggml_tensor *     norm = nullptr, *router = nullptr;              // of the FFN
+    ggml_tensor *     norm = nullptr;    // of the FFN
+    ffn_weights       dense;             // or, without it, experts:
+    ggml_tensor *     router = nullptr;
     ggml_tensor *     gate = nullptr, *up = nullptr, *down = nullptr;  // stacks of experts; without `up`, gate is both
     shared_weights    shared;
 };
@@ -43,6 +49,8 @@ class base_weights {
     ggml_tensor * optional(const std::string & name);
     ggml_tensor * needed(const std::string & name);
     layer_weights find_layer(int64_t i, const base_shape & shape);
+    void          find_experts(layer_weights & layer, const std::string & block, const base_shape & shape);
+    ffn_weights   find_ffn(const std::string & block, const std::string & suffix);  // "_shexp.weight"
     void          read(const gguf_model & file) const;  // into `made`
 
     train_tensors                                  memory;

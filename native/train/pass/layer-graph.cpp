@@ -98,10 +98,19 @@ train_value layer_graph::expert_weights(const train_value & probabilities, const
     return train_router_weights(tape, probabilities, routing, shape.normalises_weights, shape.weights_scale);
 }
 
-// sigmoid(w x) * down(swiglu(gate x, up x)); without w unweighed
+// down(swiglu(gate x, up x))
+train_value layer_graph::swiglu(const ffn_weights & of, const train_value & normed) {
+    return linear(of.down, train_swiglu(tape, linear(of.gate, normed), linear(of.up, normed)));
+}
+
+train_value layer_graph::dense(const train_value & x) {
+    return residual(x, swiglu(weights.dense, norm(weights.norm, x)));
+}
+
+// The same times sigmoid(w x); without w unweighed
 train_value layer_graph::shared_expert(const train_value & normed) {
     const shared_weights & of = weights.shared;
-    const train_value      y  = linear(of.down, train_swiglu(tape, linear(of.gate, normed), linear(of.up, normed)));
+    const train_value      y  = swiglu(of.ffn, normed);
     return of.weight ? train_mul(tape, y, train_sigmoid(tape, linear(of.weight, normed))) : y;
 }
 

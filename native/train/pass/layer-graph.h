@@ -1,4 +1,4 @@
-// One layer of a MoE transformer but for its routed experts as ops of a tape: attention, router, shared expert, each with what is trained of it.
+// One layer of a MoE transformer but for its routed experts as ops of a tape: attention, router, shared expert or dense FFN, each with what is trained of it.
 #pragma once
 
 #include "train/adapter/adapter-tensors.h"
@@ -39,13 +39,16 @@ class layer_graph {
 
     // x [n_embd, tokens] plus attention
     train_value attention(const train_value & x, const attention_inputs & inputs);
-    // x: behind attention
+    bool is_routed() const { return weights.router != nullptr; }
+    // x: behind attention, of a layer that is routed
     router_values router(const train_value & x);
+    // x: the same of one that is not; x plus its FFN
+    train_value dense(const train_value & x);
     // of assignments [1, assignments]
     train_value expert_weights(const train_value & probabilities, const routing_inputs & routing);
     // [n_embd, tokens], what is added to the routed experts' sum; of a layer that has_shared_expert()
     train_value shared_expert(const train_value & normed);
-    bool        has_shared_expert() const { return weights.shared.gate != nullptr; }
+    bool        has_shared_expert() const { return weights.shared.ffn.gate != nullptr; }
 
     const std::vector<parameter_use> & uses() const { return used; }
 
@@ -54,6 +57,7 @@ class layer_graph {
     train_value norm(ggml_tensor * weight, const train_value & x);
     train_value used_value(size_t parameter, ggml_tensor * tensor);
     train_value heads_of(ggml_tensor * weight, ggml_tensor * bias, ggml_tensor * its_norm, const train_value & x, int64_t heads, int64_t d);
+    train_value swiglu(const ffn_weights & of, const train_value & normed);
     train_value residual(const train_value & x, const train_value & branch);
 
     train_tape &               tape;

@@ -67,7 +67,7 @@ train_pass::rows train_pass::embedded(const token_batch & batch) {
     return train_runner::read(y);
 }
 
-// Attention and router; then the host chooses experts.
+// Attention and router; then the host chooses experts. Attention and FFN, if the layer is not routed.
 train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t layer, layer_state & state) {
     const int64_t tokens = int64_t(batch.tokens.size());
     rows          behind, normed, probabilities;
@@ -76,7 +76,12 @@ train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t la
         layer_graph            graph(what.tape, shape, base, adapters, layer, false);
         const attention_inputs seen(what.tape, batch);
         seen.fill(batch, what.writer());
-        const train_value   x      = graph.attention(train_value(what.floats(state.input, shape.n_embd, tokens)), seen);
+        const train_value x = graph.attention(train_value(what.floats(state.input, shape.n_embd, tokens)), seen);
+        if (!graph.is_routed()) {
+            ggml_tensor * const y = what.tape.keep(graph.dense(x).tensor);
+            what.run(runner);
+            return train_runner::read(y);
+        }
         const router_values router = graph.router(x);
         what.tape.keep(x.tensor);
         what.tape.keep(router.normed.tensor);
@@ -200,12 +205,7 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
         }
     }
     tape.backward();
-    for (const parameter_use & use : graph.uses()) {
-        if (tape.gradient(use.value)) {
-            tape.keep(tape.gradient(use.value));
-        }
-    }
-    ggml_tensor * const below = tape.gradient(x) ? tape.keep(tape.gradient(x)) : nullptr;
+    ggml_tensor * const below = keep_gradients(tape, graph, x);
     what.run(runner);
     const expert_input_gradients found =
         experts.backward(layer, { groups, train_runner::read(router.normed.tensor), train_runner::read(weights.tensor) }, of_branch, of_normed || of_weights, of);
@@ -219,6 +219,35 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
     result.balance += double(train_runner::read(losses.balance.tensor)[0]) / double(shape.layers);
     result.z += double(train_runner::read(losses.z.tensor)[0]) / double(shape.layers);
     return below ? train_runner::read(below) : rows();
+}
+
+// The same of a layer that is not routed: one tape without a pause.
+train_pass::rows train_pass::back_through_dense(const token_batch & batch, int64_t layer, const rows & input, const rows & gradient, adapter & of) {
+    tape_job               what(device, nodes_for(batch.lengths.size()));
+    layer_graph            graph(what.tape, shape, base, adapters, layer, true);
+    const attention_inputs seen(what.tape, batch);
+    seen.fill(batch, what.writer());
+    ggml_tensor * const entry = what.floats(input, shape.n_embd, int64_t(batch.tokens.size()));
+    const train_value   x     = trains_below(of, layer) ? what.tape.variable(entry) : train_value(entry);
+    const train_value   y     = graph.dense(graph.attention(x, seen));
+    if (y.wanted()) {
+        what.tape.add_gradient(y, what.floats(gradient, shape.n_embd, int64_t(batch.tokens.size())));
+    }
+    what.tape.backward();
+    ggml_tensor * const below = keep_gradients(what.tape, graph, x);
+    what.run(runner);
+    add_up(what.tape, graph, of);
+    return below ? train_runner::read(below) : rows();
+}
+
+// Those of parameters, and that of x, which it gives; null: it has none.
+ggml_tensor * train_pass::keep_gradients(train_tape & tape, const layer_graph & graph, const train_value & x) {
+    for (const parameter_use & use : graph.uses()) {
+        if (tape.gradient(use.value)) {
+            tape.keep(tape.gradient(use.value));
+        }
+    }
+    return tape.gradient(x) ? tape.keep(tape.gradient(x)) : nullptr;
 }
 
 // Of a layer's router, [1] each, to be read.
@@ -266,7 +295,8 @@ pass_result train_pass::forward_backward(const token_batch & batch, const router
     const std::vector<layer_state> states   = forward_layers(batch, hidden, result);
     rows                           gradient = loss_of(batch, hidden, true, result);
     for (int64_t layer = shape.layers - 1; layer >= 0 && !gradient.empty(); layer--) {
-        gradient = back_through_layer(batch, layer, states[size_t(layer)], gradient, factors, of, result);
+        const layer_state & state = states[size_t(layer)];
+        gradient = state.ids.empty() ? back_through_dense(batch, layer, state.input, gradient, of) : back_through_layer(batch, layer, state, gradient, factors, of, result);
     }
     return result;
 }

@@ -37,7 +37,7 @@ class train_pass {
     // What a forward pass leaves for the backward pass.
     struct layer_state {
         rows                 input;
-        std::vector<int32_t> ids;  // [tokens][experts_used]
+        std::vector<int32_t> ids;  // [tokens][experts_used]; none of a layer that is not routed
     };
     struct router_loss_values {
         train_value balance, z;
@@ -47,11 +47,13 @@ class train_pass {
     rows   through_layer(const token_batch & batch, int64_t layer, layer_state & state);
     rows   loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result);
     rows   back_through_layer(const token_batch & batch, int64_t layer, const layer_state & state, const rows & gradient, const router_loss_factors & factors, adapter & of, pass_result & result);
+    rows   back_through_dense(const token_batch & batch, int64_t layer, const rows & input, const rows & gradient, adapter & of);
     rows   behind_experts(int64_t layer, const std::vector<int32_t> & ids, const rows & behind, const rows & normed, const rows & probabilities);
     void   check(const token_batch & batch) const;
     bool   trains_below(const adapter & of, int64_t layer) const;
     router_loss_values       router_losses(tape_job & what, const router_values & router, const std::vector<int64_t> & expert_tokens, int64_t tokens) const;
     void                     add_gradients(tape_job & what, const router_loss_values & losses, const router_loss_factors & factors) const;
+    static ggml_tensor *     keep_gradients(train_tape & tape, const layer_graph & graph, const train_value & x);
     static void              add_up(const train_tape & tape, const layer_graph & graph, adapter & of);
     std::vector<layer_state> forward_layers(const token_batch & batch, rows & hidden, pass_result & result);
 

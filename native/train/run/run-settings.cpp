@@ -28,6 +28,7 @@ adapter_settings adapter_of(const json & wanted, uint64_t seed) {
     parameters       source(wanted, "adapter");
     adapter_settings settings;
     settings.attention    = lora_of(source, "attention");
+    settings.ffn          = lora_of(source, "ffn");
     settings.experts      = lora_of(source, "experts");
     settings.shared       = lora_of(source, "shared");
     settings.router       = lora_of(source, "router");
