@@ -214,7 +214,7 @@ function hasGeneration(method: EngineMethod): boolean {
 }
 
 function hasProgress(method: EngineMethod): boolean {
-  return method === 'generate' || method === 'model.load' || method === 'experts.writeLayout' || method === 'experts.calibrate';
+  return method === 'generate' || method === 'model.load' || method === 'experts.writeLayout' || method === 'experts.calibrate' || method === 'train.export';
 }
 
 function deliver(frame: Frame, handlers: CallOptions): void {

@@ -409,8 +409,16 @@ export const engineMethods = {
       generation: z.number().int().min(1),
       tokens: z.array(z.number().int()).min(1),
       all: z.boolean().optional(),
+      /** no logits, but how likely each of the tokens is after those before it */
+      logprobs: z.boolean().optional(),
     }),
-    result: z.object({ rowCount: z.number().int(), vocabularySize: z.number().int() }),
+    result: z.object({
+      /** of the LOGITS frame */
+      rowCount: z.number().int(),
+      vocabularySize: z.number().int(),
+      /** natural log, of the second token and each behind it; null: the model gave no number */
+      logprobs: z.array(z.number().nullable()).optional(),
+    }),
   },
   'chat.render': {
     parameters: z.strictObject({ model: z.number().int(), chat: ChatInput }),
@@ -433,6 +441,6 @@ export type EngineResult<M extends EngineMethod> = z.output<(typeof engineMethod
 export const Progress = z.object({
   token: z.string(),
   fraction: z.number(),
-  stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt', 'layout', 'paused', 'calibrate']),
+  stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt', 'layout', 'paused', 'calibrate', 'export']),
 });
 export type Progress = z.infer<typeof Progress>;

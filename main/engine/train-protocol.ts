@@ -145,6 +145,8 @@ export const trainMethods = {
       type: z.string().min(1).optional(),
       /** what PEFT loads the base by */
       baseName: z.string().optional(),
+      /** of a merged file: stage `export` */
+      progressToken: z.string().optional(),
     }),
     result: z.object({ path: z.string(), step: count }),
   },

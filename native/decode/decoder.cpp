@@ -98,7 +98,8 @@ void decoder::generate(const json & request_id, const json & parameters) {
 
 void decoder::logits(const json & request_id, const json & parameters) {
     auto         asked = std::make_shared<logits_request>(parse_logits(request_id, parameters));
-    const size_t bytes = (asked->all ? asked->tokens.size() : 1) * size_t(llama_vocab_n_tokens(ctx.vocab())) * sizeof(float);
+    const size_t rows  = asked->logprobs ? 0 : asked->all ? asked->tokens.size() : 1;
+    const size_t bytes = rows * size_t(llama_vocab_n_tokens(ctx.vocab())) * sizeof(float);
     check_tokens(asked->tokens, ctx.vocab());
     check_length(asked->tokens.size());
     if (bytes > logits_reply_bytes) {

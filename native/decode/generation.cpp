@@ -38,7 +38,7 @@ generation::generation(common basis, generate_request asked, token_sampler chose
 
 generation::generation(common basis, logits_request asked, const llama_vocab * vocab, output & out)
     : tokens(std::move(asked.tokens)), basis(std::move(basis)), vocab(vocab), out(out), logits_only(true), all_logits(asked.all),
-      text({}), frames(this->basis.number, vocab), prompt_count(tokens.size()) {
+      wants_logprobs(asked.logprobs), text({}), frames(this->basis.number, vocab), prompt_count(tokens.size()) {
     request.cache_prompt = false;  // every token must be evaluated
     logits_frame.begin(frame_kind::logits, this->basis.number);
     logits_frame.u32(0);
@@ -85,7 +85,12 @@ void generation::evaluated(uint32_t count) {
 }
 
 bool generation::add_logits(const float * row) {
-    logits_frame.append(row, size_t(llama_vocab_n_tokens(vocab)) * sizeof(float));
+    const size_t count = size_t(llama_vocab_n_tokens(vocab));
+    if (!wants_logprobs) {
+        logits_frame.append(row, count * sizeof(float));
+    } else if (logit_rows + 1 < tokens.size()) {
+        logprobs.push_back(log_softmax(row, count).of(tokens[logit_rows + 1]));
+    }
     return ++logit_rows == (all_logits ? tokens.size() : 1);
 }
 
@@ -174,7 +179,7 @@ void generation::take_frames(std::vector<std::vector<uint8_t>> & into) {
 void generation::send_rest() {
     std::vector<std::vector<uint8_t>> rest;
     take_frames(rest);
-    if (logits_only && logit_rows > 0) {
+    if (logits_only && logit_rows > 0 && !wants_logprobs) {
         logits_frame.set_u32(8, logit_rows);
         rest.push_back(logits_frame.take());
     }
@@ -183,7 +188,11 @@ void generation::send_rest() {
 
 json generation::result(finish_reason reason) const {
     if (logits_only) {
-        return { { "rowCount", logit_rows }, { "vocabularySize", llama_vocab_n_tokens(vocab) } };
+        json sent = { { "rowCount", wants_logprobs ? 0 : logit_rows }, { "vocabularySize", llama_vocab_n_tokens(vocab) } };
+        if (wants_logprobs) {
+            sent["logprobs"] = logprobs;
+        }
+        return sent;
     }
     const int64_t prompt_end = first_us > 0 ? first_us : now_us();
     return {

@@ -35,7 +35,7 @@ class generation {
 
     generation(common basis, generate_request request, token_sampler sampler, std::optional<reply_parser> parser,
                std::vector<llama_token> prompt, const llama_vocab * vocab, output & out);
-    // model.logits: evaluates `request.tokens` and sends their logits
+    // model.logits: evaluates `request.tokens` and sends their logits, or how likely each was
     generation(common basis, logits_request request, const llama_vocab * vocab, output & out);
 
     // --- what the scheduler asks
@@ -87,6 +87,8 @@ class generation {
     output &                      out;
     bool                          logits_only = false;
     bool                          all_logits  = false;
+    bool                          wants_logprobs = false;
+    std::vector<float>            logprobs;  // of tokens[1], tokens[2], ...
     uint32_t                      logit_rows  = 0;
     frame_writer                  logits_frame;
 

@@ -138,8 +138,12 @@ logits_request parse_logits(const json & id, const json & values) {
     if (!tokens || tokens->empty()) {
         p.refuse("tokens", "must be an array of at least one token id");
     }
-    request.tokens = *tokens;
-    request.all    = p.optional_boolean("all").value_or(false);
+    request.tokens   = *tokens;
+    request.logprobs = p.optional_boolean("logprobs").value_or(false);
+    request.all      = p.optional_boolean("all").value_or(request.logprobs);
+    if (request.logprobs && !request.all) {
+        p.refuse("all", "cannot be false with logprobs, which are of all tokens");
+    }
     p.finish();
     return request;
 }

@@ -41,7 +41,8 @@ struct logits_request {
     json         id;
     uint32_t     generation = 0;
     llama_tokens tokens;
-    bool         all = false;
+    bool         all      = false;
+    bool         logprobs = false;  // of the tokens themselves, instead of logits
 };
 
 // Throw user_error (request.invalid, sampling.invalid, grammar.invalid).

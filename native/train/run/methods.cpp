@@ -2,6 +2,7 @@
 
 #include "train/export/adapter-file.h"
 #include "checkpoint.h"
+#include "model/load-progress.h"
 #include "train/export/merge.h"
 #include "train/export/peft-export.h"
 #include "rpc/parameters.h"
@@ -127,16 +128,18 @@ json step_method(call & request, const json & params, open_runs & runs) {
         throw user_error("request.invalid", "The run has done all of its " + std::to_string(of->run.step_count()) + " steps.", { { "parameter", "run" } });
     }
     const auto report = of->run.step([&] { return !request.cancelled; });
-    request.throw_if_cancelled();
-    return to_json(report.value());
+    if (!report) {
+        request.throw_if_cancelled();
+    }
+    return to_json(report.value());  // of a step that was cancelled too late: it is done, and who asked has to know
 }
 
 json validate_method(call & request, const json & params, open_runs & runs) {
     const auto                        of = runs.find(only_run(params));
     const std::lock_guard<std::mutex> lock(of->mutex);
     const auto                        report = of->run.validate([&] { return !request.cancelled; });
-    request.throw_if_cancelled();
     if (!report) {
+        request.throw_if_cancelled();
         throw user_error("request.invalid", "The dataset has no validation part. Encode it with one (--validation 0.05).", {});
     }
     return { { "loss", report->loss }, { "targets", report->targets }, { "seconds", report->seconds } };
@@ -185,6 +188,7 @@ json export_method(call & request, const json & params) {
     const std::string path   = source.string("path", 1);
     const std::string type   = source.optional_string("type", 1).value_or(format == "merged" ? "same" : "f32");
     const std::string name   = source.optional_string("baseName").value_or("");
+    load_progress     progress(request, source.optional_string("progressToken"));
     source.finish();
     const checkpoint   saved    = checkpoint_read(from);
     const run_settings settings = run_settings_of(saved.settings);
@@ -197,7 +201,8 @@ json export_method(call & request, const json & params) {
         adapter_write(trained, path, type == "f32" ? GGML_TYPE_F32 : GGML_TYPE_F16);
     } else if (format == "peft") {
         peft_write(trained, base, name, path);
-    } else if (merge_write(base, trained, merge_type_named(type), path, std::max(1u, std::thread::hardware_concurrency()), [&](uint64_t, uint64_t) { return !request.cancelled; }) == 0) {
+    } else if (merge_write(base, trained, merge_type_named(type), path, std::max(1u, std::thread::hardware_concurrency()),
+                           [&](uint64_t done, uint64_t all) { return progress.report("export", double(done) / double(all)); }) == 0) {
         request.throw_if_cancelled();
     }
     return { { "path", path }, { "step", saved.state.step } };
