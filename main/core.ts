@@ -2,9 +2,10 @@
 import { join } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
 import { ChatService } from './chat/chat-service.ts';
-import { type AppInfo, type Handlers, MoebiusError, type Settings, trainingMethods } from './contract/index.ts';
+import type { AppInfo, Handlers, Settings } from './contract/index.ts';
 import { engineEnvironment, type LocateOptions, locateEngine } from './engine/locate.ts';
 import type { Logger } from './engine/log.ts';
+import { engineOfItsOwn } from './engine/own-engine.ts';
 import { RemoteMachines } from './engine/remote-machines.ts';
 import { EngineSupervisor } from './engine/supervisor.ts';
 import { CacheTuner } from './experts/cache-tuner.ts';
@@ -20,6 +21,7 @@ import { ApiService } from './server/api/api-service.ts';
 import { defaultSettings } from './settings/defaults.ts';
 import { SettingsService } from './settings/settings.ts';
 import { openDatabase } from './storage/open.ts';
+import { TrainingService } from './training/jobs/training-service.ts';
 
 export interface CoreOptions {
   /** absolute; created if need be; one process at a time */
@@ -58,7 +60,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const database = await openDatabase(join(dataFolder, 'moebius.db'), { logger });
   const hub = new EventHub();
   const { publish } = hub;
-  const engine = new EngineSupervisor({ command: location.executable, environment: engineEnvironment(location), llamaVersion: location.llamaVersion, logger });
+  const launch = { command: location.executable, environment: engineEnvironment(location), llamaVersion: location.llamaVersion, logger };
+  const engine = new EngineSupervisor(launch);
   const settings = new SettingsService(database, defaultSettings(dataFolder), publish);
   const machines = new RemoteMachines({ engine, publish, logger });
   const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel, logger });
@@ -77,6 +80,14 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const generations = new GenerationService({ engine, models: library, usage: experts, publish });
   const placement = new PlacementService({ engine, models: library, tuner });
   const chats = new ChatService({ database, generations, models: library, publish, recordRoutes: () => settings.current.recordRoutes, logger });
+  const training = new TrainingService({
+    folder: join(dataFolder, 'training'),
+    database,
+    models: library,
+    withEngine: engineOfItsOwn(launch),
+    publish,
+    logger,
+  });
   const api = new ApiService(database, publish, { generations, models: library, cards: () => library.list(), engineStatus: () => engine.status, logger });
 
   const handlers: Handlers = {
@@ -94,7 +105,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...placement.handlers,
     ...layouts.handlers,
     ...api.handlers,
-    ...trainingToCome,
+    ...training.handlers,
   };
 
   engine.onStatus((status) => publish('engine.changed', status));
@@ -130,6 +141,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       void machines.apply(machinesOf(settings.current)); // when the engine is ready; models that want them connect by themselves
       engine.start().catch((error: Error) => logger.error(error.message)); // the UI shows it from engine.changed
       await library.start();
+      await training.start();
       const apiSettings = (current: Settings) => (override ? { enabled: override.enabled, port: override.port ?? current.api.port } : current.api);
       await api.start(apiSettings(settings.current));
       settings.onChange((current, previous) => {
@@ -141,6 +153,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       disposed ??= (async () => {
         await api.dispose();
         await chats.dispose();
+        await training.dispose();
         await layouts.dispose();
         await tuner.dispose();
         await library.dispose();
@@ -156,13 +169,3 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 function isIn(payload: object, state: 'loaded' | 'unloaded'): payload is { id: string } {
   return 'id' in payload && 'state' in payload && (payload.state as { state?: unknown }).state === state; // a model card's state is an object with `state`
 }
-
-/** Until main/training/jobs is there, which is being written: every call is refused. */
-const trainingToCome = Object.fromEntries(
-  Object.keys(trainingMethods).map((method) => [
-    method,
-    () => {
-      throw new MoebiusError('request.unknown-method', `${method} is not there yet.`);
-    },
-  ]),
-) as unknown as Handlers<keyof typeof trainingMethods>; // the keys are those of trainingMethods, and no result is ever given

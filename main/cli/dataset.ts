@@ -20,7 +20,7 @@ import { type SurveyOptions, surveyDataset } from '../training/data/survey.ts';
 import { datasetText, encodedText, placeText } from './dataset-text.ts';
 import { withModel } from './engine-session.ts';
 import { number, UsageError, wholeNumber } from './options.ts';
-import { everyTenth, print, printJson } from './output.ts';
+import { print, printJson, tenthsAfter } from './output.ts';
 
 interface DatasetFlags {
   model?: string;
@@ -73,7 +73,7 @@ export function addDatasetCommand(program: Command): void {
     .action(dataset);
 }
 
-function fieldMap(text: string): FieldMap {
+export function fieldMap(text: string): FieldMap {
   const entries = text.split(',').map((part) => {
     const at = part.indexOf('=');
     if (at < 1 || at === part.length - 1) throw new InvalidArgumentError('it takes FIELD=COLUMN, several separated by commas.');
@@ -159,15 +159,6 @@ function noGoodRow(report: DatasetReport): MoebiusError {
       ? `None of the ${report.rows} rows can be learnt; most often: ${most.text} (${most.count}). The first: ${placeText(report.files, row)}: ${row.detail}.`
       : 'There are no rows in it.';
   return new MoebiusError('dataset.no-good-row', message, { details: { rows: report.rows } });
-}
-
-/** Notes each tenth of what takes longer than this. */
-function tenthsAfter(milliseconds: number): (progress: { fraction: number }) => void {
-  const begin = performance.now();
-  const tell = everyTenth();
-  return (progress) => {
-    if (performance.now() - begin > milliseconds) tell(progress);
-  };
 }
 
 class BadRowFile {

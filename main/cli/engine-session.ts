@@ -5,7 +5,7 @@ import { type Inspection, type LoadedModel, type LoadOptions, type ModelCard, Mo
 import type { Engine } from '../engine/engine.ts';
 import { engineEnvironment, locateEngine } from '../engine/locate.ts';
 import { type Logger, silentLogger } from '../engine/log.ts';
-import { EngineSupervisor } from '../engine/supervisor.ts';
+import { engineOfItsOwn, type WithEngine } from '../engine/own-engine.ts';
 import type { Generations, LoadedModels } from '../generation/generation.ts';
 import { GenerationService } from '../generation/generation-service.ts';
 import { note } from './output.ts';
@@ -15,16 +15,11 @@ import { embeddedModel } from './paths.ts';
 const logger: Logger = process.env.MOEBIUS_LOG ? { debug: note, info: note, warn: note, error: note } : silentLogger;
 
 /** Starts the engine, runs `work`, and ends the engine whatever happens. */
-export async function withEngine<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
+export const withEngine: WithEngine = async (work) => {
   const location = locateEngine();
-  const engine = new EngineSupervisor({ command: location.executable, environment: engineEnvironment(location), llamaVersion: location.llamaVersion, logger });
-  try {
-    await engine.start();
-    return await work(engine);
-  } finally {
-    await engine.dispose();
-  }
-}
+  const { executable: command, llamaVersion } = location;
+  return engineOfItsOwn({ command, environment: engineEnvironment(location), llamaVersion, logger })(work);
+};
 
 export interface ModelSession {
   engine: Engine;

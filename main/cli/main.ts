@@ -7,6 +7,7 @@ import { addCalibrateCommand } from './calibrate.ts';
 import { addChatCommand } from './chat.ts';
 import { addDatasetCommand } from './dataset.ts';
 import { addDevicesCommand } from './devices.ts';
+import { addEvalCommand } from './eval.ts';
 import { addGenerateCommand } from './generate.ts';
 import { addInspectCommand } from './inspect.ts';
 import { addLayoutCommand } from './layout.ts';
@@ -38,6 +39,7 @@ function createProgram(): Command {
     addCalibrateCommand,
     addDatasetCommand,
     addTrainCommands,
+    addEvalCommand,
     addBenchCommand,
   ];
   for (const add of commands) add(program);

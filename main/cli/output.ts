@@ -21,6 +21,15 @@ export function everyTenth(): (progress: { fraction: number }) => void {
   };
 }
 
+/** Notes each tenth of what takes longer than this. */
+export function tenthsAfter(milliseconds: number): (progress: { fraction: number }) => void {
+  const begin = performance.now();
+  const tell = everyTenth();
+  return (progress) => {
+    if (performance.now() - begin > milliseconds) tell(progress);
+  };
+}
+
 const BINARY_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** 28957632 -> `27.6 MiB` */

@@ -1,24 +1,17 @@
 // Fine-tunes an adapter: `moebius train --config job.json`, and exports of what it leaves.
-import { once } from 'node:events';
-import { createWriteStream, existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { MoebiusError, type RunEvent } from '../contract/index.ts';
 import { ExportFormat } from '../engine/train-protocol.ts';
-import { encodedDataset } from '../training/data/encoded/encode.ts';
-import { ExampleEncoder } from '../training/data/encoder.ts';
-import { Checkpoints } from '../training/run/checkpoints.ts';
-import { conduct } from '../training/run/conductor.ts';
 import { TrainJob } from '../training/run/job.ts';
-import { withEngine, withModel } from './engine-session.ts';
+import { type Training, train } from '../training/run/train.ts';
+import { withEngine } from './engine-session.ts';
 import { UsageError } from './options.ts';
 import { formatBytes, formatCount, note, print, printJson, significant } from './output.ts';
 import { embeddedModel } from './paths.ts';
-
-const KEEP = 3;
-const VALIDATION = 0.05;
 
 const EXAMPLE = `
 A job, all paths from where it lies:
@@ -38,7 +31,7 @@ export function addTrainCommands(program: Command): void {
     .requiredOption('--config <file>', 'the job, JSON')
     .option('--json', 'JSON lines: what happens, as it happens')
     .addHelpText('after', EXAMPLE)
-    .action(train);
+    .action(trainJob);
   program
     .command('export')
     .description('make files of a checkpoint of "moebius train"')
@@ -56,7 +49,7 @@ export function addTrainCommands(program: Command): void {
 }
 
 /** Paths become absolute: they are meant from where the job lies. */
-async function readJob(file: string): Promise<TrainJob> {
+async function readJob(file: string): Promise<Training['job']> {
   const path = resolve(file);
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new MoebiusError('file.not-found', `The job ${path} cannot be read: ${error.code ?? error.message}.`, { details: { path } });
@@ -79,59 +72,16 @@ interface TrainFlags {
   json?: boolean;
 }
 
-async function train(flags: TrainFlags): Promise<void> {
+async function trainJob(flags: TrainFlags): Promise<void> {
   const job = await readJob(flags.config);
   const stop = new AbortController();
   const onInterrupt = () => stop.abort(new MoebiusError('cancelled', 'The run was stopped; begun again, it goes on from its newest checkpoint.'));
   process.once('SIGINT', onInterrupt);
   try {
-    await mkdir(job.folder, { recursive: true });
-    const metrics = createWriteStream(join(job.folder, 'metrics.jsonl'), { flags: 'a' });
-    try {
-      await runJob(job, stop.signal, (event) => {
-        metrics.write(`${JSON.stringify(event)}\n`);
-        if (flags.json) printJson(event);
-        else tell(event);
-      });
-    } finally {
-      metrics.end();
-      await once(metrics, 'close');
-    }
+    await train({ job, withEngine, signal: stop.signal, onEvent: (event) => (flags.json ? printJson(event) : tell(event)) });
   } finally {
     process.off('SIGINT', onInterrupt);
   }
-}
-
-async function runJob(job: TrainJob, signal: AbortSignal, onEvent: (event: RunEvent) => void): Promise<void> {
-  const { data, folder, model = embeddedModel(), validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, ...recipe } = job;
-  const encoded = join(folder, 'data');
-  await encode(model, data, encoded, signal);
-  const checkpoints = new Checkpoints(folder, keep);
-  const settings = { ...recipe, model, data: encoded };
-  await withEngine(async (engine) => {
-    for await (const event of conduct({ engine, settings, checkpoints, validateEvery, saveEvery, saveFirst, signal })) onEvent(event);
-  });
-}
-
-/** The base is loaded into llama.cpp for its chat template and tokens alone, and gone before training begins. */
-async function encode(path: string, data: TrainJob['data'], folder: string, signal: AbortSignal): Promise<void> {
-  const { files, format, map, loss = 'replies', validation = VALIDATION, seed = 1, maxTokens = null, overLong = 'cut' } = data;
-  await withModel(path, { contextLength: 256, sequences: 1, telemetry: false }, ({ engine, loaded }) =>
-    encodedDataset({
-      files,
-      format,
-      map,
-      split: { validation, seed },
-      previews: 0,
-      tokens: { encoder: new ExampleEncoder(engine, loaded.model, loss), model: loaded.path, loss, context: loaded.inspection.contextLength },
-      folder,
-      maxTokens,
-      overLong,
-      model: loaded,
-      llamaVersion: engine.status.llamaVersion,
-      signal,
-    }),
-  );
 }
 
 function tell(event: RunEvent): void {
@@ -159,6 +109,10 @@ function tell(event: RunEvent): void {
       return;
     case 'movement':
       print(movementText(event));
+      return;
+    case 'sample':
+      if (event.problem) note(`A question could not be asked: ${event.problem.message}`);
+      else print(`step ${event.step}  asked: ${event.prompt}\n  answered: ${event.answer}${event.expected === null ? '' : `\n  right: ${event.expected}`}`);
       return;
     case 'ended':
       print(`${event.step} steps in ${significant(event.seconds)} s`);

@@ -47,7 +47,7 @@ export const TrainingSample = z.object({
 });
 export type TrainingSample = z.infer<typeof TrainingSample>;
 
-/** What happens in a run, in order; a line of its metrics.jsonl. */
+/** What happens in a run, in order; a line of its metrics.jsonl, samples of samples.jsonl. */
 export const RunEvent = z.discriminatedUnion('event', [
   OpenedRun.omit({ run: true }).extend({ event: z.literal('opened'), resumed: z.string().nullable() }),
   /** memoryBytes: of the trainer's process; null where the system does not tell */

@@ -1,7 +1,8 @@
 import { migration001 } from './001-chats.ts';
 import { migration002 } from './002-models.ts';
 import { migration003 } from './003-experts.ts';
+import { migration004 } from './004-training.ts';
 import type { Migration } from './migration.ts';
 
 /** In order, without gaps. */
-export const migrations: readonly Migration[] = [migration001, migration002, migration003];
+export const migrations: readonly Migration[] = [migration001, migration002, migration003, migration004];

@@ -13,6 +13,8 @@ export interface ConductedRun {
   validateEvery: number;
   saveEvery: number;
   saveFirst: boolean;
+  /** the validation part was looked at behind this step in an earlier life */
+  isValidated: (step: number) => boolean;
   /** stops behind the step that is under way, with a checkpoint */
   signal: AbortSignal;
 }
@@ -40,17 +42,16 @@ export async function* conduct(run: ConductedRun): AsyncGenerator<RunEvent> {
     if (opened.validates) yield { event: 'validation', step, ...(await engine.call('train.validate', { run: id }, { signal })) };
   }
   const isDue = (every: number) => every > 0 && step % every === 0;
+  const isValidationDue = () => isDue(run.validateEvery) || step === opened.steps;
   try {
     yield { event: 'opened', resumed: newest?.path ?? null, ...opened };
-    if (step === 0) {
-      if (run.saveFirst) yield* save();
-      yield* validate();
-    }
+    if (step === 0 && run.saveFirst) yield* save();
+    if ((step === 0 || isValidationDue()) && !run.isValidated(step)) yield* validate(); // a life that was told to end may have saved without
     while (step < opened.steps) {
       const report = await engine.call('train.step', { run: id }, { signal });
       step = report.step;
       yield { event: 'step', ...report, memoryBytes: await processMemory(engine.status.processId) };
-      if (isDue(run.validateEvery) || step === opened.steps) yield* validate();
+      if (isValidationDue()) yield* validate();
       if (isDue(run.saveEvery) || step === opened.steps) yield* save();
     }
     yield { event: 'ended', step, seconds: (performance.now() - began) / 1000 };

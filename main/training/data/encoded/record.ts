@@ -54,7 +54,7 @@ export function sharedPrompt(chosen: Sequence, rejected: Sequence): number {
 }
 
 /** A bit for each token, in whole 32-bit words, so that what follows is aligned. */
-const maskBytes = (tokens: number) => Math.ceil(tokens / 32) * 4;
+export const maskBytes = (tokens: number) => Math.ceil(tokens / 32) * 4;
 
 /** For each sequence its tokens (i32), then its learn mask: bit i % 8 of byte i / 8. */
 export function recordOf(sequences: readonly Sequence[]): Buffer {

@@ -1,0 +1,61 @@
+// Perplexity of models on encoded examples and on texts.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Perplexity } from '../../contract/training-runs.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { LoadedModel, LoadOptions } from '../../engine/protocol.ts';
+import { EncodedManifest, MANIFEST_NAME } from '../data/encoded/format.ts';
+import { readExamples } from '../data/encoded/read.ts';
+import type { PartName } from '../data/split.ts';
+import { perplexity, type Scored, textWindows } from './perplexity.ts';
+
+export interface EvaluationHooks {
+  signal?: AbortSignal;
+  onProgress?(fraction: number): void;
+}
+
+/** as llama-perplexity's */
+export const TEXT_CONTEXT = 512;
+const LEAST_CONTEXT = 64;
+
+/** How a model is loaded to be evaluated on sequences of so many tokens. */
+export const evaluationLoad = (contextLength: number): LoadOptions => ({
+  contextLength: Math.max(LEAST_CONTEXT, contextLength),
+  sequences: 1,
+  telemetry: false,
+});
+
+/** One part of an encoded dataset: of pairs the chosen reply. Throws file.unreadable. */
+export async function examplePart(folder: string, part: PartName): Promise<{ examples: number; longest: number }> {
+  return EncodedManifest.parse(JSON.parse(await readFile(join(folder, MANIFEST_NAME), 'utf8'))).parts[part];
+}
+
+/** The supervised tokens of a part; of pairs those of the chosen reply. The model's context has to hold the longest. */
+export async function evaluateExamples(
+  engine: Engine,
+  { model }: LoadedModel,
+  { folder, part, examples }: { folder: string; part: PartName; examples: number },
+  { signal, onProgress }: EvaluationHooks = {},
+): Promise<Perplexity> {
+  return perplexity({ engine, model, signal, onProgress: (done) => onProgress?.(done / examples) }, chosenOf(folder, part));
+}
+
+async function* chosenOf(folder: string, part: PartName): AsyncGenerator<Scored> {
+  for await (const [chosen] of readExamples(folder, part)) if (chosen) yield chosen;
+}
+
+/** In windows of at most `context` tokens (perplexity.ts), one if the text is shorter. */
+export async function evaluateText(
+  engine: Engine,
+  { model }: LoadedModel,
+  { text, context }: { text: string; context: number },
+  { signal, onProgress }: EvaluationHooks = {},
+): Promise<Perplexity & { tokens: number; windows: number; context: number }> {
+  const { tokens } = await engine.call('model.tokenize', { model, text, addSpecial: true }, { signal });
+  const empty = await engine.call('model.tokenize', { model, text: '', addSpecial: true }, { signal });
+  const window = Math.min(context, tokens.length);
+  const windows = [...textWindows(tokens, window, empty.tokens[0] ?? null)];
+  const result = await perplexity({ engine, model, signal, onProgress: (done) => onProgress?.(done / windows.length) }, windows);
+  return { ...result, tokens: tokens.length, windows: windows.length, context: window };
+}

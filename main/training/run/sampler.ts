@@ -1,0 +1,103 @@
+// Asks checkpoints the questions of their run, so that one can read what has been learnt.
+import { MoebiusError, toErrorBody } from '../../contract/errors.ts';
+import type { SampleSettings, TrainingSample } from '../../contract/training-runs.ts';
+import type { CallParameters, Engine } from '../../engine/engine.ts';
+import type { WithEngine } from '../../engine/own-engine.ts';
+import type { LoadedModel } from '../../engine/protocol.ts';
+import { readExamples } from '../data/encoded/read.ts';
+import type { Sequence } from '../data/encoded/record.ts';
+import { withCheckpointModel } from './checkpoint-model.ts';
+import type { CheckpointFile } from './checkpoints.ts';
+import { runFiles } from './run-folder.ts';
+
+const EXAMPLES = 3;
+const MAX_TOKENS = 64;
+/** of a text without a question: so many of its tokens are the prompt, at most half of them */
+const TEXT_PROMPT_TOKENS = 32;
+
+export interface SamplerParts {
+  withEngine: WithEngine;
+  /** of the run, with its encoded data */
+  folder: string;
+  settings: SampleSettings;
+}
+
+interface Question {
+  input: Pick<CallParameters<'generate'>, 'tokens' | 'chat' | 'prompt'>;
+  prompt: string;
+  expected: string | null;
+}
+
+export class Sampler {
+  readonly #parts: SamplerParts;
+
+  constructor(parts: SamplerParts) {
+    this.#parts = parts;
+  }
+
+  /** The answers, greedy. What fails is the sample's `problem`; aborted, the rest is left out. */
+  async ask({ step, path }: CheckpointFile, signal: AbortSignal, onSample: (sample: TrainingSample) => Promise<void> | void): Promise<void> {
+    const { withEngine, folder } = this.#parts;
+    let asked = 0;
+    try {
+      await withEngine((engine) =>
+        withCheckpointModel(
+          engine,
+          { checkpoint: path, scratch: runFiles(folder).scratch, options: { sequences: 1, telemetry: false }, signal },
+          async (loaded) => {
+            for (const { input, prompt, expected } of await this.#questions(engine, loaded)) {
+              const answer = await this.#answer(engine, loaded, input, signal);
+              await onSample({ step, index: asked++, prompt, expected, answer, problem: null });
+            }
+          },
+        ),
+      );
+    } catch (error) {
+      if (signal.aborted) return;
+      await onSample({ step, index: asked, prompt: '', expected: null, answer: '', problem: toErrorBody(error) });
+    }
+  }
+
+  async #answer(engine: Engine, { model }: LoadedModel, input: Question['input'], signal: AbortSignal): Promise<string> {
+    const { maxTokens = MAX_TOKENS } = this.#parts.settings;
+    let answer = '';
+    const onTokens = (tokens: { text: string }[]) => {
+      for (const { text } of tokens) answer += text;
+    };
+    const { finishReason } = await engine.call('generate', { model, ...input, maxTokens, sampling: { temperature: 0 } }, { signal, onTokens });
+    if (finishReason === 'cancelled') throw new MoebiusError('cancelled', 'The question was given up.');
+    return answer;
+  }
+
+  async #questions(engine: Engine, loaded: LoadedModel): Promise<Question[]> {
+    const { prompts, examples = EXAMPLES } = this.#parts.settings;
+    const { chatTemplate } = loaded.inspection;
+    if (prompts) {
+      return prompts.map((prompt) => {
+        const input = chatTemplate === null ? { prompt } : { chat: { messages: [{ role: 'user' as const, content: prompt }] } };
+        return { input, prompt, expected: null };
+      });
+    }
+    const questions: Question[] = [];
+    for await (const [first] of readExamples(runFiles(this.#parts.folder).data, 'validation')) {
+      if (questions.length === examples) break;
+      if (first) questions.push(await questionOf(engine, loaded, first));
+    }
+    return questions;
+  }
+}
+
+/** The last reply that is learnt is the answer, and what comes before it the question; of a text its beginning is. */
+async function questionOf(engine: Engine, { model, inspection }: LoadedModel, { tokens, targets }: Sequence): Promise<Question> {
+  const begin = targets.findLast((target, index) => target - 1 !== targets[index - 1]) ?? 1;
+  const end = (targets.at(-1) ?? 0) + 1;
+  const split = begin > 1 ? begin : Math.max(1, Math.min(TEXT_PROMPT_TOKENS, tokens.length >> 1));
+  const text = async (part: readonly number[]) => (await engine.call('model.detokenize', { model, tokens: [...part] })).text;
+  const last = tokens[end - 1];
+  const isEnd = last !== undefined && END_TOKENS.some((name) => inspection.metadata[name] === last);
+  const prompt = tokens.slice(0, split);
+  return { input: { tokens: prompt }, prompt: await text(prompt), expected: await text(tokens.slice(split, isEnd ? end - 1 : end)) };
+}
+
+/** where a GGUF says which tokens end a reply */
+const END_TOKENS = ['tokenizer.ggml.eos_token_id', 'tokenizer.ggml.eot_token_id'];

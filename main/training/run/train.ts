@@ -1,0 +1,90 @@
+// A run from its job to its end: data encoded, steps led, checkpoints asked, what happens written down. The command line and the queue both come here.
+import { rm } from 'node:fs/promises';
+import type { RunEvent } from '../../contract/training-runs.ts';
+import type { WithEngine } from '../../engine/own-engine.ts';
+import { encodeFor, withTokeniser } from '../data/tokeniser.ts';
+import { Checkpoints } from './checkpoints.ts';
+import { conduct } from './conductor.ts';
+import { Histories } from './histories.ts';
+import type { TrainJob } from './job.ts';
+import { JsonLines, runFiles } from './run-folder.ts';
+import { Sampler } from './sampler.ts';
+
+/** Checkpoints that are kept where the job says nothing. */
+export const KEEP = 3;
+
+export interface Training {
+  /** with its paths absolute */
+  job: TrainJob & { model: string };
+  withEngine: WithEngine;
+  /** ends the run with a checkpoint; its reason is thrown */
+  signal: AbortSignal;
+  /** share of the data that is encoded */
+  onPreparing?(fraction: number): void;
+  onEvent(event: RunEvent): void;
+}
+
+/** Goes on where the folder's newest checkpoint is. Throws as encodedDataset and conduct do. */
+export async function train(training: Training): Promise<void> {
+  const { job, withEngine, signal, onEvent } = training;
+  const files = runFiles(job.folder);
+  await rm(files.scratch, { recursive: true, force: true });
+  await encode(training, files.data);
+  const { data: _, folder, model, validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, samples, ...recipe } = job;
+  const checkpoints = new Checkpoints(folder, keep);
+  const sampler = samples && new Sampler({ withEngine, folder, settings: samples });
+  const settings = { ...recipe, model, data: files.data };
+  const history = await new Histories().of(folder);
+  const isValidated = (step: number) => history.hasValidation(step);
+  const log = await RunLog.open(folder, onEvent);
+  try {
+    await withEngine(async (engine) => {
+      for await (const event of conduct({ engine, settings, checkpoints, validateEvery, saveEvery, saveFirst, isValidated, signal })) {
+        await log.tell(event);
+        if (event.event === 'saved' && !signal.aborted) await sampler?.ask(event, signal, (sample) => log.tell({ event: 'sample', ...sample }));
+      }
+    });
+  } finally {
+    await log.close();
+  }
+}
+
+/** Writes what happens to the run's folder before it is told. */
+class RunLog {
+  readonly #metrics: JsonLines;
+  readonly #samples: JsonLines;
+  readonly #onEvent: (event: RunEvent) => void;
+
+  private constructor(metrics: JsonLines, samples: JsonLines, onEvent: (event: RunEvent) => void) {
+    this.#metrics = metrics;
+    this.#samples = samples;
+    this.#onEvent = onEvent;
+  }
+
+  static async open(folder: string, onEvent: (event: RunEvent) => void): Promise<RunLog> {
+    const { metrics, samples } = runFiles(folder);
+    return new RunLog(await JsonLines.append(folder, metrics), await JsonLines.append(folder, samples), onEvent);
+  }
+
+  async tell(event: RunEvent): Promise<void> {
+    await (event.event === 'sample' ? this.#samples : this.#metrics).write(event);
+    this.#onEvent(event);
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#metrics.close();
+    } finally {
+      await this.#samples.close();
+    }
+  }
+}
+
+/** The base is loaded into llama.cpp for its chat template and tokens alone, and gone before training begins. */
+async function encode({ job, withEngine, signal, onPreparing }: Training, folder: string): Promise<void> {
+  await withEngine((engine) =>
+    withTokeniser(engine, job.model, (loaded) =>
+      encodeFor(engine, loaded, job.data, { folder, signal, onProgress: ({ fraction }) => onPreparing?.(fraction) }),
+    ),
+  );
+}

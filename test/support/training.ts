@@ -1,0 +1,53 @@
+// Training runs and their events for tests that train nothing.
+import type { RunEvent, TrainingRun } from '../../main/contract/index.ts';
+
+export function trainingRun(changes: Partial<TrainingRun> = {}): TrainingRun {
+  return {
+    id: 'run',
+    name: 'roman, tiny',
+    modelId: 'tiny-moe',
+    modelPath: '/models/tiny-moe.gguf',
+    folder: '/runs/run',
+    plan: { adapter: { experts: { loraRank: 4 } }, schedule: { steps: 10 }, data: { files: ['/data/roman.jsonl'] } },
+    state: 'paused',
+    interrupted: false,
+    preparing: null,
+    progress: { step: 0, loss: null, validationLoss: null, learningRate: null, tokensPerSecond: null, secondsLeft: null, memoryBytes: null },
+    steps: 10,
+    trained: null,
+    unmoved: [],
+    error: null,
+    createdAt: 1_700_000_000_000,
+    startedAt: null,
+    endedAt: null,
+    ...changes,
+  };
+}
+
+type Step = Extract<RunEvent, { event: 'step' }>;
+
+/** 2 layers of 2 experts */
+export function trainingStep(step: number, changes: Partial<Step> = {}): Step {
+  return {
+    event: 'step',
+    step,
+    loss: 3,
+    balanceLoss: 1,
+    zLoss: 0,
+    learningRate: 1e-3,
+    gradientNorm: 0.5,
+    tokens: 200,
+    targets: 150,
+    fill: 0.9,
+    epoch: 0,
+    seconds: 0.1,
+    guardian: { action: 'go-on', reason: '' },
+    expertTokens: [
+      [1, 2],
+      [3, 0],
+    ],
+    unmoved: [],
+    memoryBytes: 1000,
+    ...changes,
+  };
+}
