@@ -1,0 +1,98 @@
+// How well a model predicts: perplexity on a text or on a dataset.
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import { DATASET_LOSSES, DatasetFormat, type DatasetLoss, type FieldMap, MoebiusError, type Perplexity } from '../contract/index.ts';
+import type { Engine } from '../engine/engine.ts';
+import { encodeFor, withTokeniser } from '../training/data/tokeniser.ts';
+import { evaluateExamples, evaluateText, evaluationLoad, examplePart, TEXT_CONTEXT } from '../training/evaluate/evaluate.ts';
+import { fieldMap } from './dataset.ts';
+import { withEngine } from './engine-session.ts';
+import { UsageError, wholeNumber } from './options.ts';
+import { formatCount, print, printJson, significant, tenthsAfter } from './output.ts';
+
+interface EvalFlags {
+  data?: string[];
+  text?: string;
+  context?: number;
+  format?: DatasetFormat;
+  map?: FieldMap;
+  loss: DatasetLoss;
+  json?: boolean;
+}
+
+const NOTE = `
+--text: as llama.cpp's llama-perplexity: windows of --context tokens that do not overlap, of each the second half counts; what is left at the end is not used.
+--data: every token that would be learnt counts, each example by itself, cut at --context tokens (default: the model's context).`;
+
+export function addEvalCommand(program: Command): void {
+  program
+    .command('eval')
+    .description('perplexity of a model on a text, or on the replies of a dataset')
+    .argument('<model>', 'GGUF file')
+    .option('--data <files...>', 'a dataset: JSONL, JSON, CSV, TSV, Parquet or plain text')
+    .option('--text <file>', 'a text file, read as one text')
+    .option('-c, --context <tokens>', `of a window (default: ${TEXT_CONTEXT}), or most of an example`, wholeNumber)
+    .addOption(new Option('--format <format>', 'format of the rows (default: as they look)').choices(DatasetFormat.options))
+    .option('--map <field=column,...>', 'which columns the fields of the format are', fieldMap)
+    .addOption(new Option('--loss <what>', 'what counts of a conversation').choices(DATASET_LOSSES).default('replies' satisfies DatasetLoss))
+    .option('--json', 'one JSON object')
+    .addHelpText('after', NOTE)
+    .action(evaluate);
+}
+
+async function evaluate(model: string, flags: EvalFlags): Promise<void> {
+  if ((flags.data === undefined) === (flags.text === undefined)) throw new UsageError('Give --data or --text.');
+  const stop = new AbortController();
+  const onInterrupt = () => stop.abort(new MoebiusError('cancelled', 'The evaluation was cancelled.'));
+  process.once('SIGINT', onInterrupt);
+  const tell = tenthsAfter(2000);
+  const hooks = { signal: stop.signal, onProgress: (fraction: number) => tell({ fraction }) };
+  try {
+    const path = resolve(model);
+    const result = await withEngine((engine) =>
+      flags.text === undefined ? evaluateData(engine, path, flags, hooks) : evaluateFile(engine, path, flags.text, flags, hooks),
+    );
+    if (flags.json) printJson(result);
+    else
+      print(
+        `perplexity ${significant(result.perplexity)}  loss ${significant(result.loss)} of ${formatCount(result.targets)} tokens, in ${significant(result.seconds)} s`,
+      );
+  } finally {
+    process.off('SIGINT', onInterrupt);
+  }
+}
+
+type Hooks = Parameters<typeof evaluateText>[3];
+
+async function evaluateFile(engine: Engine, path: string, file: string, { context = TEXT_CONTEXT }: EvalFlags, hooks: Hooks): Promise<Perplexity> {
+  const text = await readFile(resolve(file), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new MoebiusError('file.unreadable', `The text ${resolve(file)} cannot be read: ${error.code ?? error.message}.`, { details: { path: file } });
+  });
+  const loaded = await engine.call('model.load', { path, options: evaluationLoad(context) });
+  return evaluateText(engine, loaded, { text, context }, hooks);
+}
+
+/** The dataset is encoded into a folder that is there meanwhile, as for training, and all of it counts. */
+async function evaluateData(engine: Engine, path: string, { data = [], context, format, map, loss }: EvalFlags, hooks: Hooks = {}): Promise<Perplexity> {
+  const scratch = await mkdtemp(join(tmpdir(), 'moebius-eval-'));
+  const folder = join(scratch, 'data');
+  try {
+    await withTokeniser(engine, path, (loaded) => {
+      const maxTokens = context ?? loaded.inspection.contextLength;
+      const files = data.map((file) => resolve(file));
+      return encodeFor(
+        engine,
+        loaded,
+        { files, loss, maxTokens, validation: 0, ...(format && { format }), ...(map && { map }) },
+        { folder, signal: hooks.signal },
+      );
+    });
+    const { examples, longest } = await examplePart(folder, 'train');
+    const loaded = await engine.call('model.load', { path, options: evaluationLoad(longest) });
+    return await evaluateExamples(engine, loaded, { folder, part: 'train', examples }, hooks);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
