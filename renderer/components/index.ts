@@ -11,6 +11,7 @@ export * from './menu.tsx';
 export * from './meter.tsx';
 export * from './panel.tsx';
 export * from './popover.tsx';
+export * from './save.ts';
 export * from './select.tsx';
 export * from './slider.tsx';
 export * from './table.tsx';

@@ -1,3 +1,4 @@
+import { saveFile } from '../../components/index.ts';
 import type { Stores } from '../../stores/index.tsx';
 
 /** Hands a chat to the browser as a file. */
@@ -6,12 +7,4 @@ export async function saveChat(stores: Stores, id: string, format: 'json' | 'mar
   if (!file) return;
   const type = format === 'json' ? 'application/json' : 'text/markdown';
   saveFile(file.fileName, new Blob([file.content], { type }));
-}
-
-export function saveFile(name: string, blob: Blob): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

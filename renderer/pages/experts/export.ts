@@ -74,12 +74,3 @@ function drawLegend(context: OffscreenCanvasRenderingContext2D, height: number, 
     top + 8,
   );
 }
-
-/** Hands the file to the browser's downloads. */
-export function saveBlob(blob: Blob, name: string): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}

@@ -1,6 +1,6 @@
 // Balance and speed over time.
 import { useCallback } from 'react';
-import { type ChartParts, type ChartStyle, shown, TimeChart } from '../../charts/time-chart.tsx';
+import { type ChartParts, type ChartStyle, LiveChart, shown } from '../../charts/live-chart.tsx';
 import type { HistorySeries } from '../../experts/usage-history.ts';
 import type { UsageKey } from '../../experts/usage-hub.ts';
 import { useStores } from '../../stores/index.tsx';
@@ -14,7 +14,7 @@ export function HistoryChart({ usageKey }: { usageKey: UsageKey }) {
     hub.sample(usageKey);
     return hub.history(usageKey)?.series ?? nothing;
   }, [hub, usageKey]);
-  return <TimeChart label="Balance, entropy and tokens per second over time; the table above has the current figures" data={data} parts={parts} />;
+  return <LiveChart label="Balance, entropy and tokens per second over time; the table above has the current figures" data={data} parts={parts} />;
 }
 
 const number = (digits: number) => shown((value) => value.toFixed(digits));

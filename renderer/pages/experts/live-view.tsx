@@ -2,7 +2,7 @@
 import { Download, Grid3x3, Image, Table2 } from 'lucide-react';
 import { type ReactNode, useCallback, useMemo, useState } from 'react';
 import { usageBalance } from '../../../main/contract/experts-balance.ts';
-import { Button, EmptyState, format, IconButton, Section, Segmented, Select } from '../../components/index.ts';
+import { Button, EmptyState, format, IconButton, Section, Segmented, Select, saveFile } from '../../components/index.ts';
 import type { ScaleKind } from '../../experts/colour-scale.ts';
 import { type Cell, ExpertGrid } from '../../experts/expert-grid.tsx';
 import type { LiveUsage } from '../../experts/live-usage.ts';
@@ -11,7 +11,7 @@ import { navigate } from '../../shell/navigation.ts';
 import { useCommands, useStores } from '../../stores/index.tsx';
 import { BalanceTable } from './balance-table.tsx';
 import style from './experts.module.css';
-import { gridImage, saveBlob, usageCsv } from './export.ts';
+import { gridImage, usageCsv } from './export.ts';
 import { HistoryChart } from './history-chart.tsx';
 import { type ScopeChoice, ScopePicker, scopeValue, useScopes } from './scope-picker.tsx';
 import { UsageTable } from './usage-table.tsx';
@@ -174,11 +174,11 @@ const rowLayers = (usage: LiveUsage, choice: ScopeChoice) => Array.from({ length
 const fileName = (choice: ScopeChoice, extension: string) => `experts-${choice.title.replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 40)}.${extension}`;
 
 function exportCsv(usage: LiveUsage, choice: ScopeChoice): void {
-  saveBlob(new Blob([usageCsv(usage, rowLayers(usage, choice))], { type: 'text/csv' }), fileName(choice, 'csv'));
+  saveFile(fileName(choice, 'csv'), new Blob([usageCsv(usage, rowLayers(usage, choice))], { type: 'text/csv' }));
 }
 
 async function exportPng(usage: LiveUsage, choice: ScopeChoice, scale: ScaleKind): Promise<void> {
-  saveBlob(await gridImage(usage, rowLayers(usage, choice), scale, choice.title), fileName(choice, 'png'));
+  saveFile(fileName(choice, 'png'), await gridImage(usage, rowLayers(usage, choice), scale, choice.title));
 }
 
 function useExportCommands(usage: LiveUsage | null, choice: ScopeChoice): void {

@@ -1,14 +1,14 @@
 // Hit rate and disk reads over time, with a line at every change of RAM or policy: before and after.
 import { useCallback } from 'react';
 import type uPlot from 'uplot';
-import { type ChartParts, type ChartStyle, shown, TimeChart } from '../../charts/time-chart.tsx';
+import { type ChartParts, type ChartStyle, LiveChart, shown } from '../../charts/live-chart.tsx';
 import { format } from '../../components/index.ts';
 import type { PlacementHistory } from './placement-history.ts';
 
 export function PlacementChart({ history }: { history: PlacementHistory }) {
   const data = useCallback(() => history.series, [history]);
   const parts = useCallback((look: ChartStyle) => chartParts(look, history), [history]);
-  return <TimeChart label="Hit rate and disk reads over time; the figures above are the current ones" data={data} parts={parts} />;
+  return <LiveChart label="Hit rate and disk reads over time; the figures above are the current ones" data={data} parts={parts} />;
 }
 
 const speed = (rate: number) => `${format.bytes(rate)}/s`;
