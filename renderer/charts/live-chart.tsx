@@ -93,7 +93,7 @@ function chartOptions(box: HTMLElement, { parts, over, together }: ChartSetup): 
     width: box.clientWidth,
     height: HEIGHT,
     padding,
-    cursor: { sync: { key: together }, drag: { x: true, y: false } },
+    cursor: { y: false, sync: { key: together }, drag: { x: true, y: false } },
     scales: { x: below.scale, ...scales },
     series: [below.series, ...series],
     axes: [{ ...axis, ...below.axis }, ...axes],

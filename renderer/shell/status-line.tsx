@@ -2,7 +2,8 @@ import type { ReactNode } from 'react';
 import { useMemo } from 'react';
 import type { EngineStatus } from '../../main/contract/index.ts';
 import { Dot, format, type Tone } from '../components/index.ts';
-import { useApp, useLive, useModels } from '../stores/index.tsx';
+import { useApp, useLive, useModels, useTraining } from '../stores/index.tsx';
+import { isAtWork } from '../stores/training.ts';
 import { address } from './navigation.ts';
 import style from './status-line.module.css';
 
@@ -12,6 +13,7 @@ export function StatusLine() {
     <footer className={style.line}>
       <Runs />
       <Downloads />
+      <Training />
       <span className={style.spring} />
       <Api />
       <Engine />
@@ -55,6 +57,22 @@ function Downloads() {
   return (
     <Item href={address('models')} title={`${format.bytes(done)} of ${format.bytes(total)}`}>
       {running.length === 1 ? '1 download' : `${running.length} downloads`} · {format.percent(total > 0 ? done / total : 0)} · {format.bytes(speed)}/s
+    </Item>
+  );
+}
+
+function Training() {
+  const runs = useTraining((state) => state.runs);
+  const run = runs?.find(isAtWork);
+  const queued = runs?.filter(({ state }) => state === 'queued').length ?? 0;
+  if (!run) return null;
+  const { progress, steps, name } = run;
+  return (
+    <Item href={address('fine-tune', ['run', run.id])} title={`${name}: step ${progress.step} of ${steps}`}>
+      <Dot tone="accent" pulsing />
+      fine-tuning {format.percent(steps > 0 ? progress.step / steps : 0)}
+      {progress.tokensPerSecond !== null && ` · ${format.rate(progress.tokensPerSecond)}`}
+      {queued > 0 && ` · ${queued} queued`}
     </Item>
   );
 }

@@ -15,6 +15,7 @@ import type { LiveState } from './live.ts';
 import { createModelsStore, type ModelsState } from './models.ts';
 import { createNoticesStore, type NoticesState } from './notices.ts';
 import { createSettingsStore, type SettingsState } from './settings.ts';
+import { createTrainingStore, type TrainingState } from './training.ts';
 
 export interface Stores {
   client: CoreClient;
@@ -26,6 +27,7 @@ export interface Stores {
   live: StoreApi<LiveState>;
   draft: StoreApi<DraftState>;
   layouts: StoreApi<LayoutsState>;
+  training: StoreApi<TrainingState>;
   notices: StoreApi<NoticesState>;
   commands: StoreApi<CommandsState>;
   /** live expert counters; no store, since they change 30 times a second and are read by canvases */
@@ -54,6 +56,7 @@ export function createStores(client: CoreClient): Stores {
     commands,
     draft,
     layouts: createLayoutsStore(client, notices),
+    training: createTrainingStore(client, notices),
     usage: new UsageHub(client, DEFAULT_HALF_LIFE),
     ...createConversationStores(client, notices),
   };
@@ -70,7 +73,7 @@ export function createStores(client: CoreClient): Stores {
 }
 
 async function fetchAll(stores: Stores): Promise<void> {
-  const all = [stores.settings, stores.app, stores.models, stores.chats].map((store) => store.getState().fetch());
+  const all = [stores.settings, stores.app, stores.models, stores.chats, stores.training].map((store) => store.getState().fetch());
   const results = await Promise.allSettled([...all, stores.conversations.getState().refetchAll()]);
   for (const result of results) if (result.status === 'rejected') stores.notices.getState().error(result.reason);
 }
@@ -97,6 +100,7 @@ export const useConversations = <T,>(selector: (state: ConversationsState) => T)
 export const useLive = <T,>(selector: (state: LiveState) => T): T => useStore(useStores().live, selector);
 export const useDraft = <T,>(selector: (state: DraftState) => T): T => useStore(useStores().draft, selector);
 export const useLayouts = <T,>(selector: (state: LayoutsState) => T): T => useStore(useStores().layouts, selector);
+export const useTraining = <T,>(selector: (state: TrainingState) => T): T => useStore(useStores().training, selector);
 export const useNotices = <T,>(selector: (state: NoticesState) => T): T => useStore(useStores().notices, selector);
 export const useCommandList = (): Command[] => useStore(useStores().commands, (state) => state.commands);
 

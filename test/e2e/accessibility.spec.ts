@@ -1,9 +1,11 @@
-import { answered, composer, endless, goTo, modelLoaded, openChat, repeatable, replies, send, stopped, streaming, violations } from './app.ts';
+import { join } from 'node:path';
+import type { CoreClient } from '../support/core-client.ts';
+import { answered, composer, EMBEDDED, endless, goTo, modelLoaded, openChat, repeatable, replies, send, stopped, streaming, violations } from './app.ts';
 import { expect, test } from './fixture.ts';
 
 for (const theme of ['dark', 'light'] as const) {
   test(`no page keeps anybody out, ${theme} theme`, async ({ app, core }) => {
-    test.setTimeout(120_000);
+    test.setTimeout(240_000);
     await modelLoaded(core);
     await core.call('settings.set', { theme });
     await expect(app.locator('html')).toHaveAttribute('data-theme', theme);
@@ -29,6 +31,19 @@ for (const theme of ['dark', 'light'] as const) {
       await app.waitForTimeout(300);
       await look(address);
     }
+    const runId = await tinyRun(core);
+    for (const address of ['fine-tune', 'fine-tune/new', `fine-tune/run/${runId}`, `fine-tune/run/${runId}/checkpoints`]) {
+      await goTo(app, address);
+      await expect(app.getByRole('heading', { level: 1 })).toBeAttached();
+      await app.waitForTimeout(500);
+      await look(address.replace(runId, 'ID'));
+    }
+    await app
+      .getByRole('button', { name: /^Export step/ })
+      .first()
+      .click();
+    await look('export');
+    await app.keyboard.press('Escape');
     await modelLoaded(core, { expertRamBytes: 14_000_000 });
     await goTo(app, 'placement');
     await expect(app.getByRole('slider', { name: 'RAM for experts' })).toBeVisible();
@@ -44,8 +59,22 @@ for (const theme of ['dark', 'light'] as const) {
     await app.getByRole('button', { name: 'Find models' }).click();
     await look('hub');
     expect(Object.values(found).flat(), JSON.stringify(found, null, 1)).toEqual([]);
-    expect(Object.keys(found)).toHaveLength(13);
+    expect(Object.keys(found)).toHaveLength(18);
   });
+}
+
+/** A run of two steps that is done, with figures and a checkpoint. */
+async function tinyRun(core: CoreClient): Promise<string> {
+  const plan = {
+    data: { files: [join(import.meta.dirname, '../data/datasets/roman-numerals.jsonl')], validation: 0.2 },
+    adapter: { experts: { loraRank: 2 } },
+    schedule: { steps: 2 },
+    batchTokens: 256,
+    threads: 1,
+  };
+  const { id } = await core.call('training.create', { name: 'tiny', modelId: EMBEDDED, plan });
+  await expect.poll(async () => (await core.call('training.get', { id })).state, { timeout: 60_000 }).toBe('done');
+  return id;
 }
 
 test('everything is reached by keyboard alone', async ({ app, core }) => {

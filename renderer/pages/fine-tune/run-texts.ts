@@ -1,0 +1,78 @@
+// What is said of a run in words.
+import type { RunState, TrainingRun } from '../../../main/contract/index.ts';
+import { format, type Tone } from '../../components/index.ts';
+
+export const stateTones: Record<RunState, Tone> = {
+  queued: 'neutral',
+  preparing: 'accent',
+  running: 'accent',
+  pausing: 'accent',
+  paused: 'warn',
+  stopped: 'neutral',
+  done: 'good',
+  failed: 'bad',
+};
+
+const stateTexts: Record<RunState, string> = {
+  queued: 'queued',
+  preparing: 'reading data',
+  running: 'training',
+  pausing: 'pausing',
+  paused: 'paused',
+  stopped: 'stopped',
+  done: 'done',
+  failed: 'failed',
+};
+
+export const stateText = ({ state, interrupted }: Pick<TrainingRun, 'state' | 'interrupted'>): string =>
+  state === 'paused' && interrupted ? 'interrupted' : stateTexts[state];
+
+/** 0..1 of what is under way; undefined: it is not known how far */
+export function fractionOf({ state, preparing, progress, steps }: Pick<TrainingRun, 'state' | 'preparing' | 'progress' | 'steps'>): number | undefined {
+  if (state === 'preparing') return preparing ?? undefined;
+  return steps > 0 ? progress.step / steps : undefined;
+}
+
+/** `step 40 of 200 · 512 tok/s · 3 min 20 s left` */
+export function progressText({ state, preparing, progress, steps }: Pick<TrainingRun, 'state' | 'preparing' | 'progress' | 'steps'>): string {
+  if (state === 'preparing') return preparing === null ? 'reading the data' : `reading the data, ${format.percent(preparing)}`;
+  const parts = [`step ${format.exact(progress.step)} of ${format.exact(steps)}`];
+  if (state === 'running') {
+    if (progress.tokensPerSecond !== null) parts.push(format.rate(progress.tokensPerSecond));
+    if (progress.secondsLeft !== null) parts.push(`${format.duration(progress.secondsLeft * 1000)} left`);
+  }
+  return parts.join(' · ');
+}
+
+/** three digits behind the point, as losses are compared by; – for none */
+export const lossText = (loss: number | null | undefined): string => (loss === null || loss === undefined ? '–' : loss.toFixed(3));
+
+export type RunAction = 'pause' | 'resume' | 'stop';
+
+/** What can be done with a run in this state. */
+export function actionsOf({ state }: Pick<TrainingRun, 'state'>): RunAction[] {
+  switch (state) {
+    case 'queued':
+    case 'preparing':
+    case 'running':
+      return ['pause', 'stop'];
+    case 'paused':
+      return ['resume', 'stop'];
+    case 'stopped':
+    case 'failed':
+      return ['resume'];
+    default:
+      return [];
+  }
+}
+
+/** Whether everything that should move did; null: the run was never opened. */
+export function movedText({ unmoved, trained, progress }: Pick<TrainingRun, 'unmoved' | 'trained' | 'progress'>): { good: boolean; text: string } | null {
+  if (trained === null) return null;
+  if (progress.step === 0) return { good: true, text: 'Checked after the first step: whether everything that should move did.' };
+  if (unmoved.length === 0)
+    return { good: true, text: `After the first step: every part with a gradient of the ${format.exact(trained.tensors)} tensors has moved.` };
+  const named = unmoved.slice(0, 3).map(({ name, expert }) => (expert === null ? name : `${name}, expert ${expert}`));
+  const more = unmoved.length > 3 ? ` and ${format.exact(unmoved.length - 3)} more` : '';
+  return { good: false, text: `Had a gradient at the first step and did not move: ${named.join('; ')}${more}.` };
+}

@@ -1,0 +1,61 @@
+// The newest figures of a run, whether everything moved, and where the guardian stepped in.
+import type { TrainingRun } from '../../../../main/contract/index.ts';
+import { Figures, format, Notice } from '../../../components/index.ts';
+import { lossText, movedText } from '../run-texts.ts';
+import style from './run.module.css';
+import type { RunHistory } from './run-history.ts';
+
+const figure = (label: string, value: number | null | undefined, text: (value: number) => string) => {
+  return {
+    label,
+    value: value === null || value === undefined ? '–' : text(value),
+    title: value === null || value === undefined ? 'none yet' : format.exact(value),
+  };
+};
+
+/** Of a run that is not at work speed and memory are those of its last step. */
+export function RunFigures({ run: { progress, steps, trained }, history }: { run: TrainingRun; history: RunHistory }) {
+  const last = history.points.at(-1);
+  return (
+    <Figures
+      figures={[
+        { label: 'step', value: `${format.exact(progress.step)} of ${format.exact(steps)}` },
+        figure('training loss', progress.loss, lossText),
+        figure('validation loss', progress.validationLoss, lossText),
+        figure('tokens a second', progress.tokensPerSecond ?? last?.tokensPerSecond, format.count),
+        figure('memory', progress.memoryBytes ?? last?.memoryBytes, format.bytes),
+        figure('parameters trained', trained?.parameters, format.count),
+        figure('tensors', trained?.tensors, format.exact),
+        figure('optimiser remembers', trained?.optimiserBytes, format.bytes),
+      ]}
+    />
+  );
+}
+
+export function Moved({ run }: { run: TrainingRun }) {
+  const moved = movedText(run);
+  if (moved === null) return null;
+  if (moved.good) return <p className={style.waiting}>{moved.text}</p>;
+  return (
+    <Notice tone="warn" title="Not everything moved">
+      {moved.text}
+    </Notice>
+  );
+}
+
+/** Steps that were not let pass; the newest first. */
+export function Guardian({ history: { interventions } }: { history: RunHistory }) {
+  if (interventions.length === 0) return null;
+  const lines = interventions.slice(-5).reverse();
+  return (
+    <Notice tone="warn" title={`The guardian stepped in ${interventions.length === 1 ? 'once' : `${interventions.length} times`}`}>
+      <ul>
+        {lines.map(({ step, action, reason }) => (
+          <li key={`${step} ${action}`}>
+            Step {step}: {action === 'skip' ? 'left out' : 'went back'}: {reason}
+          </li>
+        ))}
+      </ul>
+    </Notice>
+  );
+}

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import type { RunProgress, TrainingRun } from '../../../../main/contract/index.ts';
+import { actionsOf, fractionOf, lossText, movedText, progressText, stateText } from '../../../../renderer/pages/fine-tune/run-texts.ts';
+
+const progress = (changes: Partial<RunProgress> = {}): RunProgress => {
+  return { step: 40, loss: 1, validationLoss: null, learningRate: 1, tokensPerSecond: 512, secondsLeft: 200, memoryBytes: null, ...changes };
+};
+const running = { state: 'running' as const, preparing: null, progress: progress(), steps: 200 };
+const trained: TrainingRun['trained'] = { parameters: 10, tensors: 4, optimiserBytes: 80, examples: 3, validates: true };
+
+describe('how far a run is', () => {
+  it('has a rate and a time left while it trains, and neither afterwards', () => {
+    expect(progressText(running)).toBe('step 40 of 200 · 512 tok/s · 3 min 20 s left');
+    expect(progressText({ ...running, state: 'paused' })).toBe('step 40 of 200');
+    expect(progressText({ ...running, progress: progress({ tokensPerSecond: null, secondsLeft: null }) })).toBe('step 40 of 200');
+    expect(fractionOf(running)).toBe(0.2);
+  });
+
+  it('is that of the data while that is read', () => {
+    const reading = { ...running, state: 'preparing' as const, preparing: 0.25 };
+    expect([progressText(reading), fractionOf(reading)]).toEqual(['reading the data, 25%', 0.25]);
+    expect(fractionOf({ ...reading, preparing: null })).toBeUndefined();
+  });
+});
+
+it('says that a run was interrupted, not just paused', () => {
+  expect([true, false].map((interrupted) => stateText({ state: 'paused', interrupted }))).toEqual(['interrupted', 'paused']);
+});
+
+it('offers in each state what can be done then', () => {
+  const offered = (['queued', 'running', 'pausing', 'paused', 'stopped', 'failed', 'done'] as const).map((state) => actionsOf({ state }).join());
+  expect(offered).toEqual(['pause,stop', 'pause,stop', '', 'resume,stop', 'resume', 'resume', '']);
+});
+
+it('tells what should have moved and did not', () => {
+  const run = { trained, progress: progress(), unmoved: [] as TrainingRun['unmoved'] };
+  expect(movedText({ ...run, trained: null })).toBeNull();
+  expect(movedText(run)).toEqual({ good: true, text: expect.stringContaining('4 tensors has moved') });
+  expect(movedText({ ...run, progress: progress({ step: 0 }) })?.text).toMatch(/after the first step/);
+  const unmoved = [1, 2, 3, 4].map((expert) => ({ name: 'blk.0.ffn_up_exps.weight.lora_b', expert }));
+  const told = movedText({ ...run, unmoved });
+  expect(told?.good).toBe(false);
+  expect(told?.text).toMatch(/lora_b, expert 1; .* and 1 more/);
+});
+
+it('has no figure for a loss that is no number', () => {
+  expect([lossText(1.23456), lossText(null), lossText(undefined)]).toEqual(['1.235', '–', '–']);
+});
