@@ -222,8 +222,8 @@ static void architectures_have_their_names(const scratch_folder & folder) {
     is("llama", 0, "output.weight", "lm_head");
     is("qwen3", 0, "blk.1.attn_k.weight", "model.layers.1.self_attn.k_proj");
     is("granitemoe", 4, "blk.1.attn_k.weight", "model.layers.1.self_attn.k_proj", 2);
-    is("granitemoe", 4, "blk.1.ffn_gate_inp.weight", "model.layers.1.block_sparse_moe.router.layer");
-    is("granitemoe", 4, "blk.1.ffn_up_exps.weight", "model.layers.1.block_sparse_moe.input_linear.weight");
+    is("granitemoe", 4, "blk.1.ffn_gate_inp.weight", "model.layers.1.block_sparse_moe.router.weight");
+    is("granitemoe", 4, "blk.1.ffn_up_exps.weight", "model.layers.1.block_sparse_moe.experts.gate_up_proj");
     is("deepseek2", 4, "blk.1.attn_kv_a_mqa.weight", "model.layers.1.self_attn.kv_a_proj_with_mqa");
 
     const auto refused = [](const std::string & architecture, const char * tensor, const char * reason) {

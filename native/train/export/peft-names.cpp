@@ -52,10 +52,10 @@ const place_table fused_expert_places = {
 };
 
 const place_table granite_expert_places = {
-    { "ffn_gate_inp", { "block_sparse_moe.router.layer" } },
-    { "ffn_gate_exps", { "block_sparse_moe.input_linear", "weight", peft_part::gate } },
-    { "ffn_up_exps", { "block_sparse_moe.input_linear", "weight", peft_part::up } },
-    { "ffn_down_exps", { "block_sparse_moe.output_linear", "weight" } },
+    { "ffn_gate_inp", { "block_sparse_moe.router", "weight" } },
+    { "ffn_gate_exps", { "block_sparse_moe.experts", "gate_up_proj", peft_part::gate } },
+    { "ffn_up_exps", { "block_sparse_moe.experts", "gate_up_proj", peft_part::up } },
+    { "ffn_down_exps", { "block_sparse_moe.experts", "down_proj" } },
 };
 
 std::vector<const place_table *> places_of(const gguf_model & base) {
