@@ -22,7 +22,7 @@ using namespace moebius_test;
 
 namespace {
 
-// Of the length of a gradient: sums of some hundred products in F32, one behind the other through two layers. Up to 2.7e-6 were measured; what is promised is 1e-4.
+// Of the length of a gradient: sums of some hundred products in F32, one behind the other through two layers. Up to 2.8e-6 were measured; what is promised is 1e-4.
 constexpr double gradient_tolerance = 2e-5;
 constexpr double loss_tolerance     = 1e-6;  // of the loss
 
@@ -43,6 +43,9 @@ class reference {
 
     std::vector<int32_t> expert_tokens() const {
         const int64_t key  = gguf_find_key(file.get(), "expert_tokens");
+        if (key < 0) {
+            return {};  // no experts
+        }
         const auto *  data = static_cast<const int32_t *>(gguf_get_arr_data(file.get(), key));
         return std::vector<int32_t>(data, data + gguf_get_arr_n(file.get(), key));
     }

@@ -76,6 +76,11 @@ const std::vector<reference_case> & reference_cases() {
         cases.push_back({ "qwen3moe-whole-router", small_bases().front(), everything(), { 0.1f, 0.1f }, { 4 } });  // 4 tokens: experts without any
         cases.back().trained.router       = {};
         cases.back().trained.whole_router = true;
+        for (const small_base & base : dense_bases()) {
+            cases.push_back({ base.architecture + "-dense", base, {}, {}, { 9, 6 } });
+            cases.back().trained.attention = cases.back().trained.ffn = { 3, 5, false };
+            cases.back().trained.whole_norms                          = true;
+        }
         cases.push_back(quantised("qwen3moe-q8_0", GGML_TYPE_Q8_0));
         cases.push_back(quantised("qwen3moe-q4_k", GGML_TYPE_Q4_K));
         return cases;

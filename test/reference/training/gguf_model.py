@@ -39,6 +39,7 @@ RULES = {
     "qwen3moe": Rules(halves=True, query_norm="head", normalised=True),
     "qwen2moe": Rules(halves=True, query_norm="none", normalised=False),
     "olmoe": Rules(halves=True, query_norm="all", normalised=False),
+    "qwen3": Rules(halves=True, query_norm="head", normalised=True),
     "llama": Rules(halves=False, query_norm="none", normalised=True),
     "granitemoe": Rules(halves=False, query_norm="none", normalised=True, scaled=True),
 }
@@ -54,7 +55,7 @@ class Shape:
     rope_dimensions: int
     rope_base: float
     epsilon: float
-    experts: int
+    experts: int  # 0: a dense FFN
     experts_used: int
     attention_scale: float
     embedding_scale: float = 1
@@ -82,8 +83,8 @@ def read_shape(file: File) -> Shape:
         rope_dimensions=of("rope.dimension_count", head),
         rope_base=float(of("rope.freq_base", 10000.0)),
         epsilon=float(of("attention.layer_norm_rms_epsilon")),
-        experts=of("expert_count"),
-        experts_used=of("expert_used_count"),
+        experts=of("expert_count", 0),
+        experts_used=of("expert_used_count", 0),
         attention_scale=(float(of("attention.scale", 0)) if rules.scaled else 0) or head**-0.5,
         **scales,
     )

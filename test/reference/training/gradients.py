@@ -30,7 +30,8 @@ def write(path: Path, checksum: int, loss: float, losses: Losses, parameters: di
     writer.add_float64("loss", loss)
     writer.add_float64("balance_loss", losses.balance.item())
     writer.add_float64("z_loss", losses.z.item())
-    writer.add_array("expert_tokens", [count for layer in losses.expert_tokens for count in layer])
+    if losses.expert_tokens:
+        writer.add_array("expert_tokens", [count for layer in losses.expert_tokens for count in layer])
     for name, parameter in parameters.items():
         writer.add_tensor(name, parameter.grad.numpy().astype(numpy.float32))
     writer.write_header_to_file()

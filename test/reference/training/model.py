@@ -1,4 +1,4 @@
-"""A MoE transformer with adapters, from the definitions of its architectures; any precision, one graph for all packed sequences."""
+"""A transformer, with experts or without, and adapters of it, from the definitions of its architectures; any precision, one graph for all packed sequences."""
 from dataclasses import dataclass
 
 import torch
@@ -40,7 +40,7 @@ class Losses:
     tokens: Tensor  # [rows]
     balance: Tensor  # Switch (arXiv 2101.03961) over all chosen experts, mean over layers
     z: Tensor  # ST-MoE (arXiv 2202.08906), mean over tokens and layers
-    expert_tokens: list[list[int]]  # [layers][experts]
+    expert_tokens: list[list[int]]  # [layers with experts][experts]
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -104,8 +104,11 @@ class Model:
             gate, up = (self.of_expert(f"{block}.ffn_{part}_exps", expert, x) for part in ("gate", "up"))
         return self.of_expert(f"{block}.ffn_down_exps", expert, F.silu(gate) * up)
 
+    def dense(self, block: str, x: Tensor, kind: str = "") -> Tensor:
+        return self.linear(f"{block}.ffn_down{kind}", F.silu(self.linear(f"{block}.ffn_gate{kind}", x)) * self.linear(f"{block}.ffn_up{kind}", x))
+
     def shared(self, block: str, x: Tensor) -> Tensor:
-        y = self.linear(f"{block}.ffn_down_shexp", F.silu(self.linear(f"{block}.ffn_gate_shexp", x)) * self.linear(f"{block}.ffn_up_shexp", x))
+        y = self.dense(block, x, "_shexp")
         weight = self.weights.get(f"{block}.ffn_gate_inp_shexp.weight")
         return y if weight is None else y * torch.sigmoid(x @ weight.reshape(1, -1).T)
 
@@ -132,11 +135,14 @@ class Model:
         shape, embedding = self.shape, self.weights["token_embd.weight"]
         x = embedding[batch.tokens] * shape.embedding_scale
         frequencies = shape.rope_base ** (-torch.arange(0, shape.rope_dimensions, 2, dtype=x.dtype) / shape.rope_dimensions)
+        if "rope_freqs.weight" in self.weights:
+            frequencies = frequencies / self.weights["rope_freqs.weight"]
         angles, mask = batch.positions()[:, None] * frequencies, batch.mask()
         for layer in range(shape.layers):
             block = f"blk.{layer}"
             x = x + shape.residual_scale * self.attention(block, self.norm(f"{block}.attn_norm", x), angles, mask)
-            x = x + shape.residual_scale * self.experts(block, self.norm(f"{block}.ffn_norm", x), losses)
+            normed = self.norm(f"{block}.ffn_norm", x)
+            x = x + shape.residual_scale * (self.experts(block, normed, losses) if f"{block}.ffn_gate_inp.weight" in self.weights else self.dense(block, normed))
         x = self.norm("output_norm", x[batch.rows])
         return x @ self.weights.get("output.weight", embedding).T * shape.logit_scale
 
