@@ -1,4 +1,4 @@
-// Two kinds of tests: unit (in-memory doubles, milliseconds each), integration (the real engine).
+// Three kinds of tests: unit (in-memory doubles, milliseconds each), integration (the real engine), long (minutes each, with all cores).
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
@@ -21,6 +21,10 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
+      },
+      {
+        extends: true,
+        test: { name: 'long', include: ['test/long/**/*.test.ts'], environment: 'node', fileParallelism: false },
       },
     ],
   },

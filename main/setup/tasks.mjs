@@ -89,7 +89,7 @@ export const tasks = {
   'test:integration': { needs: [...engine, pluginStep, testSystemStep], commands: [vitest('integration')], limitSeconds: minutes(18) },
   'test:e2e': { needs: [...app, testSystemStep], commands: [playwright('e2e')], limitSeconds: minutes(12) },
   'test:e2e-electron': { needs: [...app, shellStep], commands: [playwright('e2e-electron')], limitSeconds: minutes(5) },
-  'test:long': { needs: [...tools, buildSystemStep, nativeThreadsStep], commands: [ctest(nativeThreadsBuild, 'native-threads')] },
+  'test:long': { needs: [...engine, nativeThreadsStep], commands: [ctest(nativeThreadsBuild, 'native-threads'), vitest('long')] },
   bench: { needs: app, commands: [{ command: 'node', parameters: [join(root, 'test', 'bench', 'run.ts')] }] },
   moebius: { needs: [...engine], commands: [{ command: 'node', parameters: [join(root, 'main', 'cli', 'moebius.mjs')], fromUser: true }] },
 };
