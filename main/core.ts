@@ -14,6 +14,8 @@ import { LayoutKeeper, type LayoutKeeperTuning } from './experts/layout-keeper.t
 import { PlacementService } from './experts/placement-service.ts';
 import { SuperExpertMemory } from './experts/super-experts.ts';
 import { GenerationService } from './generation/generation-service.ts';
+import { TrialService } from './generation/trial-service.ts';
+import { AdapterLibrary } from './library/adapters/adapter-library.ts';
 import { embeddedModelId, ModelLibrary } from './library/library.ts';
 import { Dispatcher } from './rpc/dispatcher.ts';
 import { EventHub } from './rpc/event-hub.ts';
@@ -48,6 +50,8 @@ export interface Core {
   readonly api: ApiService;
   /** Starts engine, library and endpoint. Resolves when calls can be served; models go on loading. */
   start(options?: StartOptions): Promise<void>;
+  /** undefined: to the embedded model. Rejects with what is wrong with model or file. */
+  addAdapter(modelId: string | undefined, adapter: { path: string; scale: number }): Promise<void>;
   /** Ends everything in the reverse order; idempotent. */
   dispose(): Promise<void>;
 }
@@ -65,6 +69,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const settings = new SettingsService(database, defaultSettings(dataFolder), publish);
   const machines = new RemoteMachines({ engine, publish, logger });
   const library = new ModelLibrary({ engine, database, settings, publish, embeddedModelPath: options.embeddedModel, logger });
+  const adapters = new AdapterLibrary({ engine, database, models: library, publish });
   const tuner = new CacheTuner({ engine, folder: join(dataFolder, 'routing'), logger });
   const superExperts = new SuperExpertMemory({ engine, folder: join(dataFolder, 'routing'), logger });
   const layouts = new LayoutKeeper({
@@ -77,9 +82,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...(options.layouts && { tuning: options.layouts }),
   });
   const experts = new ExpertService({ database, engine, tuner, superExperts, layouts, logger });
-  const generations = new GenerationService({ engine, models: library, usage: experts, publish });
+  const generations = new GenerationService({ engine, models: library, adapters, usage: experts, publish });
+  const trials = new TrialService(generations, publish);
   const placement = new PlacementService({ engine, models: library, tuner });
-  const chats = new ChatService({ database, generations, models: library, publish, recordRoutes: () => settings.current.recordRoutes, logger });
+  const chats = new ChatService({ database, generations, models: library, adapters, publish, recordRoutes: () => settings.current.recordRoutes, logger });
   const training = new TrainingService({
     folder: join(dataFolder, 'training'),
     database,
@@ -88,7 +94,14 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     publish,
     logger,
   });
-  const api = new ApiService(database, publish, { generations, models: library, cards: () => library.list(), engineStatus: () => engine.status, logger });
+  const api = new ApiService(database, publish, {
+    generations,
+    models: library,
+    adapters,
+    cards: () => library.list(),
+    engineStatus: () => engine.status,
+    logger,
+  });
 
   const handlers: Handlers = {
     'app.info': (): AppInfo => ({ version: packageJson.version, platform: process.platform, dataFolder, embeddedModelId, engine: engine.status }),
@@ -100,6 +113,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...machines.handlers,
     ...settings.handlers,
     ...library.handlers,
+    ...adapters.handlers,
+    ...trials.handlers,
     ...chats.handlers,
     ...experts.handlers,
     ...placement.handlers,
@@ -110,7 +125,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 
   engine.onStatus((status) => publish('engine.changed', status));
   hub.subscribe((event, payload) => {
-    if (event === 'models.removed' && 'id' in payload) layouts.removed(payload.id);
+    if (event === 'models.removed' && 'id' in payload) {
+      layouts.removed(payload.id);
+      adapters.modelRemoved(payload.id).catch((error: Error) => logger.warn(error.message));
+    }
     if (event !== 'models.changed' || !('state' in payload)) return;
     if (isIn(payload, 'unloaded')) {
       experts.resetModel(payload.id);
@@ -136,6 +154,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     api,
     async start({ api: override, machines: more = [] }: StartOptions = {}) {
       await settings.start();
+      await adapters.start();
       await chats.start();
       const machinesOf = ({ remoteMachines }: Settings) => [...new Set([...remoteMachines, ...more])];
       void machines.apply(machinesOf(settings.current)); // when the engine is ready; models that want them connect by themselves
@@ -149,9 +168,13 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         if (current.remoteMachines.join() !== previous.remoteMachines.join()) void machines.apply(machinesOf(current));
       });
     },
+    async addAdapter(modelId = embeddedModelId, { path, scale }) {
+      await adapters.handlers['adapters.add']({ modelId, path, scale });
+    },
     dispose() {
       disposed ??= (async () => {
         await api.dispose();
+        trials.dispose();
         await chats.dispose();
         await training.dispose();
         await layouts.dispose();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ErrorBody, Handlers, Publish } from '../contract/index.ts';
-import type { Generations, LoadedModels } from '../generation/generation.ts';
+import type { AdapterUses, Generations, LoadedModels } from '../generation/generation.ts';
 import type { Database } from '../storage/database.ts';
 import { createAnnounce, createWarn } from './announce.ts';
 import { Chats, type ChatsMethod } from './chats.ts';
@@ -15,6 +15,7 @@ export interface ChatServiceParts {
   database: Database;
   generations: Generations;
   models: LoadedModels;
+  adapters: Pick<AdapterUses, 'chosen'>;
   publish: Publish;
   /** the setting: ask for token-level routes of new replies */
   recordRoutes(): boolean;
@@ -38,7 +39,7 @@ export class ChatService {
   readonly #parts: ChatServiceParts;
 
   constructor(parts: ChatServiceParts) {
-    const { database, generations, models, publish, logger, now = Date.now, createId = randomUUID } = parts;
+    const { database, generations, models, adapters, publish, logger, now = Date.now, createId = randomUUID } = parts;
     this.#parts = parts;
     this.#store = new ChatStore(database);
     const store = this.#store;
@@ -47,7 +48,7 @@ export class ChatService {
     const announce = createAnnounce(store, publish, warn);
     const replies = new Replies({ generations, models, publish, store, recordRoutes: () => parts.recordRoutes(), now, warn }, announce);
     this.#replies = replies;
-    const shared = { store, presets, replies, changes: new KeyedQueue(), models, publish, announce, now, createId };
+    const shared = { store, presets, replies, changes: new KeyedQueue(), models, adapters, publish, announce, now, createId };
     this.handlers = { ...new Chats(shared).handlers, ...new Turns(shared).handlers, ...presets.handlers };
   }
 

@@ -1,5 +1,6 @@
 // How a reply ends: pure functions from what was streamed and what came of it to the final message.
-import { type ErrorCode, type LossyUses, type Message, type MessageStats, MoebiusError, toErrorBody } from '../contract/index.ts';
+import { type ErrorCode, type Message, MoebiusError, toErrorBody } from '../contract/index.ts';
+import { statsOf } from '../generation/figures.ts';
 import type { GenerationOutcome } from '../generation/generation.ts';
 
 /** The engine went away under the reply: whatever there is of it is a prefix. */
@@ -29,31 +30,6 @@ export function broken(begun: Message, text: string, error: unknown): Message {
   if (body.code === 'cancelled') return { ...begun, text, state: 'stopped', finishReason: 'cancelled', error: null };
   const state = text !== '' || engineGone.has(body.code) ? 'interrupted' : 'failed';
   return { ...begun, text, state, finishReason: null, error: body };
-}
-
-/** Times of the last run; `tokens` and `lossy` count earlier runs of the same message too. */
-function statsOf(outcome: GenerationOutcome, earlier: MessageStats | null): MessageStats {
-  const lossy = [earlier?.lossy, outcome.lossy].filter((uses) => uses !== undefined && uses !== null);
-  return {
-    promptTokens: outcome.promptTokens,
-    cachedTokens: outcome.cachedTokens,
-    tokens: (earlier?.tokens ?? 0) + outcome.tokens,
-    tokensPerSecond: perSecond(outcome.tokens, outcome.decodeMilliseconds),
-    promptTokensPerSecond: perSecond(outcome.promptTokens - outcome.cachedTokens, outcome.promptMilliseconds),
-    timeToFirstTokenMs: outcome.timeToFirstTokenMilliseconds,
-    seed: outcome.seed,
-    ...(lossy.length > 0 && { lossy: lossy.reduce(sumOfUses) }),
-  };
-}
-
-const sumOfUses = (a: LossyUses, b: LossyUses): LossyUses => ({
-  assignments: a.assignments + b.assignments,
-  lowPrecision: a.lowPrecision + b.lowPrecision,
-  skipped: a.skipped + b.skipped,
-});
-
-function perSecond(count: number, milliseconds: number): number {
-  return milliseconds > 0 ? (count * 1000) / milliseconds : 0;
 }
 
 export function cancelled(): MoebiusError {

@@ -1,6 +1,6 @@
 // Rows of the tables of migration 1, and what the contract calls them.
 import { z } from 'zod';
-import { type Chat, type ChatSummary, ErrorBody, GenerationParameters, type Message, MessageStats, ToolCall } from '../contract/index.ts';
+import { AppliedAdapter, type Chat, type ChatSummary, ErrorBody, GenerationParameters, type Message, MessageStats, ToolCall } from '../contract/index.ts';
 import type { Statement } from '../storage/database.ts';
 
 export interface MessageRow extends Pick<Message, 'id' | 'role' | 'text' | 'reasoning' | 'state'> {
@@ -10,6 +10,7 @@ export interface MessageRow extends Pick<Message, 'id' | 'role' | 'text' | 'reas
   finish_reason: Message['finishReason'];
   error: string | null;
   model_id: string | null;
+  adapters: string;
   stats: string | null;
   has_routes: 0 | 1;
   created_at: number;
@@ -38,6 +39,7 @@ export interface StoredChat extends Chat {
 }
 
 const ToolCalls = z.array(ToolCall);
+const Adapters = z.array(AppliedAdapter);
 
 export function toMessage(row: MessageRow): Message {
   return {
@@ -52,6 +54,7 @@ export function toMessage(row: MessageRow): Message {
     finishReason: row.finish_reason,
     error: row.error === null ? null : ErrorBody.parse(JSON.parse(row.error)),
     modelId: row.model_id,
+    adapters: row.adapters === '[]' ? [] : Adapters.parse(JSON.parse(row.adapters)),
     stats: row.stats === null ? null : MessageStats.parse(JSON.parse(row.stats)),
     hasRoutes: row.has_routes === 1,
     createdAt: row.created_at,
@@ -88,8 +91,8 @@ const json = (value: unknown) => (value === null ? null : JSON.stringify(value))
 
 export function insertMessage(message: Message): Statement {
   return {
-    sql: `INSERT INTO messages (id, chat_id, parent_id, role, text, reasoning, tool_calls, state, finish_reason, error, model_id, stats, has_routes, created_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    sql: `INSERT INTO messages (id, chat_id, parent_id, role, text, reasoning, tool_calls, state, finish_reason, error, model_id, adapters, stats, has_routes, created_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     parameters: [message.id, message.chatId, message.parentId, message.role, ...changing(message), message.createdAt],
   };
 }
@@ -97,7 +100,7 @@ export function insertMessage(message: Message): Statement {
 /** Everything of a message that may change after it was created. */
 export function updateMessage(message: Message): Statement {
   return {
-    sql: 'UPDATE messages SET text = ?, reasoning = ?, tool_calls = ?, state = ?, finish_reason = ?, error = ?, model_id = ?, stats = ?, has_routes = ? WHERE id = ?',
+    sql: 'UPDATE messages SET text = ?, reasoning = ?, tool_calls = ?, state = ?, finish_reason = ?, error = ?, model_id = ?, adapters = ?, stats = ?, has_routes = ? WHERE id = ?',
     parameters: [...changing(message), message.id],
   };
 }
@@ -112,6 +115,7 @@ function changing(message: Message) {
     finishReason,
     json(message.error),
     modelId,
+    JSON.stringify(message.adapters),
     json(message.stats),
     Number(message.hasRoutes),
   ];

@@ -123,6 +123,7 @@ export class Reply {
     return {
       ...parameters,
       modelId,
+      adapters: message.adapters.map(({ id, scale }) => ({ id, scale })),
       input: { chat: chatInput(systemPrompt, path, message.text !== '') },
       cacheKey: message.chatId,
       chatId: message.chatId,

@@ -1,6 +1,6 @@
 // chat.*: everything that makes the conversation go on. Each call first stores what it promises, then the reply begins.
 import { type Handlers, type Message, MoebiusError, type Result } from '../contract/index.ts';
-import type { LoadedModels } from '../generation/generation.ts';
+import type { AdapterUses, LoadedModels } from '../generation/generation.ts';
 import type { Announce } from './announce.ts';
 import type { KeyedQueue } from './keyed-queue.ts';
 import { newMessage } from './message.ts';
@@ -23,6 +23,7 @@ export interface TurnParts {
   /** one change of a chat at a time */
   changes: KeyedQueue;
   models: LoadedModels;
+  adapters: Pick<AdapterUses, 'chosen'>;
   announce: Announce;
   now(): number;
   createId(): string;
@@ -81,11 +82,12 @@ export class Turns {
 
   async #answer(chat: StoredChat, userMessage: Message | null, questionId: string): Promise<Sent> {
     const modelId = this.#modelOf(chat);
-    const assistantMessage = this.#newMessage(chat, { parentId: questionId, role: 'assistant', text: '', state: 'streaming', modelId });
+    const reply = this.#newMessage(chat, { parentId: questionId, role: 'assistant', text: '', state: 'streaming', modelId });
+    const plan = await this.#plan(chat, reply, pathTo(userMessage === null ? chat.messages : [...chat.messages, userMessage], questionId));
+    const assistantMessage = plan.message;
     const added = userMessage === null ? [assistantMessage] : [userMessage, assistantMessage];
     const title = userMessage?.parentId === null && !chat.titleByUser ? titleOf(userMessage.text) : chat.title;
     const changed = { ...chat, title, leafId: assistantMessage.id, updatedAt: this.#parts.now() };
-    const plan = await this.#plan(chat, assistantMessage, pathTo([...chat.messages, ...added], questionId));
     await this.#parts.store.write(...added.map(insertMessage), updateChat(changed));
     await this.#begin(plan, added);
     return { userMessage, assistantMessage };
@@ -99,9 +101,10 @@ export class Turns {
         details: { messageId: id },
       });
     }
-    const assistantMessage: Message = { ...message, state: 'streaming', finishReason: null, error: null, modelId: this.#modelOf(chat) };
+    const reply: Message = { ...message, state: 'streaming', finishReason: null, error: null, modelId: this.#modelOf(chat) };
     const path = pathTo(chat.messages, message.text === '' ? parentId : id);
-    const plan = await this.#plan(chat, assistantMessage, path);
+    const plan = await this.#plan(chat, reply, path);
+    const assistantMessage = plan.message;
     await this.#parts.store.write(updateMessage(assistantMessage), updateChat({ ...chat, leafId: id, updatedAt: this.#parts.now() }));
     await this.#begin(plan, [assistantMessage]);
     return { userMessage: null, assistantMessage };
@@ -109,11 +112,13 @@ export class Turns {
 
   async #plan(chat: StoredChat, message: Message, path: Message[]): Promise<ReplyPlan> {
     const preset = chat.presetId === null ? undefined : await this.#parts.presets.find(chat.presetId);
+    const modelId = this.#modelOf(message);
+    const parameters = mergeParameters(preset?.parameters ?? {}, chat.parameters);
     return {
-      message,
-      modelId: this.#modelOf(message),
+      message: { ...message, adapters: this.#parts.adapters.chosen(modelId, parameters.adapters) },
+      modelId,
       systemPrompt: firstPrompt(chat.systemPrompt, preset?.systemPrompt),
-      parameters: mergeParameters(preset?.parameters ?? {}, chat.parameters),
+      parameters,
       path,
     };
   }

@@ -3,10 +3,20 @@ import type { Command } from 'commander';
 import type { EngineMessage } from '../contract/index.ts';
 import { type ModelSession, withModel } from './engine-session.ts';
 import { toReport } from './generate.ts';
-import { addModelOptions, addSamplingOptions, type ModelFlags, type SamplingFlags, toLoadOptions, toSampling } from './options.ts';
+import {
+  type AdapterFlag,
+  addAdapterOption,
+  addModelOptions,
+  addSamplingOptions,
+  type ModelFlags,
+  type SamplingFlags,
+  toLoadOptions,
+  toSampling,
+} from './options.ts';
 import { note, printJson, significant } from './output.ts';
 
 interface ChatFlags extends ModelFlags, SamplingFlags {
+  adapter?: AdapterFlag[];
   system?: string;
   json?: boolean;
 }
@@ -15,12 +25,15 @@ const HELP = 'Type a message and press Enter. /clear starts anew, /exit or Ctrl+
 
 export function addChatCommand(program: Command): void {
   const command = program.command('chat').description('chat in the terminal; with --json, one JSON object a reply');
-  addSamplingOptions(addModelOptions(command)).option('--system <text>', 'system prompt').option('--json', 'JSON lines').action(chat);
+  addAdapterOption(addSamplingOptions(addModelOptions(command)))
+    .option('--system <text>', 'system prompt')
+    .option('--json', 'JSON lines')
+    .action(chat);
 }
 
 async function chat(model: string | undefined, flags: ChatFlags): Promise<void> {
   const sampling = toSampling(flags);
-  await withModel(model ?? flags.model, toLoadOptions(flags), async (session) => {
+  const talk = async (session: ModelSession) => {
     const opening: EngineMessage[] = flags.system ? [{ role: 'system', content: flags.system }] : [];
     let messages = [...opening];
     if (!flags.json) note(HELP);
@@ -33,7 +46,8 @@ async function chat(model: string | undefined, flags: ChatFlags): Promise<void> 
       if (!flags.json) lines.prompt();
     }
     lines.close();
-  });
+  };
+  await withModel(model ?? flags.model, toLoadOptions(flags), talk, flags.adapter);
 }
 
 async function answer(

@@ -1,13 +1,14 @@
 // One engine, or one engine with one model, for the length of a command. No database, no library: commands work on files.
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { type Inspection, type LoadedModel, type LoadOptions, type ModelCard, MoebiusError } from '../contract/index.ts';
+import { type AdapterUse, type AppliedAdapter, type Inspection, type LoadedModel, type LoadOptions, type ModelCard, MoebiusError } from '../contract/index.ts';
 import type { Engine } from '../engine/engine.ts';
 import { engineEnvironment, locateEngine } from '../engine/locate.ts';
 import { type Logger, silentLogger } from '../engine/log.ts';
 import { engineOfItsOwn, type WithEngine } from '../engine/own-engine.ts';
-import type { Generations, LoadedModels } from '../generation/generation.ts';
+import type { AdapterUses, Generations, LoadedModels } from '../generation/generation.ts';
 import { GenerationService } from '../generation/generation-service.ts';
+import type { AdapterFlag } from './options.ts';
 import { note } from './output.ts';
 import { embeddedModel } from './paths.ts';
 
@@ -30,13 +31,19 @@ export interface ModelSession {
 }
 
 /** `path` undefined: the embedded model. */
-export async function withModel<T>(path: string | undefined, options: LoadOptions, work: (session: ModelSession) => Promise<T>): Promise<T> {
+export async function withModel<T>(
+  path: string | undefined,
+  options: LoadOptions,
+  work: (session: ModelSession) => Promise<T>,
+  /** that are on in every generation */
+  adapters: AdapterFlag[] = [],
+): Promise<T> {
   const file = path === undefined ? embeddedModel() : resolve(path);
   if (!existsSync(file)) throw new MoebiusError('file.not-found', `There is no file ${file}.`, { details: { path: file } });
   return withEngine(async (engine) => {
     const loaded = await engine.call('model.load', { path: file, options });
     const models = new OneModel(loaded);
-    const generations = new GenerationService({ engine, models });
+    const generations = new GenerationService({ engine, models, adapters: new AlwaysOn(await loadAdapters(engine, loaded, adapters)) });
     return work({ engine, generations, loaded, modelId: models.card.id, vocabularySize: loaded.inspection.vocabularySize });
   });
 }
@@ -57,6 +64,35 @@ class OneModel implements LoadedModels {
 
   loadedIds(): string[] {
     return [this.card.id];
+  }
+}
+
+type OpenedAdapter = AdapterUse & AppliedAdapter;
+
+async function loadAdapters(engine: Engine, { model }: LoadedModel, adapters: AdapterFlag[]): Promise<OpenedAdapter[]> {
+  const opened: OpenedAdapter[] = [];
+  for (const { path, scale } of adapters) {
+    const { adapter } = await engine.call('adapter.load', { model, path: resolve(path) });
+    const name = basename(path, '.gguf');
+    opened.push({ adapter, id: name, name, scale });
+  }
+  return opened;
+}
+
+/** The adapters of a command: all of them, whatever is asked for. */
+class AlwaysOn implements AdapterUses {
+  readonly #adapters: OpenedAdapter[];
+
+  constructor(adapters: OpenedAdapter[]) {
+    this.#adapters = adapters;
+  }
+
+  chosen(): AppliedAdapter[] {
+    return this.#adapters.map(({ id, name, scale }) => ({ id, name, scale }));
+  }
+
+  async use(): ReturnType<AdapterUses['use']> {
+    return { uses: this.#adapters.map(({ adapter, scale }) => ({ adapter, scale })), applied: this.chosen() };
   }
 }
 

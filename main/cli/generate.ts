@@ -3,11 +3,22 @@ import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { ExpertDevices, ExpertStore, LossyUses } from '../engine/protocol.ts';
 import type { ExpertUsage, GenerationInput, GenerationOutcome } from '../generation/generation.ts';
-import { withModel } from './engine-session.ts';
-import { addModelOptions, addSamplingOptions, type ModelFlags, type SamplingFlags, toLoadOptions, toSampling, UsageError } from './options.ts';
+import { type ModelSession, withModel } from './engine-session.ts';
+import {
+  type AdapterFlag,
+  addAdapterOption,
+  addModelOptions,
+  addSamplingOptions,
+  type ModelFlags,
+  type SamplingFlags,
+  toLoadOptions,
+  toSampling,
+  UsageError,
+} from './options.ts';
 import { note, printJson, significant } from './output.ts';
 
 interface GenerateFlags extends ModelFlags, SamplingFlags {
+  adapter?: AdapterFlag[];
   prompt?: string;
   file?: string;
   chat?: boolean;
@@ -18,7 +29,7 @@ interface GenerateFlags extends ModelFlags, SamplingFlags {
 
 export function addGenerateCommand(program: Command): void {
   const command = program.command('generate').description('continue a prompt, or answer it with --chat');
-  addSamplingOptions(addModelOptions(command))
+  addAdapterOption(addSamplingOptions(addModelOptions(command)))
     .option('-p, --prompt <text>', 'the prompt (default: standard input)')
     .option('-f, --file <file>', 'read the prompt from a file')
     .option('--chat', "treat the prompt as a user's message, through the model's chat template")
@@ -32,7 +43,7 @@ async function generate(model: string | undefined, flags: GenerateFlags): Promis
   const load = toLoadOptions(flags);
   const sampling = toSampling(flags);
   const input = toInput(await readPrompt(flags), flags);
-  const result = await withModel(model ?? flags.model, load, async ({ engine, generations, loaded, modelId }) => {
+  const work = async ({ engine, generations, loaded, modelId }: ModelSession) => {
     const generation = generations.start(
       { modelId, input, sampling, maxTokens: flags.maxTokens, stop: flags.stop, ignoreEndOfGeneration: flags.ignoreEos },
       flags.json ? {} : { onTokens: (tokens) => void process.stdout.write(tokens.map((token) => token.text).join('')) },
@@ -45,7 +56,8 @@ async function generate(model: string | undefined, flags: GenerateFlags): Promis
     } finally {
       process.off('SIGINT', stop);
     }
-  });
+  };
+  const result = await withModel(model ?? flags.model, load, work, flags.adapter);
   const report = { ...toReport(result.outcome), expertStore: result.store, expertDevices: result.devices };
   if (flags.json) return printJson(report);
   process.stdout.write('\n');
@@ -132,6 +144,7 @@ export function toReport(outcome: GenerationOutcome) {
     decodeMs: outcome.decodeMilliseconds,
     seed: outcome.seed,
     lossy: outcome.lossy,
+    adapters: outcome.adapters,
     message: outcome.message,
     moeLayers: outcome.usage?.moeLayers ?? [],
     expertUsage: outcome.usage ? toRows(outcome.usage) : [],

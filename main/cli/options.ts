@@ -1,7 +1,7 @@
 // Options that several commands share, and their way into LoadOptions and Sampling.
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
-import { type ExpertDeviceBudget, LoadOptions, Sampling } from '../contract/index.ts';
+import { adapterScale, type ExpertDeviceBudget, LoadOptions, Sampling } from '../contract/index.ts';
 import { describeIssues } from '../rpc/dispatcher.ts';
 
 /** A command that was called wrongly: exit code 2. */
@@ -146,6 +146,28 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     flashAttention: flags.flashAttention,
     telemetry: flags.telemetry,
   });
+}
+
+export interface AdapterFlag {
+  path: string;
+  scale: number;
+}
+
+/** `FILE` or `FILE:SCALE`; a colon that no number follows belongs to the file. */
+export function adapterFlag(text: string, previous: AdapterFlag[] = []): AdapterFlag[] {
+  const at = text.lastIndexOf(':');
+  const scaled = at > 0 && /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text.slice(at + 1));
+  const scale = adapterScale.safeParse(scaled ? Number(text.slice(at + 1)) : 1);
+  if (!scale.success) throw new InvalidArgumentError('a scale is a number from -100 to 100.');
+  return [...previous, { path: scaled ? text.slice(0, at) : text, scale: scale.data }];
+}
+
+export function addAdapterOption(command: Command): Command {
+  return command.option(
+    '--adapter <file[:scale]>',
+    'LoRA adapter (GGUF) of the model that is on, scale 1 if none is given (may be given several times)',
+    adapterFlag,
+  );
 }
 
 export interface SamplingFlags {

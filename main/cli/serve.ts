@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { collect, UsageError, wholeNumber } from './options.ts';
+import { type AdapterFlag, adapterFlag, collect, UsageError, wholeNumber } from './options.ts';
 import { print, printJson } from './output.ts';
 import { defaultDataFolder, embeddedModel, rendererRoot } from './paths.ts';
 
@@ -9,6 +9,8 @@ interface ServeFlags {
   apiPort?: number;
   data?: string;
   remote?: string[];
+  adapter?: AdapterFlag[];
+  adapterModel?: string;
   json?: boolean;
   logLevel: string;
 }
@@ -21,6 +23,12 @@ export function addServeCommand(program: Command): void {
     .option('--api', 'serve the OpenAI-compatible endpoint, whatever the settings say')
     .option('--api-port <port>', 'its port, 0: any free one (default: the one of the settings)', wholeNumber)
     .option('--remote <host:port>', 'also use a machine that runs "moebius rpc-server" (may be given several times)', collect)
+    .option(
+      '--adapter <file[:scale]>',
+      'add a LoRA adapter, on in requests that say nothing about adapters, at scale 1 if none is given (may be given several times)',
+      adapterFlag,
+    )
+    .option('--adapter-model <id>', 'the model that --adapter is for (default: the embedded one)')
     .option('--data <folder>', 'where chats, settings and downloads live')
     .option('--json', 'announce the addresses as JSON lines')
     .option('--log-level <level>', 'of the log on stderr: debug, info, warn, error, silent', 'warn')
@@ -47,6 +55,7 @@ async function serve(flags: ServeFlags): Promise<void> {
   try {
     const api = flags.api || flags.apiPort !== undefined ? { enabled: true, port: flags.apiPort } : undefined;
     await core.start({ api, machines: flags.remote });
+    for (const adapter of flags.adapter ?? []) await core.addAdapter(flags.adapterModel, adapter);
     const web = await startWebServer({
       root: rendererRoot(),
       port: flags.port,

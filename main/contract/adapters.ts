@@ -16,16 +16,16 @@ export type AppliedAdapter = z.infer<typeof AppliedAdapter>;
 export const ModelAdapter = z.object({
   /** of all adapters of the library, stable over restarts, e.g. `pirate` (made unique by a suffix) */
   id: z.string(),
-  /** of this model's adapters: the `id` of llama-server's API. Not given twice while Moebius runs. */
+  /** of this model's adapters: the `id` of llama-server's API; stays the same */
   number: z.number().int(),
   modelId: z.string(),
   path: z.string(),
   name: z.string(),
   /** in requests that do not say which adapters are on; 0: off */
   scale: z.number(),
-  /** what the engine found in the file; null: the model is not loaded */
-  content: LoadedAdapter.omit({ adapter: true, path: true }).nullable(),
-  /** why it cannot be used */
+  /** what the engine found in the file when it was added */
+  content: LoadedAdapter.omit({ adapter: true, path: true }),
+  /** why it could not be used when it was last asked for */
   problem: ErrorBody.nullable(),
 });
 export type ModelAdapter = z.infer<typeof ModelAdapter>;

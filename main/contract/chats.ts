@@ -1,6 +1,7 @@
 // Conversations are trees: every message has a parent; the shown branch is the path from the root to `leafId`.
 import { z } from 'zod';
 import { FinishReason, LossyUses, Sampling, ToolCall } from '../engine/protocol.ts';
+import { AdapterChoices, AppliedAdapter } from './adapters.ts';
 import { ErrorBody } from './errors.ts';
 
 export const GenerationParameters = z.strictObject({
@@ -8,6 +9,8 @@ export const GenerationParameters = z.strictObject({
   maxTokens: z.number().int().min(1).optional(),
   stop: z.array(z.string().min(1)).max(16).optional(),
   overflow: z.enum(['error', 'stop', 'shift']).optional(),
+  /** those of another model than the one that answers are left out */
+  adapters: AdapterChoices.optional(),
 });
 export type GenerationParameters = z.infer<typeof GenerationParameters>;
 
@@ -38,6 +41,8 @@ export const Message = z.object({
   finishReason: FinishReason.nullable(),
   error: ErrorBody.nullable(),
   modelId: z.string().nullable(),
+  /** that were on when it was written, last */
+  adapters: z.array(AppliedAdapter).default([]),
   stats: MessageStats.nullable(),
   hasRoutes: z.boolean(),
   createdAt: z.number(),

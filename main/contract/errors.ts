@@ -25,6 +25,7 @@ export const errorCatalogue = {
   'model.busy': 409,
   'model.load-failed': 500,
   'model.does-not-fit': 507,
+  'adapter.not-found': 404,
   'device.not-found': 404,
   'device.unreachable': 502,
   'device.lost': 502,

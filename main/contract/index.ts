@@ -1,5 +1,6 @@
 // The contract between UI and core: every method and event, with zod schemas; types are inferred from them.
 import type { z } from 'zod';
+import { adapterEvents, adapterMethods } from './adapters.ts';
 import { appEvents, appMethods } from './app.ts';
 import { chatEvents, chatMethods } from './chats.ts';
 import { expertEvents, expertMethods } from './experts.ts';
@@ -7,9 +8,29 @@ import { layoutEvents, layoutMethods } from './layouts.ts';
 import { modelEvents, modelMethods } from './models.ts';
 import { placementMethods } from './placement.ts';
 import { trainingEvents, trainingMethods } from './training.ts';
+import { trialEvents, trialMethods } from './trials.ts';
 
-export const methods = { ...appMethods, ...modelMethods, ...chatMethods, ...expertMethods, ...placementMethods, ...layoutMethods, ...trainingMethods } as const;
-export const events = { ...appEvents, ...modelEvents, ...chatEvents, ...expertEvents, ...layoutEvents, ...trainingEvents } as const;
+export const methods = {
+  ...appMethods,
+  ...adapterMethods,
+  ...trialMethods,
+  ...modelMethods,
+  ...chatMethods,
+  ...expertMethods,
+  ...placementMethods,
+  ...layoutMethods,
+  ...trainingMethods,
+} as const;
+export const events = {
+  ...appEvents,
+  ...adapterEvents,
+  ...trialEvents,
+  ...modelEvents,
+  ...chatEvents,
+  ...expertEvents,
+  ...layoutEvents,
+  ...trainingEvents,
+} as const;
 
 export type Method = keyof typeof methods;
 export type Parameters<M extends Method> = z.input<(typeof methods)[M]['parameters']>;
@@ -35,6 +56,7 @@ export interface CoreClient {
 export type Publish = <E extends EventName>(event: E, payload: EventPayload<E>) => void;
 
 export * from '../engine/protocol.ts';
+export * from './adapters.ts';
 export * from './app.ts';
 export * from './chats.ts';
 export * from './datasets.ts';
@@ -45,3 +67,4 @@ export * from './models.ts';
 export * from './placement.ts';
 export * from './training.ts';
 export * from './training-runs.ts';
+export * from './trials.ts';

@@ -1,5 +1,6 @@
 // Every method of moebius-engine, typed. Frames and threads: native/rpc/README.md.
 import { z } from 'zod';
+import { ADAPTERS_MOST, AdapterUse, loadedAdapterMethods } from './adapter-protocol.ts';
 import { DeviceReplayParameters, DeviceReplayResult } from './device-replay-protocol.ts';
 import { ExpertDeviceBudget, ExpertDevices, ReplicaPrecision } from './expert-devices-protocol.ts';
 import {
@@ -323,6 +324,8 @@ export const GenerateParameters = z
     cachePrompt: z.boolean().optional(),
     ignoreEndOfGeneration: z.boolean().optional(),
     progressToken: z.string().optional(),
+    /** that are on; others are off */
+    adapters: z.array(AdapterUse).max(ADAPTERS_MOST).optional(),
   })
   .refine((p) => [p.prompt, p.tokens, p.chat].filter((x) => x !== undefined).length === 1, 'exactly one of prompt, tokens, chat');
 export type GenerateParameters = z.infer<typeof GenerateParameters>;
@@ -411,6 +414,7 @@ export const engineMethods = {
       all: z.boolean().optional(),
       /** no logits, but how likely each of the tokens is after those before it */
       logprobs: z.boolean().optional(),
+      adapters: z.array(AdapterUse).max(ADAPTERS_MOST).optional(),
     }),
     result: z.object({
       /** of the LOGITS frame */
@@ -429,6 +433,7 @@ export const engineMethods = {
     parameters: z.strictObject({ model: z.number().int(), examples: z.array(ExampleInput), withTokens: z.boolean().optional() }),
     result: z.object({ examples: z.array(z.union([EncodedExample, z.object({ error: z.object({ code: z.string(), message: z.string() }) })])) }),
   },
+  ...loadedAdapterMethods,
   ...trainMethods,
   generate: { parameters: GenerateParameters, result: GenerateResult },
   shutdown: { parameters: Nothing, result: Nothing },

@@ -1,15 +1,17 @@
 // Runs generations: model, engine call, frames to everyone who wants them, outcome.
 import { MoebiusError } from '../contract/errors.ts';
-import type { ModelCard, Publish } from '../contract/index.ts';
+import type { AppliedAdapter, ModelCard, Publish } from '../contract/index.ts';
 import type { CallParameters, Engine, RoutingFrame, TokenPiece } from '../engine/engine.ts';
 import type { GenerateResult, LoadedModel, Sampling } from '../engine/protocol.ts';
 import { UsageCounter } from '../experts/usage.ts';
-import type { Generation, GenerationHandlers, GenerationOutcome, GenerationRequest, Generations, LoadedModels } from './generation.ts';
+import type { AdapterUses, Generation, GenerationHandlers, GenerationOutcome, GenerationRequest, Generations, LoadedModels } from './generation.ts';
 import type { UsageSink } from './usage-sink.ts';
 
 export interface GenerationDependencies {
   engine: Engine;
   models: LoadedModels;
+  /** default: there are none, and requests that name some are refused */
+  adapters?: AdapterUses;
   /** default: nobody else counts */
   usage?: UsageSink;
   /** default: no `experts.frame` events */
@@ -51,6 +53,8 @@ export class GenerationService implements Generations {
     progress: RunProgress,
   ): Promise<GenerationOutcome> {
     const { engine, usage } = this.#dependencies;
+    const adapters = await this.#adapters(request, card, loaded);
+    progress.adapters = adapters.applied;
     const { chatId = null, messageId = null } = request;
     const recorder = usage?.record({ modelId: card.id, loaded, chatId, messageId, routes: request.routes === true });
     const routes = request.routes === true || usage?.wantsRoutes(loaded) === true;
@@ -58,7 +62,7 @@ export class GenerationService implements Generations {
     try {
       result = await engine.call(
         'generate',
-        { ...toParameters(request, card, loaded), routes },
+        { ...toParameters(request, card, loaded), routes, ...(adapters.uses.length > 0 && { adapters: adapters.uses }) },
         {
           signal,
           onProgress: ({ fraction }) => handlers.onPromptProgress?.(fraction),
@@ -82,6 +86,13 @@ export class GenerationService implements Generations {
     } finally {
       await recorder?.finish(result === null ? null : result.promptTokens - result.cachedTokens);
     }
+  }
+
+  async #adapters(request: GenerationRequest, card: ModelCard, loaded: LoadedModel): ReturnType<AdapterUses['use']> {
+    const { adapters } = this.#dependencies;
+    if (adapters) return adapters.use(card.id, loaded, request.adapters);
+    if (request.adapters?.length) throw new MoebiusError('adapter.not-found', `The model ${card.id} has no adapters.`);
+    return { uses: [], applied: [] };
   }
 
   #publishFrame(modelId: string, chatId: string | null, messageId: string | null, frame: RoutingFrame): void {
@@ -114,6 +125,7 @@ class RunProgress {
   #text = '';
   #tokens = 0;
   #usage: UsageCounter | null = null;
+  adapters: AppliedAdapter[] = [];
 
   constructor(seed: number) {
     this.#seed = seed;
@@ -131,7 +143,7 @@ class RunProgress {
   }
 
   outcome(result: GenerateResult): GenerationOutcome {
-    return { ...result, text: this.#text, usage: this.#usage };
+    return { ...result, text: this.#text, usage: this.#usage, adapters: this.adapters };
   }
 
   /** For a generation that was cancelled where the engine could not answer (not loaded yet, or hanging): figures of what had arrived, as this side saw it. */

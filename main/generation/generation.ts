@@ -1,7 +1,7 @@
 // One path for every generation: chat, HTTP endpoint and command line all come through here.
-import type { ModelCard } from '../contract/index.ts';
+import type { AdapterChoice, AppliedAdapter, ModelCard } from '../contract/index.ts';
 import type { RoutesFrame, TokenPiece } from '../engine/engine.ts';
-import type { ChatInput, GenerateParameters, GenerateResult, LoadedModel } from '../engine/protocol.ts';
+import type { AdapterUse, ChatInput, GenerateParameters, GenerateResult, LoadedModel } from '../engine/protocol.ts';
 
 export type GenerationInput = { prompt: string } | { tokens: number[] } | { chat: ChatInput };
 
@@ -17,6 +17,8 @@ export interface GenerationRequest
   messageId?: string;
   /** collect token-level routes */
   routes?: boolean;
+  /** that are on; left out: as the model's adapters are set */
+  adapters?: AdapterChoice[];
 }
 
 export interface GenerationHandlers {
@@ -39,6 +41,8 @@ export interface ExpertUsage {
 export interface GenerationOutcome extends GenerateResult {
   text: string;
   usage: ExpertUsage | null;
+  /** that were on */
+  adapters: AppliedAdapter[];
 }
 
 export interface Generation {
@@ -53,6 +57,14 @@ export interface LoadedModels {
   acquire(modelId: string, signal?: AbortSignal): Promise<{ card: ModelCard; loaded: LoadedModel }>;
   /** ids of loaded models, the most recently loaded first */
   loadedIds(): string[];
+}
+
+/** What a model can be used with (main/library/adapters implements it). */
+export interface AdapterUses {
+  /** What is on with these choices, those of other models left out; undefined: as the model's adapters are set. Throws adapter.not-found. */
+  chosen(modelId: string, choices: AdapterChoice[] | undefined): AppliedAdapter[];
+  /** The same in the engine, where files that are not loaded yet are; other models' are refused. Rejects also with what is wrong with a file. */
+  use(modelId: string, loaded: LoadedModel, choices: AdapterChoice[] | undefined): Promise<{ uses: AdapterUse[]; applied: AppliedAdapter[] }>;
 }
 
 /** GenerationService implements it; tests of chat and server double it. */

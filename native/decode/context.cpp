@@ -6,7 +6,10 @@
 
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
+#include <llama-adapter.h>
+#include <llama-context.h>
 #include <llama-ext.h>
+#include <llama-model.h>
 
 #include <algorithm>
 
@@ -87,11 +90,49 @@ void decode_context::check_devices() const {
 }
 
 decode_context::~decode_context() {
+    model->loras.clear();  // it would free them, and they are not its own
     if (context) {
         llama_detach_threadpool(context.get());
         if (expert_source * experts = expert_source_of(model)) {
             experts->pools = {};
         }
+    }
+}
+
+// llama.cpp would do it at the next llama_decode, where what it throws could not be caught.
+void decode_context::set_adapters(const adapter_set & set) {
+    std::vector<llama_adapter_lora *> loras;
+    std::vector<float>                scales;
+    std::set<int32_t>                 blocks;
+    for (const adapter_set::use & use : set.uses) {
+        loras.push_back(use.adapter->lora.get());
+        scales.push_back(use.scale);
+        blocks.insert(use.adapter->expert_blocks.begin(), use.adapter->expert_blocks.end());
+    }
+    if (expert_source * experts = expert_source_of(model)) {
+        experts->adapt(blocks);
+    }
+    model->loras = { loras.begin(), loras.end() };  // the size of the graph depends on them
+    llama_set_adapters_lora(context.get(), loras.data(), loras.size(), scales.data());
+    context->sched_reserve();
+}
+
+void decode_context::use_adapters(const adapter_set & set) {
+    if (set.key == adapters.key) {
+        return;
+    }
+    try {
+        set_adapters(set);
+        adapters = set;
+    } catch (const std::exception & error) {
+        const std::string reason = error.what();
+        adapters                 = {};
+        try {
+            set_adapters(adapters);
+        } catch (const std::exception &) {  // llama.cpp then allocates with the next batch, or that fails
+        }
+        throw user_error("decode.failed", "The adapters could not be switched on: " + reason + ". They make the graph larger; close other programs, or load the "
+                                          "model with a smaller batch.", { { "reason", reason } });
     }
 }
 

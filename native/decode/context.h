@@ -1,6 +1,7 @@
 // A llama_context with all that belongs to it: persistent threadpools and the router observer.
 #pragma once
 
+#include "adapters.h"
 #include "model/options.h"
 #include "router/observer.h"
 
@@ -26,6 +27,11 @@ class decode_context {
     // nullptr: not asked, or the architecture hides its router
     router_observer * observer() const { return observing ? hook.get() : nullptr; }
 
+    // From the next llama_decode on these adapters are on, and no others. Plans the graph anew if they change. Throws decode.failed: then none are on.
+    void use_adapters(const adapter_set & set);
+    // adapter_set::key
+    const std::string & adapters_key() const { return adapters.key; }
+
     // Tokens of one sequence; llama.cpp itself rounds its cache up.
     uint32_t context_length() const { return length; }
     // Tokens in one llama_decode, which then is one ubatch.
@@ -40,6 +46,7 @@ class decode_context {
   private:
     using threadpool = std::unique_ptr<ggml_threadpool, std::function<void(ggml_threadpool *)>>;
 
+    void set_adapters(const adapter_set & set);
     void attach_threadpools(const load_options & options);
     void warm_up();
 
@@ -51,6 +58,7 @@ class decode_context {
     bool                             observing    = false;
     std::vector<ggml_backend_dev_t>  remotes;  // in use, of other machines
     // in this order: the context uses all of them until it is gone
+    adapter_set                      adapters;
     std::unique_ptr<router_observer> hook;
     threadpool                       pool;
     threadpool                       pool_batch;

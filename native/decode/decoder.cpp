@@ -91,7 +91,8 @@ int decoder::running() const {
 }
 
 void decoder::generate(const json & request_id, const json & parameters) {
-    auto       asked   = std::make_shared<generate_request>(parse_generate(request_id, parameters));
+    auto asked         = std::make_shared<generate_request>(parse_generate(request_id, parameters));
+    asked->adapters    = loras.set_of(asked->asked_adapters);
     const auto request = open(request_id, asked->generation);
     desk->give([this, request, asked] { prepare(request, [&] { return make_generation(request, std::move(*asked)); }); });
 }
@@ -100,6 +101,7 @@ void decoder::logits(const json & request_id, const json & parameters) {
     auto         asked = std::make_shared<logits_request>(parse_logits(request_id, parameters));
     const size_t rows  = asked->logprobs ? 0 : asked->all ? asked->tokens.size() : 1;
     const size_t bytes = rows * size_t(llama_vocab_n_tokens(ctx.vocab())) * sizeof(float);
+    asked->adapters    = loras.set_of(asked->asked_adapters);
     check_tokens(asked->tokens, ctx.vocab());
     check_length(asked->tokens.size());
     if (bytes > logits_reply_bytes) {
@@ -124,6 +126,11 @@ json decoder::render_chat(const json & chat) {
 
 json decoder::encode_examples(const json & examples, bool with_tokens) {
     return moebius::encode_examples(templates, ctx.vocab(), examples, with_tokens);
+}
+
+void decoder::drop_adapter(int32_t id) {
+    loras.remove(id);
+    between_batches([this] { schedule.switch_off_unused(); });
 }
 
 void decoder::between_batches(const std::function<void()> & task) {

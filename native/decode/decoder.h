@@ -28,13 +28,18 @@ class decoder : private request_end {
     // Ends every request as cancelled, with its result, and joins the threads.
     ~decoder() override;
 
-    // Check the parameters (throw user_error: request.invalid, generation.duplicate) and queue the request; it is answered
+    // Check the parameters (throw user_error: request.invalid, adapter.not-found, generation.duplicate) and queue the request; it is answered
     // through `output`: what only tokenising, the template or the grammar can tell comes as an error response.
     void generate(const json & request_id, const json & parameters);
     void logits(const json & request_id, const json & parameters);
 
     // True if the request was one of ours; it will be answered soon: a `generate` with finishReason cancelled.
     bool cancel(const json & request_id);
+
+    // That requests can name.
+    adapter_table & adapters() { return loras; }
+    // Takes it out of the table and, unless a running request has it, out of memory. Throws adapter.not-found.
+    void drop_adapter(int32_t id);
 
     // The result of chat.render. Throws user_error (request.invalid, template.failed).
     json render_chat(const json & chat);
@@ -71,6 +76,7 @@ class decoder : private request_end {
     void failed(std::unique_ptr<generation> ended, const user_error & error) override;
 
     output &                out;
+    adapter_table            loras;
     decode_context           ctx;
     chat_templates           templates;
     std::vector<llama_token> end_tokens;  // end-of-generation tokens of the vocabulary

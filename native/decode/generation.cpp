@@ -40,6 +40,7 @@ generation::generation(common basis, logits_request asked, const llama_vocab * v
     : tokens(std::move(asked.tokens)), basis(std::move(basis)), vocab(vocab), out(out), logits_only(true), all_logits(asked.all),
       wants_logprobs(asked.logprobs), text({}), frames(this->basis.number, vocab), prompt_count(tokens.size()) {
     request.cache_prompt = false;  // every token must be evaluated
+    request.adapters     = std::move(asked.adapters);
     logits_frame.begin(frame_kind::logits, this->basis.number);
     logits_frame.u32(0);
     logits_frame.u32(uint32_t(llama_vocab_n_tokens(vocab)));

@@ -3,6 +3,7 @@
 #include "rpc/parameters.h"
 
 #include <limits>
+#include <set>
 
 namespace moebius {
 
@@ -11,6 +12,8 @@ namespace {
 constexpr int64_t any_count        = std::numeric_limits<int32_t>::max();
 constexpr size_t  stop_limit       = 64;
 constexpr size_t  stop_bytes_limit = 4096;
+constexpr size_t  adapters_most    = 16;   // on at once
+constexpr double  scale_most       = 100;
 
 template <typename T, typename V>
 void set(T & field, const std::optional<V> & value) {
@@ -97,6 +100,27 @@ void parse_stop(parameters & p, generate_request & request) {
     request.stop = *stop;
 }
 
+std::vector<asked_adapter> parse_adapters(parameters & p) {
+    const json *               list = p.optional_array("adapters");
+    std::vector<asked_adapter> asked;
+    std::set<int32_t>          seen;
+    if (list && list->size() > adapters_most) {
+        p.refuse("adapters", "has " + std::to_string(list->size()) + " entries, at most " + std::to_string(adapters_most) + " can be on at once");
+    }
+    for (size_t i = 0; list && i < list->size(); ++i) {
+        parameters    entry((*list)[i], "adapters[" + std::to_string(i) + "]");
+        asked_adapter one;
+        one.id    = int32_t(entry.integer("adapter", 1, any_count));
+        one.scale = float(entry.optional_number("scale", -scale_most, scale_most).value_or(1));
+        entry.finish();
+        if (!seen.insert(one.id).second) {
+            p.refuse("adapters", "names adapter " + std::to_string(one.id) + " twice");
+        }
+        asked.push_back(one);
+    }
+    return asked;
+}
+
 overflow_mode parse_overflow(parameters & p) {
     const std::string mode = p.optional_choice("overflow", { "error", "stop", "shift" }).value_or("stop");
     return mode == "error" ? overflow_mode::error : mode == "shift" ? overflow_mode::shift : overflow_mode::stop;
@@ -124,6 +148,7 @@ generate_request parse_generate(const json & id, const json & values) {
     set(request.cache_prompt, p.optional_boolean("cachePrompt"));
     set(request.ignore_end_of_generation, p.optional_boolean("ignoreEndOfGeneration"));
     set(request.progress_token, p.optional_string("progressToken"));
+    request.asked_adapters = parse_adapters(p);
     p.finish();
     return request;
 }
@@ -144,6 +169,7 @@ logits_request parse_logits(const json & id, const json & values) {
     if (request.logprobs && !request.all) {
         p.refuse("all", "cannot be false with logprobs, which are of all tokens");
     }
+    request.asked_adapters = parse_adapters(p);
     p.finish();
     return request;
 }

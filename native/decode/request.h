@@ -1,6 +1,7 @@
 // GenerateParameters and the parameters of model.logits of main/engine/protocol.ts, read strictly.
 #pragma once
 
+#include "adapters.h"
 #include "chat.h"
 #include "rpc/errors.h"
 
@@ -35,6 +36,8 @@ struct generate_request {
     bool                       cache_prompt             = true;
     bool                       ignore_end_of_generation = false;
     std::string                progress_token;
+    std::vector<asked_adapter> asked_adapters;
+    adapter_set                adapters;  // what the decoder's table has of them
 };
 
 struct logits_request {
@@ -43,6 +46,8 @@ struct logits_request {
     llama_tokens tokens;
     bool         all      = false;
     bool         logprobs = false;  // of the tokens themselves, instead of logits
+    std::vector<asked_adapter> asked_adapters;
+    adapter_set                adapters;
 };
 
 // Throw user_error (request.invalid, sampling.invalid, grammar.invalid).

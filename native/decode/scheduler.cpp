@@ -3,6 +3,7 @@
 #include "experts/backend/loaded-experts.h"
 
 #include <algorithm>
+#include <map>
 
 namespace moebius {
 
@@ -37,6 +38,9 @@ void scheduler::step() {
         return;
     }
     ++rounds;
+    if (!take_turn()) {
+        return;
+    }
     for (const batch_plan & p : plan()) {
         run(p);
     }
@@ -75,7 +79,7 @@ void scheduler::cancel_all() {
 void scheduler::admit() {
     while (!waiting.empty()) {
         const generate_request & parameters = waiting.front()->parameters();
-        sequence_slot *          slot       = slots.acquire(waiting.front()->tokens, parameters.cache_key, parameters.cache_prompt);
+        sequence_slot *          slot       = slots.acquire({ waiting.front()->tokens, parameters.cache_key, parameters.adapters.key, parameters.cache_prompt });
         if (!slot) {
             return;
         }
@@ -84,6 +88,41 @@ void scheduler::admit() {
         waiting.pop_front();
         ++running_count;
         g->start(*slot, context.observer() ? &context.observer()->shape() : nullptr);
+    }
+}
+
+// Switches the adapters on that compute next. False: it failed, and with it their requests.
+bool scheduler::take_turn() {
+    std::vector<std::string>              wanted;
+    std::map<std::string, const runner *> of_set;
+    for (const runner & g : running) {
+        if (g && of_set.emplace(g->parameters().adapters.key, &g).second) {
+            wanted.push_back(g->parameters().adapters.key);
+        }
+    }
+    const int64_t     before = now_us();
+    const std::string key    = turns.next(wanted, before);
+    if (key == context.adapters_key()) {
+        return true;
+    }
+    try {
+        context.use_adapters((*of_set.at(key))->parameters().adapters);
+        turns.changed(now_us() - before);
+        return true;
+    } catch (const user_error & error) {
+        for (runner & g : running) {
+            if (g && g->parameters().adapters.key == key) {
+                fail(g, error);
+            }
+        }
+        return false;
+    }
+}
+
+void scheduler::switch_off_unused() {
+    const auto has_them = [&](const runner & g) { return g && g->parameters().adapters.key == context.adapters_key(); };
+    if (std::none_of(running.begin(), running.end(), has_them)) {
+        context.use_adapters({});
     }
 }
 
@@ -98,7 +137,7 @@ uint32_t scheduler::prompt_tokens_beside_decode() const {
 std::vector<batch_plan> scheduler::plan() {
     std::vector<batch_candidate> candidates;
     for (uint32_t i = 0; i < running.size(); ++i) {
-        if (running[i]) {
+        if (running[i] && running[i]->parameters().adapters.key == context.adapters_key()) {
             candidates.push_back({ i, running[i]->pending(), running[i]->wants_all_logits() });
         }
     }

@@ -1,6 +1,7 @@
 // The loop body of the decode thread: admits requests to slots, batches their tokens, hands on what comes out.
 #pragma once
 
+#include "adapter-turns.h"
 #include "batch-plan.h"
 #include "context.h"
 #include "generation.h"
@@ -30,8 +31,11 @@ class scheduler {
     void add(std::unique_ptr<generation> request) { waiting.push_back(std::move(request)); }
     bool idle() const { return waiting.empty() && running_count == 0; }
 
-    // One round: every running sequence gets a token or a part of its prompt evaluated.
+    // One round: every running sequence whose adapters have their turn gets a token or a part of its prompt evaluated.
     void step();
+
+    // No adapters are on that no running request has.
+    void switch_off_unused();
 
     // Ends everything as cancelled.
     void cancel_all();
@@ -41,6 +45,7 @@ class scheduler {
 
     void end_cancelled();
     void admit();
+    bool take_turn();
     std::vector<batch_plan> plan();
     uint32_t prompt_tokens_beside_decode() const;
     void run(const batch_plan & plan);
@@ -64,6 +69,7 @@ class scheduler {
     std::vector<runner>     running;  // by slot index; empty: the slot is free
     uint32_t                running_count = 0;
     std::deque<runner>      waiting;
+    adapter_turns           turns;
     llama_batch             batch;
     std::vector<uint32_t>   outputs;       // batch indices whose logits are asked
     uint64_t                rounds         = 0;

@@ -11,14 +11,15 @@ slot_pool::slot_pool(const decode_context & context, uint32_t count)
     }
 }
 
-size_t slot_pool::common_prefix(const sequence_slot & slot, const std::vector<llama_token> & prompt) const {
-    const size_t most = std::min(slot.tokens.size(), prompt.size());
+size_t slot_pool::common_prefix(const sequence_slot & slot, const slot_wish & wish) const {
+    const std::vector<llama_token> & prompt = wish.prompt;
+    const size_t                     most   = slot.adapters == wish.adapters ? std::min(slot.tokens.size(), prompt.size()) : 0;
     return size_t(std::mismatch(prompt.begin(), prompt.begin() + ptrdiff_t(most), slot.tokens.begin()).first - prompt.begin());
 }
 
 // How many tokens of `prompt` can be taken from `slot`. Sliding windows have forgotten what lies before them.
-size_t slot_pool::usable_prefix(const sequence_slot & slot, const std::vector<llama_token> & prompt) const {
-    const size_t common = std::min(common_prefix(slot, prompt), prompt.size() - 1);
+size_t slot_pool::usable_prefix(const sequence_slot & slot, const slot_wish & wish) const {
+    const size_t common = std::min(common_prefix(slot, wish), wish.prompt.size() - 1);
     if (common == slot.tokens.size() || swa_window == 0) {
         return common;
     }
@@ -26,18 +27,20 @@ size_t slot_pool::usable_prefix(const sequence_slot & slot, const std::vector<ll
     return llama_memory_seq_pos_min(context.memory(), slot.sequence) <= needed ? common : 0;
 }
 
-sequence_slot * slot_pool::choose(const std::vector<llama_token> & prompt, const std::string & key, bool reuse) {
+sequence_slot * slot_pool::choose(const slot_wish & wish) {
+    const std::string & key    = wish.cache_key;
+
     sequence_slot * oldest = nullptr;
     sequence_slot * best   = nullptr;
     for (sequence_slot & slot : slots) {
         if (slot.busy) {
             continue;
         }
-        if (reuse && !key.empty() && slot.cache_key == key) {
+        if (wish.reuse && !key.empty() && slot.cache_key == key && slot.adapters == wish.adapters) {
             return &slot;
         }
         const bool ours = key.empty() || slot.cache_key.empty();
-        if (reuse && ours && !slot.tokens.empty() && common_prefix(slot, prompt) == slot.tokens.size() &&
+        if (wish.reuse && ours && !slot.tokens.empty() && common_prefix(slot, wish) == slot.tokens.size() &&
             (!best || slot.tokens.size() > best->tokens.size())) {
             best = &slot;
         }
@@ -63,14 +66,14 @@ bool slot_pool::truncate(sequence_slot & slot, size_t keep) {
 }
 
 // Sharing cells between sequences costs nothing in a unified cache.
-void slot_pool::copy_longer_prefix(sequence_slot & into, const std::vector<llama_token> & prompt) {
+void slot_pool::copy_longer_prefix(sequence_slot & into, const slot_wish & wish) {
     if (context.splits_by_sequence()) {
         return;
     }
     sequence_slot * from    = nullptr;
-    size_t          longest = usable_prefix(into, prompt);
+    size_t          longest = usable_prefix(into, wish);
     for (sequence_slot & slot : slots) {
-        const size_t prefix = &slot == &into ? 0 : usable_prefix(slot, prompt);
+        const size_t prefix = &slot == &into ? 0 : usable_prefix(slot, wish);
         if (prefix > longest) {
             longest = prefix;
             from    = &slot;
@@ -81,23 +84,25 @@ void slot_pool::copy_longer_prefix(sequence_slot & into, const std::vector<llama
     }
     clear(into);
     llama_memory_seq_cp(context.memory(), from->sequence, into.sequence, 0, llama_pos(longest));
-    into.tokens.assign(prompt.begin(), prompt.begin() + ptrdiff_t(longest));
+    into.tokens.assign(wish.prompt.begin(), wish.prompt.begin() + ptrdiff_t(longest));
+    into.adapters      = wish.adapters;
     into.shares_cells  = true;
     from->shares_cells = true;
 }
 
-sequence_slot * slot_pool::acquire(const std::vector<llama_token> & prompt, const std::string & key, bool reuse) {
-    sequence_slot * slot = choose(prompt, key, reuse);
+sequence_slot * slot_pool::acquire(const slot_wish & wish) {
+    sequence_slot * slot = choose(wish);
     if (!slot) {
         return nullptr;
     }
-    if (reuse) {
-        copy_longer_prefix(*slot, prompt);
-        truncate(*slot, usable_prefix(*slot, prompt));
+    if (wish.reuse) {
+        copy_longer_prefix(*slot, wish);
+        truncate(*slot, usable_prefix(*slot, wish));
     } else {
         clear(*slot);
     }
-    slot->cache_key = key;
+    slot->cache_key = wish.cache_key;
+    slot->adapters  = wish.adapters;
     slot->busy      = true;
     slot->last_use  = ++clock;
     return slot;

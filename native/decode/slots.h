@@ -14,20 +14,28 @@ struct sequence_slot {
     llama_seq_id             sequence = 0;
     std::vector<llama_token> tokens;     // evaluated: what the KV cache holds for the sequence
     std::string              cache_key;  // of the last request on it
+    std::string              adapters;   // adapter_set::key of what `tokens` were evaluated with
     uint64_t                 last_use     = 0;
     bool                     busy         = false;
     bool                     shares_cells = false;  // with another sequence: its positions must not be changed in place
+};
+
+struct slot_wish {
+    const std::vector<llama_token> & prompt;
+    const std::string &              cache_key;
+    const std::string &              adapters;  // adapter_set::key
+    bool                             reuse;     // what is cached
 };
 
 class slot_pool {
   public:
     slot_pool(const decode_context & context, uint32_t count);
 
-    // The best free slot for `prompt`, or nullptr. Its `tokens` are then the part of the prompt that need not be evaluated:
-    // never all of it, for the last token's logits are needed.
-    // Choice: same key; else one whose content the prompt continues; else an empty or the least recently used one, into
+    // The best free slot, or nullptr. Its `tokens` are then the part of the prompt that need not be evaluated:
+    // never all of it, for the last token's logits are needed, and nothing that was evaluated with other adapters.
+    // Choice: same key and adapters; else one whose content the prompt continues; else an empty or the least recently used one, into
     // which the longest prefix that any slot holds is copied.
-    sequence_slot * acquire(const std::vector<llama_token> & prompt, const std::string & key, bool reuse);
+    sequence_slot * acquire(const slot_wish & wish);
 
     void release(sequence_slot & slot);
 
@@ -44,11 +52,11 @@ class slot_pool {
     std::vector<sequence_slot> & all() { return slots; }
 
   private:
-    size_t          common_prefix(const sequence_slot & slot, const std::vector<llama_token> & prompt) const;
-    size_t          usable_prefix(const sequence_slot & slot, const std::vector<llama_token> & prompt) const;
-    sequence_slot * choose(const std::vector<llama_token> & prompt, const std::string & key, bool reuse);
+    size_t          common_prefix(const sequence_slot & slot, const slot_wish & wish) const;
+    size_t          usable_prefix(const sequence_slot & slot, const slot_wish & wish) const;
+    sequence_slot * choose(const slot_wish & wish);
     bool            truncate(sequence_slot & slot, size_t keep);
-    void            copy_longer_prefix(sequence_slot & into, const std::vector<llama_token> & prompt);
+    void            copy_longer_prefix(sequence_slot & into, const slot_wish & wish);
 
     const decode_context &     context;
     std::vector<sequence_slot> slots;

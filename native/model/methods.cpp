@@ -1,5 +1,6 @@
 #include "methods.h"
 
+#include "adapter-methods.h"
 #include "devices.h"
 #include "estimate.h"
 #include "expert-methods.h"
@@ -203,6 +204,7 @@ void add_methods(dispatcher & methods, model_registry & registry, const backend_
         return registry.list();
     });
     add_expert_methods(methods, registry);
+    add_adapter_methods(methods, registry);
     methods.add("model.tokenize", lane::job, [&](call &, const json & params) { return tokenize(params, registry); });
     methods.add("model.detokenize", lane::job, [&](call &, const json & params) { return detokenize(params, registry); });
     methods.add("chat.render", lane::job, [&](call &, const json & params) { return render_chat(params, registry); });

@@ -31,6 +31,7 @@ inline constexpr const char * error_codes[] = {
     "model.not-loaded",
     "model.load-failed",
     "model.does-not-fit",
+    "adapter.not-found",
     "disk.full",
     "device.not-found",
     "device.unreachable",

@@ -9,6 +9,7 @@ import { listenError } from '../web-server.ts';
 import type { CompletionServices } from './chat-completions.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { toApiError } from './errors.ts';
+import { addressOf, listLora, setLora, toChoices } from './lora.ts';
 
 const BODY_LIMIT = 16 * 1024 * 1024; // bytes; a long context as JSON
 
@@ -44,8 +45,10 @@ export function buildApi(options: ApiServerOptions, port: () => number): Fastify
     throw new MoebiusError('request.unknown-method', `There is no ${request.method} ${request.url} here.`);
   });
   app.get('/health', async () => health(options));
-  app.get('/v1/models', async () => ({ object: 'list', data: usable(options).map(toApiModel) }));
-  app.get<{ Params: { model: string } }>('/v1/models/:model', async ({ params }) => toApiModel(findModel(options, params.model)));
+  app.get('/v1/models', async () => ({ object: 'list', data: usable(options).flatMap((card) => [toApiModel(card), ...toApiAdapters(options, card)]) }));
+  app.get<{ Params: { model: string } }>('/v1/models/:model', async ({ params }) => apiModel(options, params.model));
+  app.get('/lora-adapters', async ({ query }) => listLora(options.adapters, options.models, query));
+  app.post('/lora-adapters', async ({ query, body }) => setLora(options.adapters, options.models, query, body));
   app.post('/v1/chat/completions', (request, reply) => chatCompletions(options, request, reply));
   return app;
 }
@@ -111,6 +114,19 @@ function findModel(options: ApiServerOptions, id: string): ModelCard {
   if (card) return card;
   const names = cards.map((candidate) => candidate.id).join(', ') || 'none';
   throw new MoebiusError('model.not-found', `There is no model "${id}". Available: ${names}.`, { details: { param: 'model' } });
+}
+
+function apiModel(options: ApiServerOptions, id: string) {
+  const address = addressOf(id);
+  const card = findModel(options, address.modelId);
+  if (address.adapterId === null) return toApiModel(card);
+  const [choice] = toChoices(options.adapters, address, undefined) ?? [];
+  return toApiAdapters(options, card).find((model) => model.id === `${card.id}:${choice?.id}`);
+}
+
+/** Each adapter is a model of its own, with the model that it belongs to as its parent. */
+function toApiAdapters(options: ApiServerOptions, card: ModelCard) {
+  return options.adapters.list(card.id).map((adapter) => ({ ...toApiModel(card), id: `${card.id}:${adapter.id}`, parent: card.id, root: adapter.path }));
 }
 
 function toApiModel(card: ModelCard) {

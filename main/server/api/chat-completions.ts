@@ -6,29 +6,33 @@ import type { Generation, GenerationHandlers, GenerationOutcome, GenerationReque
 import { chunk, completionObject, finishReason, logprobsContent, newIdentity, toToolCalls, usageChunk } from './completion.ts';
 import { toApiError } from './errors.ts';
 import { EventStream } from './event-stream.ts';
+import { type ApiAdapters, addressOf, toChoices } from './lora.ts';
 import { type ChatCompletionRequest, parseChatCompletionRequest, toLimits, toMessages, toSampling } from './request.ts';
 
 export interface CompletionServices {
   generations: Generations;
   models: LoadedModels;
+  adapters: ApiAdapters;
 }
 
 export async function chatCompletions(services: CompletionServices, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   const body = parseChatCompletionRequest(request.body);
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort()); // also fires when the reply is complete: aborting is then without effect
-  const { card } = await services.models.acquire(body.model, gone.signal);
+  const address = addressOf(body.model);
+  const { card } = await services.models.acquire(address.modelId, gone.signal);
+  const adapters = toChoices(services.adapters, address, body.lora);
   const start = (handlers: GenerationHandlers): Generation => {
-    const generation = services.generations.start(toGenerationRequest(body, card), handlers);
+    const generation = services.generations.start({ ...toGenerationRequest(body, card), adapters }, handlers);
     if (gone.signal.aborted) generation.cancel();
     gone.signal.addEventListener('abort', () => generation.cancel(), { once: true });
     return generation;
   };
-  if (body.stream) return streamCompletion(start, body, card, reply);
+  if (body.stream) return streamCompletion(start, body, reply);
   const tokens: TokenPiece[] = [];
   const collect = body.logprobs ? { onTokens: (batch: TokenPiece[]) => void tokens.push(...batch) } : {};
   const outcome = await start(collect).done;
-  return completionObject(newIdentity(card.id), outcome, tokens);
+  return completionObject(newIdentity(body.model), outcome, tokens);
 }
 
 function toGenerationRequest(body: ChatCompletionRequest, card: ModelCard): GenerationRequest {
@@ -43,13 +47,8 @@ function toGenerationRequest(body: ChatCompletionRequest, card: ModelCard): Gene
   };
 }
 
-async function streamCompletion(
-  start: (handlers: GenerationHandlers) => Generation,
-  body: ChatCompletionRequest,
-  card: ModelCard,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const identity = newIdentity(card.id);
+async function streamCompletion(start: (handlers: GenerationHandlers) => Generation, body: ChatCompletionRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const identity = newIdentity(body.model);
   reply.hijack();
   let generation: Generation | null = null;
   const stream = new EventStream(reply.raw, () => generation?.cancel());

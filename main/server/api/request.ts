@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type EngineMessage, type GenerateParameters, MoebiusError, type Sampling } from '../../contract/index.ts';
 import { describeIssues } from '../../rpc/dispatcher.ts';
+import { LoraList } from './lora.ts';
 
 const TextPart = z.object({ type: z.literal('text'), text: z.string() });
 const Content = z.union([z.string(), z.array(TextPart)]).nullish();
@@ -73,6 +74,8 @@ export const ChatCompletionRequest = z.object({
   mirostat_tau: nullable(z.number().min(0).max(20)),
   mirostat_eta: nullable(z.number().min(0).max(1)),
   grammar: nullable(z.string()),
+  /** adapters that are on, as llama-server takes them; others are off */
+  lora: nullable(LoraList),
 });
 export type ChatCompletionRequest = z.output<typeof ChatCompletionRequest>;
 

@@ -19,6 +19,7 @@ struct expert_tensor {
     uint32_t             part   = 0;  // of the layer
     bool                 loaded = false;  // by llama.cpp, which can compute with it too: see whole_experts
     std::atomic<int64_t> tokens_most{ std::numeric_limits<int64_t>::max() };  // of a batch that the device takes
+    std::atomic<bool>    is_adapted{ false };  // see expert_source::adapt
 };
 
 // One per store. It must outlive the buffers of its type; the store too.

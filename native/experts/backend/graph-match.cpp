@@ -183,7 +183,7 @@ namespace {
 // Of a MUL_MAT_ID: [n_out, used, tokens].
 bool takes(const ggml_tensor * product) {
     const expert_tensor * loaded = expert_tensor_of(product->src[0]);
-    return is_stored_expert_tensor(product->src[0]) || (loaded && product->ne[2] <= loaded->tokens_most);
+    return is_stored_expert_tensor(product->src[0]) || (loaded && !loaded->is_adapted && product->ne[2] <= loaded->tokens_most);
 }
 
 }  // namespace

@@ -45,4 +45,10 @@ const uint8_t * whole_experts::wait(uint32_t layer, uint32_t expert, uint32_t pa
     return static_cast<const uint8_t *>(tensor->data) + expert * tensor->nb[2];
 }
 
+void whole_experts::adapt(const std::set<int32_t> & blocks) {
+    for (expert_tensor & mark : marks) {
+        mark.is_adapted = blocks.count(all.layers[mark.layer].block) > 0;
+    }
+}
+
 }  // namespace moebius

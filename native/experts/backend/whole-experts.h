@@ -19,6 +19,8 @@ class whole_experts : public expert_source {
     void            begin(uint32_t, std::vector<expert_use> &) override {}
     const uint8_t * wait(uint32_t layer, uint32_t expert, uint32_t part) override;
     void            finish(uint32_t, uint32_t) override {}
+    // Leaves those to llama.cpp: no FFN of theirs is whole.
+    void            adapt(const std::set<int32_t> & blocks) override;
 
   private:
     std::vector<std::vector<ggml_tensor *>> tensors;  // [layer][part]

@@ -6,7 +6,9 @@
 
 #include <ggml-cpu.h>
 
+#include <cstdint>
 #include <mutex>
+#include <set>
 
 namespace moebius {
 
@@ -51,6 +53,9 @@ class expert_source {
     virtual const uint8_t * wait(uint32_t layer, uint32_t expert, uint32_t part) = 0;
     // The expert was computed with (or will not be). Any thread, once per use.
     virtual void finish(uint32_t layer, uint32_t expert) = 0;
+
+    // From the next graph on adapters change experts of these blocks (blk.N), and of no others. By the thread that computes, between batches.
+    virtual void adapt(const std::set<int32_t> &) {}
 
     // --- any thread, at any time
 

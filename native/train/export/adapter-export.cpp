@@ -80,11 +80,15 @@ void refuse_whole_parameters(const adapter & trained, const std::string & format
 
 void check_adapter_numbers(const adapter & trained, const std::string & source) {
     for (const train_parameter & parameter : trained.parameters) {
-        const auto bad = std::find_if(parameter.values.begin(), parameter.values.end(), [](float value) { return !std::isfinite(value); });
-        if (bad != parameter.values.end()) {
-            fail_adapter("file.corrupt", source, "number " + std::to_string(bad - parameter.values.begin()) + " of '" + utf8_quote(parameter.name) + "' is " + std::to_string(*bad) +
-                 "; go back to an earlier checkpoint or get the file again.", { { "tensor", utf8_quote(parameter.name) } });
-        }
+        check_finite(parameter.name, parameter.values.data(), parameter.values.size(), source);
+    }
+}
+
+void check_finite(const std::string & parameter, const float * values, size_t count, const std::string & source) {
+    const float * bad = std::find_if(values, values + count, [](float value) { return !std::isfinite(value); });
+    if (bad != values + count) {
+        fail_adapter("file.corrupt", source, "number " + std::to_string(bad - values) + " of '" + utf8_quote(parameter) + "' is " + std::to_string(*bad) +
+             "; go back to an earlier checkpoint or get the file again.", { { "tensor", utf8_quote(parameter) } });
     }
 }
 

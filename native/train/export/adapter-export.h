@@ -22,6 +22,9 @@ void refuse_whole_parameters(const adapter & trained, const std::string & format
 // Every number is finite, or file.corrupt names the parameter. `source` is what the message begins with: a file, or "The adapter".
 void check_adapter_numbers(const adapter & trained, const std::string & source);
 
+// The same of one parameter's numbers.
+void check_finite(const std::string & parameter, const float * values, size_t count, const std::string & source);
+
 // The tensors are those of `base`, with its shapes. Throws request.invalid (another model's adapter), file.corrupt (pairs that don't fit each other).
 void check_adapter_fits(const adapter & trained, const gguf_model & base, const std::string & source);
 

@@ -24,25 +24,6 @@ bool is_plain_product(const std::string & architecture, const std::string & base
     return architecture == "deepseek2" && names.count(base) > 0;
 }
 
-void refuse_unused(const adapter & trained) {
-    for (const adapted_tensor & tensor : trained.tensors) {
-        const std::string  base = tensor_base(tensor.base);
-        const tensor_class kind = classify_tensor(tensor.base);
-        const char *       why  = nullptr;
-        if (kind == tensor_class::norm) {
-            why = "does not use adapters of norms";
-        } else if (kind == tensor_class::embedding) {
-            why = "keeps adapters of embeddings in another layout and stops at them where the head shares the tensor";
-        } else if (is_plain_product(trained.architecture, base)) {
-            why = "does not use adapters of this tensor";
-        }
-        if (why != nullptr) {
-            throw user_error("model.unsupported", "The adapter has a pair for " + tensor.base + ", and llama.cpp " + why + ". Export a merged GGUF instead.",
-                             { { "tensor", tensor.base } });
-        }
-    }
-}
-
 // That of the most tensors; 0 would mean to llama.cpp that pairs are not scaled.
 float file_alpha(const adapter & trained) {
     std::map<float, size_t> count;
@@ -107,10 +88,29 @@ void write_matrix(gguf_output & out, const written_matrix & matrix, ggml_type ty
 
 }  // namespace
 
+void refuse_unused_pairs(const adapter & trained, const std::string & instead) {
+    for (const adapted_tensor & tensor : trained.tensors) {
+        const std::string  base = tensor_base(tensor.base);
+        const tensor_class kind = classify_tensor(tensor.base);
+        const char *       why  = nullptr;
+        if (kind == tensor_class::norm) {
+            why = "does not use adapters of norms";
+        } else if (kind == tensor_class::embedding) {
+            why = "keeps adapters of embeddings in another layout and stops at them where the head shares the tensor";
+        } else if (is_plain_product(trained.architecture, base)) {
+            why = "does not use adapters of this tensor";
+        }
+        if (why != nullptr) {
+            throw user_error("model.unsupported", "The adapter has a pair for " + tensor.base + ", and llama.cpp " + why + ". " + instead,
+                             { { "tensor", tensor.base } });
+        }
+    }
+}
+
 void adapter_write(const adapter & trained, const std::string & path, ggml_type type) {
     assert(type == GGML_TYPE_F32 || type == GGML_TYPE_F16);
     refuse_whole_parameters(trained, "an adapter file");
-    refuse_unused(trained);
+    refuse_unused_pairs(trained, "Export a merged GGUF instead.");
     check_adapter_numbers(trained, "The adapter");
     const float                       alpha    = file_alpha(trained);
     const std::vector<written_matrix> matrices = written_matrices(trained, alpha);

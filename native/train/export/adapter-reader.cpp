@@ -106,26 +106,22 @@ train_parameter shape_of(const gguf_tensor & tensor) {
 }
 
 // Shapes first: what does not fit the base is refused before its numbers are read.
-adapter describe_adapter(const gguf_part & file, const std::vector<tensor_pair> & pairs) {
-    const float alpha = alpha_of(file);
-    adapter     read;
+adapter_file describe_adapter(const gguf_part & file, const std::vector<tensor_pair> & pairs) {
+    adapter_file opened{ file.path, alpha_of(file), {}, {} };
+    adapter &    read = opened.described;
     read.architecture = text_of(file, "general.architecture");
     for (const tensor_pair & pair : pairs) {
         const int64_t rank = pair.a->ne[1];
-        read.tensors.push_back({ pair.base, read.parameters.size(), read.parameters.size() + 1, rank, alpha == 0 ? float(rank) : alpha, false });
-        read.parameters.push_back(shape_of(*pair.a));
-        read.parameters.push_back(shape_of(*pair.b));
+        read.tensors.push_back({ pair.base, read.parameters.size(), read.parameters.size() + 1, rank, opened.alpha == 0 ? float(rank) : opened.alpha, false });
+        for (const gguf_tensor * matrix : { pair.a, pair.b }) {
+            read.parameters.push_back(shape_of(*matrix));
+            opened.matrices.push_back(*matrix);
+        }
     }
-    return read;
+    return opened;
 }
 
-std::vector<float> numbers_of(std::ifstream & stream, const gguf_tensor & tensor, const std::string & path) {
-    std::vector<uint8_t> bytes(size_t(tensor.bytes));
-    stream.seekg(std::streamoff(tensor.offset));
-    stream.read(reinterpret_cast<char *>(bytes.data()), std::streamsize(bytes.size()));
-    if (!stream) {
-        gguf_fail("file.unreadable", path, "reading '" + utf8_quote(tensor.name) + "' failed");
-    }
+std::vector<float> to_floats(const std::vector<uint8_t> & bytes, const gguf_tensor & tensor) {
     std::vector<float> numbers(size_t(tensor.elements()));
     if (tensor.type == GGML_TYPE_F16) {
         ggml_fp16_to_fp32_row(reinterpret_cast<const ggml_fp16_t *>(bytes.data()), numbers.data(), tensor.elements());
@@ -135,24 +131,42 @@ std::vector<float> numbers_of(std::ifstream & stream, const gguf_tensor & tensor
     return numbers;
 }
 
+std::string source_name(const std::string & path) {
+    return std::filesystem::u8path(path).filename().u8string();
+}
+
 }  // namespace
 
-adapter adapter_read(const std::string & path, const gguf_model & base) {
+adapter_file adapter_open(const std::string & path, const gguf_model & base) {
     const gguf_part file = gguf_read_part(path);
     check_kind(file);
-    const std::vector<tensor_pair> pairs  = pairs_of(file);
-    const std::string              source = std::filesystem::u8path(path).filename().u8string();
-    adapter                        read   = describe_adapter(file, pairs);
-    check_adapter_fits(read, base, source);
-    std::ifstream stream(std::filesystem::u8path(path), std::ios::binary);
-    for (size_t i = 0; i < pairs.size(); i++) {
-        for (const auto & [index, tensor] : { std::pair(read.tensors[i].a, pairs[i].a), std::pair(read.tensors[i].b, pairs[i].b) }) {
-            read.parameters[index].values = numbers_of(stream, *tensor, path);
-            read.parameters[index].gradient.assign(read.parameters[index].values.size(), 0);
-        }
+    adapter_file opened = describe_adapter(file, pairs_of(file));
+    check_adapter_fits(opened.described, base, source_name(path));
+    return opened;
+}
+
+std::vector<uint8_t> adapter_bytes(const adapter_file & file, size_t parameter) {
+    const gguf_tensor &  tensor = file.matrices[parameter];
+    std::ifstream        stream(std::filesystem::u8path(file.path), std::ios::binary);
+    std::vector<uint8_t> bytes(size_t(tensor.bytes));
+    stream.seekg(std::streamoff(tensor.offset));
+    stream.read(reinterpret_cast<char *>(bytes.data()), std::streamsize(bytes.size()));
+    if (!stream) {
+        gguf_fail("file.unreadable", file.path, "reading '" + utf8_quote(tensor.name) + "' failed");
     }
-    check_adapter_numbers(read, source);
-    return read;
+    const std::vector<float> numbers = to_floats(bytes, tensor);
+    check_finite(tensor.name, numbers.data(), numbers.size(), source_name(file.path));
+    return bytes;
+}
+
+adapter adapter_read(const std::string & path, const gguf_model & base) {
+    adapter_file opened = adapter_open(path, base);
+    for (size_t i = 0; i < opened.matrices.size(); i++) {
+        train_parameter & parameter = opened.described.parameters[i];
+        parameter.values            = to_floats(adapter_bytes(opened, i), opened.matrices[i]);
+        parameter.gradient.assign(parameter.values.size(), 0);
+    }
+    return std::move(opened.described);
 }
 
 }  // namespace moebius

@@ -110,7 +110,7 @@ function handlers(): Handlers {
 const engine: EngineStatus = { state: 'ready', processId: null, restarts: 0, llamaVersion: null, backends: ['CPU'], error: null };
 
 function chat(): Chat {
-  const common = { chatId: 'chat', reasoning: '', toolCalls: [], finishReason: null, error: null, stats: null, hasRoutes: false, createdAt: 1 };
+  const common = { chatId: 'chat', reasoning: '', toolCalls: [], finishReason: null, error: null, adapters: [], stats: null, hasRoutes: false, createdAt: 1 };
   return {
     id: 'chat',
     title: 'Go on',
@@ -131,7 +131,7 @@ function chat(): Chat {
 
 /** Questions and replies in turn; the replies have what costs a browser most: code, tables and formulas. */
 function longChat(): Chat {
-  const common = { chatId: 'long', reasoning: '', toolCalls: [], finishReason: null, error: null, stats: null, hasRoutes: false, createdAt: 1 };
+  const common = { chatId: 'long', reasoning: '', toolCalls: [], finishReason: null, error: null, adapters: [], stats: null, hasRoutes: false, createdAt: 1 };
   const messages = Array.from({ length: LONG_MESSAGES }, (_, index): Chat['messages'][number] => {
     const place = { ...common, id: `m${index}`, parentId: index === 0 ? null : `m${index - 1}`, state: 'complete' as const };
     if (index % 2 === 0) return { ...place, role: 'user', text: `Question ${index}: what comes next, and why?`, modelId: null };

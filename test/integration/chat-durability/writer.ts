@@ -37,6 +37,7 @@ async function stream(handlers: GenerationHandlers): Promise<GenerationOutcome> 
     message: null,
     text,
     usage: null,
+    adapters: [],
   };
 }
 
@@ -77,6 +78,14 @@ async function talk(service: ChatService): Promise<never> {
 }
 
 const database = await openDatabase(path);
-const service = new ChatService({ database, generations, models, publish, recordRoutes: () => false, createId: () => `${run}-${++ids}` });
+const service = new ChatService({
+  database,
+  generations,
+  models,
+  adapters: { chosen: () => [] },
+  publish,
+  recordRoutes: () => false,
+  createId: () => `${run}-${++ids}`,
+});
 await service.start();
 await Promise.all([talk(service), talk(service), talk(service)]);

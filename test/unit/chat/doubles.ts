@@ -14,6 +14,7 @@ export function message(changes: Partial<Message> = {}): Message {
     finishReason: null,
     error: null,
     modelId: null,
+    adapters: [],
     stats: null,
     hasRoutes: false,
     createdAt: 1,

@@ -54,6 +54,7 @@ export class ScriptedGeneration implements Generation {
       message: null,
       text: this.#text,
       usage: null,
+      adapters: [],
       ...changes,
     });
   }
@@ -138,6 +139,7 @@ export async function bench(changes: Partial<ChatServiceParts> & { path?: string
     models,
     // event and payload belong together: publish's own signature says so, a union cannot
     publish: (event, payload) => void published.push({ event, payload } as Published),
+    adapters: { chosen: () => [] },
     recordRoutes: () => false,
     now: () => ++time,
     createId: () => `${path}-${++ids}`.slice(-12),

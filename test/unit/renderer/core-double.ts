@@ -45,7 +45,7 @@ export class CoreDouble implements CoreClient {
 }
 
 export function message(id: string, parentId: string | null, role: Message['role'], more: Partial<Message> = {}): Message {
-  const fixed = { reasoning: '', toolCalls: [], finishReason: null, error: null, modelId: 'tiny-moe', stats: null, hasRoutes: false };
+  const fixed = { reasoning: '', toolCalls: [], finishReason: null, error: null, modelId: 'tiny-moe', adapters: [], stats: null, hasRoutes: false };
   return { id, chatId: 'chat', parentId, role, text: '', state: 'complete', createdAt: Number(id.replace(/\D/g, '')), ...fixed, ...more };
 }
 

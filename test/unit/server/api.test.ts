@@ -28,6 +28,7 @@ const outcome: GenerationOutcome = {
   decodeMilliseconds: 2,
   timeToFirstTokenMilliseconds: 1,
   lossy: null,
+  adapters: [],
   message: { content: 'Hello there', reasoningContent: '', toolCalls: [] },
 };
 
@@ -51,6 +52,7 @@ function api(change: Partial<ApiServerOptions> = {}): FastifyInstance {
       },
       loadedIds: () => ['tiny-moe'],
     },
+    adapters: { list: () => [], setScales: async () => {} },
     generations: {
       start: (request, handlers = {}) => {
         requests.push(request);
