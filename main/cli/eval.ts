@@ -16,6 +16,7 @@ interface EvalFlags {
   data?: string[];
   text?: string;
   context?: number;
+  threads?: number;
   format?: DatasetFormat;
   map?: FieldMap;
   loss: DatasetLoss;
@@ -34,6 +35,7 @@ export function addEvalCommand(program: Command): void {
     .option('--data <files...>', 'a dataset: JSONL, JSON, CSV, TSV, Parquet or plain text')
     .option('--text <file>', 'a text file, read as one text')
     .option('-c, --context <tokens>', `of a window (default: ${TEXT_CONTEXT}), or most of an example`, wholeNumber)
+    .option('-t, --threads <n>', 'CPU threads (default: physical cores)', wholeNumber)
     .addOption(new Option('--format <format>', 'format of the rows (default: as they look)').choices(DatasetFormat.options))
     .option('--map <field=column,...>', 'which columns the fields of the format are', fieldMap)
     .addOption(new Option('--loss <what>', 'what counts of a conversation').choices(DATASET_LOSSES).default('replies' satisfies DatasetLoss))
@@ -64,18 +66,25 @@ async function evaluate(model: string, flags: EvalFlags): Promise<void> {
   }
 }
 
+const threadsOf = (threads: number | undefined) => (threads === undefined ? {} : { threads, threadsBatch: threads });
+
 type Hooks = Parameters<typeof evaluateText>[3];
 
-async function evaluateFile(engine: Engine, path: string, file: string, { context = TEXT_CONTEXT }: EvalFlags, hooks: Hooks): Promise<Perplexity> {
+async function evaluateFile(engine: Engine, path: string, file: string, { context = TEXT_CONTEXT, threads }: EvalFlags, hooks: Hooks): Promise<Perplexity> {
   const text = await readFile(resolve(file), 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new MoebiusError('file.unreadable', `The text ${resolve(file)} cannot be read: ${error.code ?? error.message}.`, { details: { path: file } });
   });
-  const loaded = await engine.call('model.load', { path, options: evaluationLoad(context) });
+  const loaded = await engine.call('model.load', { path, options: { ...evaluationLoad(context), ...threadsOf(threads) } });
   return evaluateText(engine, loaded, { text, context }, hooks);
 }
 
 /** The dataset is encoded into a folder that is there meanwhile, as for training, and all of it counts. */
-async function evaluateData(engine: Engine, path: string, { data = [], context, format, map, loss }: EvalFlags, hooks: Hooks = {}): Promise<Perplexity> {
+async function evaluateData(
+  engine: Engine,
+  path: string,
+  { data = [], context, threads, format, map, loss }: EvalFlags,
+  hooks: Hooks = {},
+): Promise<Perplexity> {
   const scratch = await mkdtemp(join(tmpdir(), 'moebius-eval-'));
   const folder = join(scratch, 'data');
   try {
@@ -90,7 +99,7 @@ async function evaluateData(engine: Engine, path: string, { data = [], context, 
       );
     });
     const { examples, longest } = await examplePart(folder, 'train');
-    const loaded = await engine.call('model.load', { path, options: evaluationLoad(longest) });
+    const loaded = await engine.call('model.load', { path, options: { ...evaluationLoad(longest), ...threadsOf(threads) } });
     return await evaluateExamples(engine, loaded, { folder, part: 'train', examples }, hooks);
   } finally {
     await rm(scratch, { recursive: true, force: true });
