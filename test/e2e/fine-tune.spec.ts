@@ -237,6 +237,22 @@ test('a run is paused, goes on, is stopped and deleted; another waits in the que
   expect(existsSync(run.folder)).toBe(false);
 });
 
+test('the base and the tuned model answer the same question beside each other', async ({ app, core }) => {
+  test.setTimeout(180_000);
+  const { id } = await begin(core, 'beside', { ...quick, schedule: { steps: 3, learningRate: 0.01 }, saveEvery: 0, validateEvery: 0, samples: undefined });
+  await done(core, id);
+  await goTo(app, `fine-tune/run/${id}/before-after`);
+  await app.getByRole('textbox', { name: 'Question' }).fill('Write 14 as a Roman numeral.');
+  await app.getByRole('button', { name: 'Ask both' }).click();
+  const side = (name: string) => app.getByRole('article', { name, exact: true }).locator('[class*="markdown"]');
+  const [base, tuned] = [side('Base'), side('With the adapter of step 3')];
+  for (const answer of [base, tuned]) await expect(answer).toHaveText(/\w/, { timeout: 60_000 });
+  await expect.poll(async () => (await base.textContent()) === (await tuned.textContent())).toBe(false);
+  const stop = app.getByRole('button', { name: 'Stop', exact: true });
+  if (await stop.isVisible()) await stop.click();
+  await expect(app.getByRole('button', { name: 'Ask both' })).toBeEnabled({ timeout: 30_000 });
+});
+
 test('two runs are compared by their curves and by what they were told', async ({ app, core }) => {
   test.setTimeout(120_000);
   const plan = { ...quick, saveEvery: 0, samples: undefined };

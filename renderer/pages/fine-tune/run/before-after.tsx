@@ -1,4 +1,4 @@
-// Whether it did any good: perplexity of the validation part, before and after.
+// Whether it did any good: perplexity of the validation part, and the same question to the base and to the tuned model.
 import { Scale } from 'lucide-react';
 import { useState } from 'react';
 import type { Perplexity, TrainingRun } from '../../../../main/contract/index.ts';
@@ -8,6 +8,7 @@ import { lossText } from '../run-texts.ts';
 import { TicketProgress } from '../ticket-progress.tsx';
 import { useTicket } from '../use-ticket.ts';
 import style from './run.module.css';
+import { SideBySide } from './side-by-side.tsx';
 import { useCheckpoints } from './use-checkpoints.ts';
 
 export function BeforeAfter({ run }: { run: TrainingRun }) {
@@ -19,7 +20,7 @@ export function BeforeAfter({ run }: { run: TrainingRun }) {
   if (step === undefined) {
     return (
       <EmptyState icon={Scale} title="Nothing to compare yet">
-        With the first checkpoint behind step 0 the perplexities of the base and of the tuned model stand beside each other here.
+        With the first checkpoint behind step 0 the base and the tuned model stand side by side here: by perplexity, and by what they say.
       </EmptyState>
     );
   }
@@ -32,6 +33,7 @@ export function BeforeAfter({ run }: { run: TrainingRun }) {
         </Field>
       </div>
       <Measured key={`perplexity ${step}`} run={run} step={step} />
+      <SideBySide key={`chat ${step}`} run={run} step={step} />
     </div>
   );
 }
