@@ -1,10 +1,11 @@
-// How well a model predicts: perplexity on a text or on a dataset.
+// How well a model predicts: perplexity on a text or on a dataset, with or without an adapter.
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { DATASET_LOSSES, DatasetFormat, type DatasetLoss, type FieldMap, MoebiusError, type Perplexity } from '../contract/index.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { LoadedModel } from '../engine/protocol.ts';
 import { encodeFor, withTokeniser } from '../training/data/tokeniser.ts';
 import { evaluateExamples, evaluateText, evaluationLoad, examplePart, TEXT_CONTEXT } from '../training/evaluate/evaluate.ts';
 import { fieldMap } from './dataset.ts';
@@ -15,6 +16,7 @@ import { formatCount, print, printJson, significant, tenthsAfter } from './outpu
 interface EvalFlags {
   data?: string[];
   text?: string;
+  adapter?: string;
   context?: number;
   threads?: number;
   format?: DatasetFormat;
@@ -34,6 +36,7 @@ export function addEvalCommand(program: Command): void {
     .argument('<model>', 'GGUF file')
     .option('--data <files...>', 'a dataset: JSONL, JSON, CSV, TSV, Parquet or plain text')
     .option('--text <file>', 'a text file, read as one text')
+    .option('--adapter <file>', 'a LoRA GGUF file for this model, switched on')
     .option('-c, --context <tokens>', `of a window (default: ${TEXT_CONTEXT}), or most of an example`, wholeNumber)
     .option('-t, --threads <n>', 'CPU threads (default: physical cores)', wholeNumber)
     .addOption(new Option('--format <format>', 'format of the rows (default: as they look)').choices(DatasetFormat.options))
@@ -68,21 +71,31 @@ async function evaluate(model: string, flags: EvalFlags): Promise<void> {
 
 const threadsOf = (threads: number | undefined) => (threads === undefined ? {} : { threads, threadsBatch: threads });
 
+async function adaptersOf(engine: Engine, { model }: LoadedModel, file: string | undefined): Promise<number[]> {
+  return file === undefined ? [] : [(await engine.call('adapter.load', { model, path: resolve(file) })).adapter];
+}
+
 type Hooks = Parameters<typeof evaluateText>[3];
 
-async function evaluateFile(engine: Engine, path: string, file: string, { context = TEXT_CONTEXT, threads }: EvalFlags, hooks: Hooks): Promise<Perplexity> {
+async function evaluateFile(
+  engine: Engine,
+  path: string,
+  file: string,
+  { context = TEXT_CONTEXT, threads, adapter }: EvalFlags,
+  hooks: Hooks,
+): Promise<Perplexity> {
   const text = await readFile(resolve(file), 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new MoebiusError('file.unreadable', `The text ${resolve(file)} cannot be read: ${error.code ?? error.message}.`, { details: { path: file } });
   });
   const loaded = await engine.call('model.load', { path, options: { ...evaluationLoad(context), ...threadsOf(threads) } });
-  return evaluateText(engine, loaded, { text, context }, hooks);
+  return evaluateText(engine, loaded, { text, context }, { ...hooks, adapters: await adaptersOf(engine, loaded, adapter) });
 }
 
 /** The dataset is encoded into a folder that is there meanwhile, as for training, and all of it counts. */
 async function evaluateData(
   engine: Engine,
   path: string,
-  { data = [], context, threads, format, map, loss }: EvalFlags,
+  { data = [], context, threads, adapter, format, map, loss }: EvalFlags,
   hooks: Hooks = {},
 ): Promise<Perplexity> {
   const scratch = await mkdtemp(join(tmpdir(), 'moebius-eval-'));
@@ -100,7 +113,7 @@ async function evaluateData(
     });
     const { examples, longest } = await examplePart(folder, 'train');
     const loaded = await engine.call('model.load', { path, options: { ...evaluationLoad(longest), ...threadsOf(threads) } });
-    return await evaluateExamples(engine, loaded, { folder, part: 'train', examples }, hooks);
+    return await evaluateExamples(engine, loaded, { folder, part: 'train', examples }, { ...hooks, adapters: await adaptersOf(engine, loaded, adapter) });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -7,9 +7,11 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../main/contract/index.ts';
+import { tinyModel } from '../support/engine.ts';
 import { moebius, moebiusCommand } from '../support/moebius.ts';
 
 const STEPS = 8;
+const roman = join(import.meta.dirname, '../data/datasets/roman-numerals.jsonl');
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'moebius-train-'));
@@ -19,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 function writeJob(name: string, changes: object = {}): string {
   const path = join(folder, `${name}.json`);
   const job = {
-    data: { files: [join(import.meta.dirname, '../data/datasets/roman-numerals.jsonl')], validation: 0.2, maxTokens: 128 },
+    data: { files: [roman], validation: 0.2, maxTokens: 128 },
     folder: name,
     adapter: { attention: { loraRank: 4 }, experts: { loraRank: 4 } },
     schedule: { kind: 'linear', steps: STEPS, learningRate: 3e-3, warmupSteps: 1 },
@@ -113,6 +115,10 @@ describe('moebius train', () => {
     expect(existsSync(join(folder, 'peft', 'adapter_model.safetensors'))).toBe(true);
     const { code, stdout } = await moebius(['export', from, merged, '--format', 'merged', '--type', 'q8_0', '--json']);
     expect([code, JSON.parse(stdout)]).toEqual([0, { path: merged, step: STEPS }]);
+    const told = async (...flags: string[]) => JSON.parse((await moebius(['eval', ...flags, '--data', roman, '--json'])).stdout).loss;
+    const [base, adapted] = [await told(tinyModel), await told(tinyModel, '--adapter', adapter)];
+    expect(adapted).toBeLessThan(base - 0.3);
+    expect(Math.abs(adapted - (await told(merged)))).toBeLessThan(0.02); // whose weights were rounded to 8 bits again
     const answer = await moebius(['generate', '--model', merged, '--prompt', 'Hello', '--max-tokens', '4', '--json']);
     expect(answer.code).toBe(0);
   });

@@ -11,6 +11,8 @@ import type { PartName } from '../data/split.ts';
 import { perplexity, type Scored, textWindows } from './perplexity.ts';
 
 export interface EvaluationHooks {
+  /** handles of the model's adapters that are on */
+  adapters?: number[];
   signal?: AbortSignal;
   onProgress?(fraction: number): void;
 }
@@ -36,9 +38,9 @@ export async function evaluateExamples(
   engine: Engine,
   { model }: LoadedModel,
   { folder, part, examples }: { folder: string; part: PartName; examples: number },
-  { signal, onProgress }: EvaluationHooks = {},
+  { adapters, signal, onProgress }: EvaluationHooks = {},
 ): Promise<Perplexity> {
-  return perplexity({ engine, model, signal, onProgress: (done) => onProgress?.(done / examples) }, chosenOf(folder, part));
+  return perplexity({ engine, model, adapters, signal, onProgress: (done) => onProgress?.(done / examples) }, chosenOf(folder, part));
 }
 
 async function* chosenOf(folder: string, part: PartName): AsyncGenerator<Scored> {
@@ -50,12 +52,12 @@ export async function evaluateText(
   engine: Engine,
   { model }: LoadedModel,
   { text, context }: { text: string; context: number },
-  { signal, onProgress }: EvaluationHooks = {},
+  { adapters, signal, onProgress }: EvaluationHooks = {},
 ): Promise<Perplexity & { tokens: number; windows: number; context: number }> {
   const { tokens } = await engine.call('model.tokenize', { model, text, addSpecial: true }, { signal });
   const empty = await engine.call('model.tokenize', { model, text: '', addSpecial: true }, { signal });
   const window = Math.min(context, tokens.length);
   const windows = [...textWindows(tokens, window, empty.tokens[0] ?? null)];
-  const result = await perplexity({ engine, model, signal, onProgress: (done) => onProgress?.(done / windows.length) }, windows);
+  const result = await perplexity({ engine, model, adapters, signal, onProgress: (done) => onProgress?.(done / windows.length) }, windows);
   return { ...result, tokens: tokens.length, windows: windows.length, context: window };
 }

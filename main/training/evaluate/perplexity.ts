@@ -13,17 +13,26 @@ export interface Evaluation {
   engine: Engine;
   /** handle of a loaded model whose context holds every sequence */
   model: number;
+  /** handles of its adapters that are on */
+  adapters?: number[] | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((done: number) => void) | undefined;
 }
 
 /** `onProgress` hears how many sequences are done. Throws dataset.no-good-row when nothing counts, decode.failed where the model gives no number. */
-export async function perplexity({ engine, model, signal, onProgress }: Evaluation, sequences: Iterable<Scored> | AsyncIterable<Scored>): Promise<Perplexity> {
+export async function perplexity(
+  { engine, model, adapters = [], signal, onProgress }: Evaluation,
+  sequences: Iterable<Scored> | AsyncIterable<Scored>,
+): Promise<Perplexity> {
   const began = performance.now();
   let [loss, targets, done] = [0, 0, 0];
   for await (const { tokens, targets: wanted } of sequences) {
     if (wanted.length > 0) {
-      const { logprobs = [] } = await engine.call('model.logits', { model, tokens: [...tokens], logprobs: true }, { signal });
+      const { logprobs = [] } = await engine.call(
+        'model.logits',
+        { model, tokens: [...tokens], logprobs: true, adapters: adapters.map((adapter) => ({ adapter })) },
+        { signal },
+      );
       for (const target of wanted) loss -= numberAt(logprobs, target);
       targets += wanted.length;
     }
