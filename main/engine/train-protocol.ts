@@ -50,6 +50,26 @@ export const Schedule = z.strictObject({
   batchSequences: count.optional(),
 });
 
+/** Where a run computes. */
+export const TrainDevices = z.strictObject({
+  /** all but routed experts; default: CPU */
+  main: z.string().min(1).optional(),
+  /** routed experts; default: all on `main` */
+  experts: z
+    .array(
+      z.strictObject({
+        device: z.string().min(1),
+        /** experts of a layer that it may have copies of; default: of one device all, of several a quarter more than all together */
+        slots: z.number().int().min(1).max(65536).optional(),
+        /** most for their frozen matrices; layers that don't fit are read from disk when their turn comes */
+        bytes: z.number().int().min(1).optional(),
+      }),
+    )
+    .min(1)
+    .max(8)
+    .optional(),
+});
+
 /** All of a run but where its model and its encoded dataset are. */
 export const Recipe = z.strictObject({
   adapter: AdapterSettings,
@@ -66,6 +86,7 @@ export const Recipe = z.strictObject({
   clip: z.number().min(0).optional(),
   seed: count.optional(),
   threads: z.number().int().min(1).max(512).optional(),
+  devices: TrainDevices.optional(),
 });
 export type Recipe = z.infer<typeof Recipe>;
 
@@ -105,6 +126,8 @@ export const StepReport = z.object({
   guardian: z.object({ action: z.enum(['go-on', 'skip', 'roll-back']), reason: z.string() }),
   /** [layers][experts] */
   expertTokens: z.array(z.array(count)),
+  /** of several devices: copies of each expert as the next step finds them [layers][experts]; assignments of tokens that each device computed, and bytes written to all of them, since the step before */
+  devices: z.object({ copies: z.array(z.array(count)), assignments: z.array(count), frozenBytes: count, adapterBytes: count }).nullable(),
   /** after the first step: what should have moved and did not */
   unmoved: z.array(z.object({ name: z.string(), expert: count.nullable() })),
 });

@@ -92,10 +92,8 @@ void check_gradients(const reference_case & of, const std::string & path) {
     const gguf_model file  = gguf_open(path);
     const base_shape shape = base_shape_of(file);
     ggml_backend_dev_t const cpu   = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    const base_weights base(file, shape, cpu);
-    adapter            trained = reference_adapter(of, file);
-    const adapter_tensors tensors(trained, cpu);
-    train_pass            pass(cpu, 1, shape, base, tensors);
+    adapter           trained = reference_adapter(of, file);
+    train_pass        pass(file, shape, trained, { cpu, 1, {} });
     const pass_result     result = pass.forward_backward(reference_batch(of), of.factors, trained);
 
     const std::string expected_path = std::string(MOEBIUS_TEST_DATA) + "/gradients/" + of.name + ".gguf";

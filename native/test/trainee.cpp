@@ -80,8 +80,8 @@ double largest_difference(const std::vector<double> & x, const std::vector<float
     return most;
 }
 
-trainee::trainee(const std::string & path, const adapter_settings & settings)
-    : file(gguf_open(path)), shape(base_shape_of(file)), base(file, shape, cpu()), trained(new_adapter(file, settings)), tensors(trained, cpu()), pass(cpu(), 1, shape, base, tensors) {}
+trainee::trainee(const std::string & path, const adapter_settings & settings, const std::vector<copies_room> & rooms)
+    : file(gguf_open(path)), shape(base_shape_of(file)), trained(new_adapter(file, settings)), pass(file, shape, trained, { cpu(), 1, rooms }) {}
 
 void trainee::disturb() {
     std::mt19937                    random(9);
@@ -91,7 +91,7 @@ void trainee::disturb() {
             value += normal(random);
         }
     }
-    tensors.write(trained);
+    pass.write(trained);
 }
 
 double trainee::objective(const token_batch & batch, const router_loss_factors & factors, std::vector<std::vector<int64_t>> & routes) {
@@ -110,7 +110,7 @@ double trainee::slope(size_t parameter, const std::vector<float> & direction, do
             for (size_t i = 0; i < at.size(); i++) {
                 trained.parameters[parameter].values[i] = float(double(at[i]) + (sign ? reach : -reach) * double(direction[i]));
             }
-            tensors.write(trained);
+            pass.write(trained);
             ends[sign] = objective(batch, factors, routes[sign]);
         }
         if (routes[0] == routes[1] || reach < 1e-4) {
@@ -118,7 +118,7 @@ double trainee::slope(size_t parameter, const std::vector<float> & direction, do
         }
     }
     trained.parameters[parameter].values = at;
-    tensors.write(trained);
+    pass.write(trained);
     return (ends[1] - ends[0]) / (2 * reach);
 }
 

@@ -29,14 +29,13 @@ double largest_difference(const std::vector<double> & x, const std::vector<float
 
 // A base, what is trained of it, and passes through both on the CPU with one thread.
 struct trainee {
-    gguf_model      file;
-    base_shape      shape;
-    base_weights    base;
-    adapter         trained;
-    adapter_tensors tensors;
-    train_pass      pass;
+    gguf_model file;
+    base_shape shape;
+    adapter    trained;
+    train_pass pass;
 
-    trainee(const std::string & path, const adapter_settings & settings);
+    // rooms: of routed experts, none: all stay
+    trainee(const std::string & path, const adapter_settings & settings, const std::vector<copies_room> & rooms = {});
 
     static ggml_backend_dev_t cpu() { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); }
 

@@ -1,5 +1,7 @@
 #include "adapter-tensors.h"
 
+#include "train/base/expert-tensors.h"
+
 namespace moebius {
 
 namespace {
@@ -12,17 +14,21 @@ template <typename T> T found_or_nothing(const std::unordered_map<std::string, T
 }  // namespace
 
 adapter_tensors::adapter_tensors(const adapter & of, ggml_backend_dev_t device) : memory(device, of.parameters.size()) {
+    made.resize(of.parameters.size(), nullptr);
+    const auto make = [&](size_t i) {
+        const train_parameter & parameter = of.parameters[i];
+        return made[i]                    = memory.make(GGML_TYPE_F32, parameter.n0, parameter.n1, parameter.n2);
+    };
     std::vector<bool> is_whole(of.parameters.size(), true);
-    for (const train_parameter & parameter : of.parameters) {
-        made.push_back(memory.make(GGML_TYPE_F32, parameter.n0, parameter.n1, parameter.n2));
-    }
     for (const adapted_tensor & tensor : of.tensors) {
-        loras[tensor.base]  = { made[tensor.a], made[tensor.b], tensor.scale(), tensor.a, tensor.b };
         is_whole[tensor.a] = is_whole[tensor.b] = false;
+        if (!is_expert_tensor(tensor.base)) {
+            loras[tensor.base] = { make(tensor.a), make(tensor.b), tensor.scale(), tensor.a, tensor.b };
+        }
     }
     for (size_t i = 0; i < is_whole.size(); i++) {
         if (is_whole[i]) {
-            wholes[of.parameters[i].name] = { made[i], i };
+            wholes[of.parameters[i].name] = { make(i), i };
         }
     }
     memory.allocate();
@@ -31,7 +37,9 @@ adapter_tensors::adapter_tensors(const adapter & of, ggml_backend_dev_t device) 
 
 void adapter_tensors::write(const adapter & of) const {
     for (size_t i = 0; i < made.size(); i++) {
-        train_runner::write(made[i], of.parameters[i].values.data());
+        if (made[i]) {
+            train_runner::write(made[i], of.parameters[i].values.data());
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-// An adapter's parameters as tensors of a device, found by the base tensor that they change.
+// An adapter's parameters but for those of routed experts as tensors of a device, found by the base tensor that they change.
 #pragma once
 
 #include "adapter.h"
@@ -26,7 +26,7 @@ class adapter_tensors {
     // Throws user_error model.does-not-fit.
     adapter_tensors(const adapter & of, ggml_backend_dev_t device);
 
-    // Copies the values of all parameters to the device.
+    // Copies the values to the device.
     void write(const adapter & of) const;
 
     lora_tensors lora_of(const ggml_tensor * base) const;
@@ -34,7 +34,7 @@ class adapter_tensors {
 
   private:
     train_tensors                                 memory;
-    std::vector<ggml_tensor *>                    made;  // [parameters]
+    std::vector<ggml_tensor *>                    made;  // [parameters], null: an expert's
     std::unordered_map<std::string, lora_tensors> loras;
     std::unordered_map<std::string, whole_tensor> wholes;
 };

@@ -1,5 +1,6 @@
 #include "base-weights.h"
 
+#include "expert-tensors.h"
 #include "rpc/errors.h"
 #include "tensor-reader.h"
 
@@ -9,6 +10,9 @@ namespace moebius {
 
 base_weights::base_weights(const gguf_model & file, const base_shape & shape, ggml_backend_dev_t device) : memory(device, file.tensors.size()) {
     for (const gguf_tensor & tensor : file.tensors) {
+        if (is_expert_tensor(tensor.name)) {
+            continue;
+        }
         ggml_tensor * const here = memory.make(tensor.type, tensor.ne[0], tensor.ne[1], tensor.ne[2]);
         ggml_set_name(here, tensor.name.c_str());
         made[tensor.name] = here;
@@ -71,10 +75,6 @@ layer_weights base_weights::find_layer(int64_t i, const base_shape & shape) {
 
 void base_weights::find_experts(layer_weights & layer, const std::string & block, const base_shape & shape) {
     layer.router = needed(block + "ffn_gate_inp.weight");
-    layer.gate   = optional(block + "ffn_gate_up_exps.weight");
-    layer.up     = layer.gate ? nullptr : needed(block + "ffn_up_exps.weight");
-    layer.gate   = layer.gate ? layer.gate : needed(block + "ffn_gate_exps.weight");
-    layer.down   = needed(block + "ffn_down_exps.weight");
     if (shape.has_shared_expert && optional(block + "ffn_gate_shexp.weight")) {
         layer.shared.weight = optional(block + "ffn_gate_inp_shexp.weight");
         layer.shared.ffn    = find_ffn(block, "_shexp.weight");
@@ -90,7 +90,7 @@ void base_weights::read(const gguf_model & file) const {
     std::vector<uint8_t> bytes(piece);
     tensor_reader        reader(file);
     for (const gguf_tensor & tensor : file.tensors) {
-        for (uint64_t at = 0; at < tensor.bytes; at += piece) {
+        for (uint64_t at = 0; at < tensor.bytes && made.count(tensor.name); at += piece) {
             const uint64_t size = std::min(piece, tensor.bytes - at);
             reader.read(tensor, at, size, bytes.data());
             ggml_backend_tensor_set(made.at(tensor.name), bytes.data(), at, size);

@@ -1,4 +1,4 @@
-// The frozen weights of a base model, as tensors of a device with the names that they have in the file.
+// The frozen weights of a base model but for its routed experts, as tensors of a device with the names that they have in the file.
 #pragma once
 
 #include "base-shape.h"
@@ -29,7 +29,6 @@ struct layer_weights {
     ggml_tensor *     norm = nullptr;    // of the FFN
     ffn_weights       dense;             // or, without it, experts:
     ggml_tensor *     router = nullptr;
-    ggml_tensor *     gate = nullptr, *up = nullptr, *down = nullptr;  // stacks of experts; without `up`, gate is both
     shared_weights    shared;
 };
 

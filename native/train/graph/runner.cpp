@@ -11,10 +11,15 @@ user_error no_room(ggml_backend_dev_t device, const char * what) {
                       { { "device", ggml_backend_dev_name(device) } });
 }
 
+// Mesa's lavapipe (seen with 22.3) writes where it may not when one of its command buffers has a product of few columns and then another node.
+bool is_software_gpu(ggml_backend_dev_t device) {
+    return std::string(ggml_backend_dev_description(device)).find("llvmpipe") != std::string::npos;
+}
+
 }  // namespace
 
 train_runner::train_runner(ggml_backend_dev_t device, int threads)
-    : device(device), backend(ggml_backend_dev_init(device, nullptr)), allocator(ggml_gallocr_new(ggml_backend_dev_buffer_type(device))) {
+    : device(device), backend(ggml_backend_dev_init(device, nullptr)), allocator(ggml_gallocr_new(ggml_backend_dev_buffer_type(device))), is_one_by_one(is_software_gpu(device)) {
     if (!backend) {
         throw no_room(device, "anything");
     }
@@ -31,6 +36,13 @@ void train_runner::allocate(ggml_cgraph * graph) {
 }
 
 void train_runner::compute(ggml_cgraph * graph, int begin, int end) {
+    const int at_once = is_one_by_one ? 1 : end - begin;
+    for (int i = begin; i < end; i += at_once) {
+        compute_at_once(graph, i, i + at_once);
+    }
+}
+
+void train_runner::compute_at_once(ggml_cgraph * graph, int begin, int end) {
     ggml_context_ptr memory;
     ggml_cgraph *    part = graph;
     if (begin != 0 || end != ggml_graph_n_nodes(graph)) {
@@ -58,6 +70,9 @@ ggml_tensor * train_tensors::make(ggml_type type, int64_t n0, int64_t n1, int64_
 }
 
 void train_tensors::allocate() {
+    if (!ggml_get_first_tensor(context.get())) {
+        return;
+    }
     buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), ggml_backend_dev_buffer_type(device)));
     if (!buffer) {
         throw no_room(device, "the trained tensors");

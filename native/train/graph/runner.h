@@ -26,9 +26,12 @@ class train_runner {
     static std::vector<float> read(const ggml_tensor * tensor);  // F32
 
   private:
+    void compute_at_once(ggml_cgraph * graph, int begin, int end);
+
     ggml_backend_dev_t device;
     ggml_backend_ptr   backend;
     ggml_gallocr_ptr   allocator;
+    bool               is_one_by_one;  // nodes
 };
 
 // Tensors that live longer than a graph: weights, adapters, sums of gradients.

@@ -1,7 +1,9 @@
 #include "expert-stage.h"
 
-#include "train/graph/ops-experts.h"
+#include "experts/policy/token-assignment.h"
 #include "train/graph/tape-job.h"
+
+#include <chrono>
 
 namespace moebius {
 
@@ -12,82 +14,238 @@ size_t nodes_for(const expert_groups & groups) {
     return 1024 + 512 * groups.groups.size();
 }
 
-// Frozen matrices of a layer's experts with their adapters.
-expert_ffn ffn_of(const layer_weights & weights, const adapter_tensors & adapters, bool trains) {
-    const auto stack = [&](ggml_tensor * weight) {
-        expert_matrices matrices;
-        if (weight) {
-            const lora_tensors lora = adapters.lora_of(weight);
-            matrices.weight         = weight;
-            matrices.lora_a         = lora.a;
-            matrices.lora_b         = lora.b;
-            matrices.scale          = lora.scale;
-            matrices.trained        = trains;
-        }
-        return matrices;
-    };
-    return { stack(weights.gate), stack(weights.up), stack(weights.down) };
+std::vector<float> rows_of(const std::vector<float> & all, const std::vector<int32_t> & rows, int64_t n) {
+    std::vector<float> some;
+    some.reserve(rows.size() * size_t(n));
+    for (const int32_t row : rows) {
+        some.insert(some.end(), all.begin() + row * n, all.begin() + (row + 1) * n);
+    }
+    return some;
 }
 
-void add_to(std::vector<float> & sum, size_t offset, const std::vector<float> & values) {
-    for (size_t i = 0; i < values.size(); i++) {
-        sum[offset + i] += values[i];
+void add_rows(std::vector<float> & all, const std::vector<int32_t> & rows, int64_t n, const std::vector<float> & some) {
+    for (size_t i = 0; i < rows.size() && !some.empty(); i++) {
+        float * const       to   = all.data() + rows[i] * n;
+        const float * const from = some.data() + i * size_t(n);
+        for (int64_t k = 0; k < n; k++) {
+            to[k] += from[k];
+        }
     }
+}
+
+// All devices at once; the results in their order. One alone needs no thread.
+template <typename F> auto on_all(size_t count, const F & work) {
+    using result = decltype(work(size_t(0)));
+    std::vector<std::future<result>> running;
+    for (size_t i = 1; i < count; i++) {
+        running.push_back(std::async(std::launch::async, work, i));
+    }
+    std::vector<result> all;
+    all.push_back(work(0));  // if it throws, the futures wait for the others
+    for (std::future<result> & each : running) {
+        all.push_back(each.get());
+    }
+    return all;
 }
 
 }  // namespace
 
-expert_stage::expert_stage(ggml_backend_dev_t on, int threads, const base_shape & of, const base_weights & weights, const adapter_tensors & with)
-    : device(on), runner(on, threads), shape(of), base(weights), adapters(with) {}
-
-std::vector<float> expert_stage::forward(int64_t layer, const expert_inputs & inputs) {
-    const expert_groups & groups = inputs.groups;
-    tape_job              what(device, nodes_for(groups));
-    const expert_ffn      ffn = ffn_of(base.layer(layer), adapters, false);
-    const routing_inputs  routing(what.tape, groups);
-    routing.fill(groups, what.writer());
-    const expert_output made = train_experts(what.tape, train_value(what.floats(inputs.normed, shape.n_embd, groups.tokens)),
-                                             train_value(what.floats(inputs.weights, 1, int64_t(inputs.weights.size()))), ffn, routing);
-    what.tape.keep(made.sum.tensor);
-    what.run(runner);
-    return train_runner::read(made.sum.tensor);
+expert_stage::expert_stage(const gguf_model & file, const base_shape & of, const adapter & trained, const std::vector<copies_room> & rooms, int threads)
+    : shape(of), speeds(rooms.size(), 1.0), computed(rooms.size(), 0) {
+    for (const copies_room & room : rooms) {
+        workers.push_back({ std::make_unique<expert_copies>(file, shape, trained, room), train_runner(room.device, threads), room.slots, 0, 0 });
+    }
+    if (workers.empty()) {
+        return;  // no layer has experts
+    }
+    check_rig(rig(), uint32_t(shape.experts));
+    replica_controller_settings settings;
+    settings.memory = 0;  // the last step is what counts
+    for (int64_t layer = 0; layer < shape.layers; layer++) {
+        placements.emplace_back(uint32_t(shape.experts), rig(), settings);
+        place(layer);
+    }
+    write(trained);
 }
 
-expert_input_gradients expert_stage::backward(int64_t layer, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs, adapter & of) {
-    const expert_groups & groups = inputs.groups;
-    tape_job              what(device, nodes_for(groups));
-    train_tape &          tape = what.tape;
-    const expert_ffn      ffn  = ffn_of(base.layer(layer), adapters, true);
-    const routing_inputs  routing(tape, groups);
-    routing.fill(groups, what.writer());
-    const auto          value   = [&](ggml_tensor * input) { return wants_inputs ? tape.variable(input) : train_value(input); };
-    const train_value   normed  = value(what.floats(inputs.normed, shape.n_embd, groups.tokens));
-    const train_value   weights = value(what.floats(inputs.weights, 1, int64_t(inputs.weights.size())));
-    const expert_output made    = train_experts(tape, normed, weights, ffn, routing);
-    if (!made.sum.wanted()) {
+layer_rig expert_stage::rig() const {
+    layer_rig made;
+    made.speeds = speeds;
+    for (const worker & each : workers) {
+        made.slots.push_back(uint32_t(each.slots));
+    }
+    return made;
+}
+
+void expert_stage::place(int64_t layer) {
+    const layer_placement & wanted = placements[size_t(layer)].placement();
+    for (size_t device = 0; device < workers.size(); device++) {
+        std::vector<bool> here;
+        for (const device_set of : wanted) {
+            here.push_back(has(of, uint32_t(device)));
+        }
+        workers[device].copies->place(layer, here);
+    }
+}
+
+void expert_stage::write(const adapter & of) {
+    for (worker & each : workers) {
+        each.copies->write(of);
+    }
+}
+
+std::vector<expert_share> expert_stage::shares_of(int64_t layer, const batch_routes & routes) const {
+    std::vector<const std::vector<int32_t> *> slots_of;
+    std::vector<int64_t>                      slots;
+    for (const worker & each : workers) {
+        slots_of.push_back(&each.copies->slot_of(layer));
+        slots.push_back(each.slots);
+    }
+    return share_assignments(routes, placements[size_t(layer)].placement(), speeds, slots_of, slots);
+}
+
+std::vector<float> expert_stage::forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const {
+    const auto           began = std::chrono::steady_clock::now();
+    const placed_experts here  = on.copies->use(layer, next, false);
+    if (share.tokens.empty()) {
         return {};
     }
-    tape.add_gradient(made.sum, what.floats(gradient, shape.n_embd, groups.tokens));
-    tape.backward();
-    expert_input_gradients found;
-    const auto             keep = [&](const train_value & of_value) { return tape.gradient(of_value) ? tape.keep(tape.gradient(of_value)) : nullptr; };
-    ggml_tensor * const    of_normed = keep(normed), * const of_weights = keep(weights);
-    for (const used_adapter & used : made.adapters) {
-        keep(used.a);
-        keep(used.b);
+    tape_job             what(on.copies->device(), nodes_for(share.groups));
+    const routing_inputs routing(what.tape, share.groups);
+    routing.fill(share.groups, what.writer());
+    const train_value   normed(what.floats(rows_of(inputs.normed, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
+    const train_value   weights(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
+    ggml_tensor * const sum = what.tape.keep(train_experts(what.tape, normed, weights, here.ffn, routing).sum.tensor);
+    what.run(on.runner);
+    std::vector<float> read = train_runner::read(sum);
+    on.assignments += int64_t(share.assignments.size());
+    on.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    return read;
+}
+
+std::vector<float> expert_stage::forward(int64_t layer, int64_t next, const expert_inputs & inputs) {
+    const std::vector<expert_share> shares = shares_of(layer, inputs.routes);
+    const auto         made = on_all(workers.size(), [&](size_t device) { return forward_on(workers[device], layer, next, shares[device], inputs); });
+    std::vector<float> sum(inputs.normed.size(), 0.0f);
+    for (size_t device = 0; device < made.size(); device++) {
+        add_rows(sum, shares[device].tokens, shape.n_embd, made[device]);
+        computed[device] += int64_t(shares[device].assignments.size());
     }
-    what.run(runner);
+    return sum;
+}
+
+expert_stage::worker_gradients expert_stage::backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient,
+                                                         bool wants_inputs) const {
+    const placed_experts here = on.copies->use(layer, next, true);
+    worker_gradients     found;
+    tape_job             what(on.copies->device(), nodes_for(share.groups));
+    train_tape &         tape = what.tape;
+    const routing_inputs routing(tape, share.groups);
+    routing.fill(share.groups, what.writer());
+    const auto          value   = [&](ggml_tensor * input) { return wants_inputs ? tape.variable(input) : train_value(input); };
+    const train_value   normed  = value(what.floats(rows_of(inputs.normed, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
+    const train_value   weights = value(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
+    const expert_output made    = share.tokens.empty() ? expert_output() : train_experts(tape, normed, weights, here.ffn, routing);
+    if (!made.sum.wanted()) {
+        return found;
+    }
+    tape.add_gradient(made.sum, what.floats(rows_of(gradient, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
+    tape.backward();
+    const auto kept = [&](const train_value & of) { return tape.gradient(of) ? tape.keep(tape.gradient(of)) : nullptr; };
+    kept(normed);
+    kept(weights);
     for (const used_adapter & used : made.adapters) {
-        const lora_tensors lora = adapters.lora_of(used.matrices->weight);
-        for (const auto & [index, value_of] : { std::pair(lora.a_index, used.a), std::pair(lora.b_index, used.b) }) {
-            if (ggml_tensor * const each = tape.gradient(value_of)) {
-                add_to(of.parameters[index].gradient, size_t(used.expert) * size_t(ggml_nelements(each)), train_runner::read(each));
+        kept(used.a);
+        kept(used.b);
+    }
+    what.run(on.runner);
+    const auto read = [&](const train_value & of) { return tape.gradient(of) ? train_runner::read(tape.gradient(of)) : std::vector<float>(); };
+    found.normed    = read(normed);
+    found.weights   = read(weights);
+    for (const used_adapter & used : made.adapters) {
+        const adapter_indices indices = on.copies->indices_of(layer, used.matrices == &here.ffn.gate ? 0 : used.matrices == &here.ffn.up ? 1 : 2);
+        const size_t          expert  = size_t(here.experts[size_t(used.expert)]);
+        for (const auto & [index, of] : { std::pair(indices.a, used.a), std::pair(indices.b, used.b) }) {
+            if (tape.gradient(of)) {
+                found.parts.push_back({ index, expert * size_t(ggml_nelements(of.tensor)), read(of) });
             }
         }
     }
-    found.normed  = of_normed ? train_runner::read(of_normed) : found.normed;
-    found.weights = of_weights ? train_runner::read(of_weights) : found.weights;
     return found;
+}
+
+expert_input_gradients expert_stage::backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs, adapter & of) {
+    const expert_groups &           groups = inputs.routes.groups;
+    const std::vector<expert_share> shares = shares_of(layer, inputs.routes);
+    std::vector<uint32_t>           load(size_t(shape.experts), 0);
+    for (const expert_groups::group & group : groups.groups) {
+        load[size_t(group.expert)] = uint32_t(group.count);
+    }
+    placements[size_t(layer)].observe(load, { inputs.routes.ids, uint32_t(groups.per_token) });
+    const auto             made = on_all(workers.size(), [&](size_t device) { return backward_on(workers[device], layer, next, shares[device], inputs, gradient, wants_inputs); });
+    expert_input_gradients found;
+    if (wants_inputs) {
+        found.normed.assign(inputs.normed.size(), 0.0f);
+        found.weights.assign(inputs.weights.size(), 0.0f);
+    }
+    for (size_t device = 0; device < made.size(); device++) {
+        add_rows(found.normed, shares[device].tokens, shape.n_embd, made[device].normed);
+        add_rows(found.weights, shares[device].assignments, 1, made[device].weights);
+        for (const gradient_part & part : made[device].parts) {
+            float * const sum = of.parameters[part.parameter].gradient.data() + part.offset;
+            for (size_t i = 0; i < part.values.size(); i++) {
+                sum[i] += part.values[i];
+            }
+        }
+    }
+    return found;
+}
+
+// A device that got nothing to do, or that is alone, keeps the speed that it had.
+void expert_stage::measure_speeds() {
+    for (size_t i = 0; i < workers.size(); i++) {
+        worker & each = workers[i];
+        if (workers.size() > 1 && each.assignments > 0 && each.seconds > 0) {
+            const double now = double(each.assignments) / each.seconds;
+            speeds[i]        = is_measured ? 0.5 * (speeds[i] + now) : now;
+        }
+        each.assignments = 0;
+        each.seconds     = 0;
+    }
+    is_measured = true;
+}
+
+void expert_stage::follow_load() {
+    if (workers.size() < 2) {
+        return;  // there is one place for each
+    }
+    measure_speeds();
+    for (size_t layer = 0; layer < placements.size(); layer++) {
+        placements[layer].change(rig());
+        placements[layer].decide();
+        place(int64_t(layer));
+    }
+}
+
+expert_copies_report expert_stage::report() {
+    expert_copies_report made;
+    for (const replica_controller & each : placements) {
+        made.copies.emplace_back();
+        for (const device_set of : each.placement()) {
+            made.copies.back().push_back(copies_of(of));
+        }
+    }
+    copies_traffic all;
+    for (const worker & each : workers) {
+        all.frozen += each.copies->traffic().frozen;
+        all.adapters += each.copies->traffic().adapters;
+    }
+    made.frozen_bytes  = all.frozen - reported.frozen;
+    made.adapter_bytes = all.adapters - reported.adapters;
+    reported           = all;
+    made.assignments   = computed;
+    computed.assign(computed.size(), 0);
+    return made;
 }
 
 }  // namespace moebius

@@ -1,14 +1,18 @@
-// The routed experts of a layer, computed apart from the rest of it: by tapes of their own, which have what the host gathered for them.
+// The routed experts of a layer, computed apart from the rest of it, by tapes of their own, on the devices that have copies of them.
+//
+// Copies follow the load as in SwiftMoE (SYMI, arXiv 2504.19925): behind every step each expert gets copies in proportion to the tokens that it had in that step (experts/policy, the code
+// that places experts when a model is used), and the update writes the new numbers of adapters where the next step wants them. Optimiser states are the host's and go nowhere. Unlike there the
+// matrices themselves are frozen, so those of a new copy have to be read.
 #pragma once
 
-#include "train/adapter/adapter-tensors.h"
-#include "train/base/base-weights.h"
-#include "train/graph/expert-groups.h"
+#include "expert-copies.h"
+#include "expert-shares.h"
+#include "experts/policy/replica-controller.h"
 
 namespace moebius {
 
 struct expert_inputs {
-    const expert_groups &      groups;
+    const batch_routes &       routes;
     const std::vector<float> & normed;   // [tokens][n_embd]
     const std::vector<float> & weights;  // [assignments]
 };
@@ -17,23 +21,65 @@ struct expert_input_gradients {
     std::vector<float> normed, weights;
 };
 
+// What a step used, for whoever looks.
+struct expert_copies_report {
+    std::vector<std::vector<int64_t>> copies;          // [layers][experts]
+    std::vector<int64_t>              assignments;     // [devices], in forward passes
+    uint64_t                          frozen_bytes = 0, adapter_bytes = 0;  // written to devices
+};
+
 class expert_stage {
   public:
-    // All outlive it. threads: of a CPU device.
-    expert_stage(ggml_backend_dev_t device, int threads, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters);
+    // rooms: of the devices, at most devices_most, whose slots together are at least the experts; none for a model without experts. threads: of a CPU device. All but rooms outlive it.
+    // Throws what expert_copies and check_rig do.
+    expert_stage(const gguf_model & file, const base_shape & shape, const adapter & of, const std::vector<copies_room> & rooms, int threads);
 
-    // The sum of each token's experts, weighed: [tokens][n_embd]. Throws what train_runner does.
-    std::vector<float> forward(int64_t layer, const expert_inputs & inputs);
+    // The sum of each token's experts, weighed: [tokens][n_embd]. next: the layer whose turn it is afterwards, -1: nobody knows. Throws what train_runner and expert_copies do.
+    std::vector<float> forward(int64_t layer, int64_t next, const expert_inputs & inputs);
 
     // gradient: of that sum. Adds those of adapters to `of`. wants_inputs: else it gives nothing.
-    expert_input_gradients backward(int64_t layer, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs, adapter & of);
+    expert_input_gradients backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs, adapter & of);
+
+    // Values of adapters to where they are used.
+    void write(const adapter & of);
+
+    // Behind a step: copies for the next one. Needs write().
+    void follow_load();
+
+    // Since the last call.
+    expert_copies_report report();
 
   private:
-    ggml_backend_dev_t      device;
-    train_runner            runner;
-    const base_shape &      shape;
-    const base_weights &    base;
-    const adapter_tensors & adapters;
+    struct gradient_part {
+        size_t             parameter = 0, offset = 0;
+        std::vector<float> values;
+    };
+    struct worker_gradients {
+        std::vector<float>         normed, weights;  // of its tokens and assignments
+        std::vector<gradient_part> parts;
+    };
+    struct worker {
+        std::unique_ptr<expert_copies> copies;
+        train_runner                   runner;
+        int64_t                        slots       = 0;
+        int64_t                        assignments = 0;  // since the last step, forward
+        double                         seconds     = 0;  // of them
+    };
+
+    std::vector<expert_share> shares_of(int64_t layer, const batch_routes & routes) const;
+    std::vector<float>        forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const;
+    worker_gradients          backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs) const;
+    layer_rig                 rig() const;
+    void                      place(int64_t layer);
+    void                      measure_speeds();
+
+    const base_shape &              shape;
+    std::vector<worker>             workers;
+    std::vector<double>             speeds;  // [workers], assignments a second, once they are measured
+    bool                            is_measured = false;
+    std::vector<replica_controller> placements;  // [layers]
+    copies_traffic                  reported;
+    std::vector<int64_t>            computed;  // [workers], since the last report
 };
 
 }  // namespace moebius

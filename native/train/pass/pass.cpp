@@ -40,8 +40,18 @@ struct taken_rows {
 
 }  // namespace
 
-train_pass::train_pass(ggml_backend_dev_t on, int threads, const base_shape & of, const base_weights & weights, const adapter_tensors & with)
-    : device(on), runner(on, threads), shape(of), base(weights), adapters(with), experts(on, threads, of, weights, with) {}
+train_pass::train_pass(const gguf_model & file, const base_shape & of, const adapter & trained, const pass_devices & where)
+    : device(where.main),
+      runner(device, where.threads),
+      shape(of),
+      base(file, shape, device),
+      adapters(trained, device),
+      experts(file, shape, trained, where.experts.empty() && shape.experts > 0 ? std::vector<copies_room>{ { device, shape.experts, UINT64_MAX } } : where.experts, where.threads) {}
+
+void train_pass::write(const adapter & of) {
+    adapters.write(of);
+    experts.write(of);
+}
 
 void train_pass::check(const token_batch & batch) const {
     const size_t tokens = batch.tokens.size();
@@ -106,7 +116,7 @@ train_pass::rows train_pass::behind_experts(int64_t layer, const std::vector<int
     ggml_tensor * const shared  = graph.has_shared_expert() ? what.tape.keep(graph.shared_expert(train_value(what.floats(normed, shape.n_embd, groups.tokens))).tensor) : nullptr;
     what.tape.keep(weights.tensor);
     what.run(runner);
-    const rows of_experts = experts.forward(layer, { groups, normed, train_runner::read(weights.tensor) });
+    const rows of_experts = experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, { { ids, groups }, normed, train_runner::read(weights.tensor) });
     const rows of_shared  = shared ? train_runner::read(shared) : rows();
     rows       sum        = behind;
     for (size_t i = 0; i < sum.size(); i++) {
@@ -208,7 +218,7 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
     ggml_tensor * const below = keep_gradients(tape, graph, x);
     what.run(runner);
     const expert_input_gradients found =
-        experts.backward(layer, { groups, train_runner::read(router.normed.tensor), train_runner::read(weights.tensor) }, of_branch, of_normed || of_weights, of);
+        experts.backward(layer, layer - 1, { { state.ids, groups }, train_runner::read(router.normed.tensor), train_runner::read(weights.tensor) }, of_branch, of_normed || of_weights, of);
     for (const auto & [its, values] : { std::pair(of_normed, &found.normed), std::pair(of_weights, &found.weights) }) {
         if (its) {
             what.write(its, values->data());

@@ -20,15 +20,29 @@ struct pass_result {
     std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts]
 };
 
+// Where a pass computes.
+struct pass_devices {
+    ggml_backend_dev_t       main    = nullptr;  // all but routed experts
+    int                      threads = 1;        // of CPU devices
+    std::vector<copies_room> experts;            // none: all of them on `main`
+};
+
 class train_pass {
   public:
-    // All outlive it. threads: of a CPU device.
-    train_pass(ggml_backend_dev_t device, int threads, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters);
+    // Reads the base. All but where outlive it. Throws what base_weights, expert_stage and adapter_tensors do.
+    train_pass(const gguf_model & file, const base_shape & shape, const adapter & of, const pass_devices & where);
+
+    // New values of the same adapter.
+    void write(const adapter & of);
+
+    // Of routed experts; behind a step, before write().
+    void                 follow_load() { experts.follow_load(); }
+    expert_copies_report report() { return experts.report(); }
 
     // Losses alone. Throws user_error model.does-not-fit, device.lost, request.invalid (a batch that contradicts itself).
     pass_result forward(const token_batch & batch);
 
-    // The same, and adds gradients of loss + factors to `of`, whose values `adapters` has.
+    // The same, and adds gradients of loss + factors to `of`, whose values were written.
     pass_result forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of);
 
   private:
@@ -57,12 +71,12 @@ class train_pass {
     static void              add_up(const train_tape & tape, const layer_graph & graph, adapter & of);
     std::vector<layer_state> forward_layers(const token_batch & batch, rows & hidden, pass_result & result);
 
-    ggml_backend_dev_t      device;
-    train_runner            runner;
-    const base_shape &      shape;
-    const base_weights &    base;
-    const adapter_tensors & adapters;
-    expert_stage            experts;
+    ggml_backend_dev_t device;
+    train_runner       runner;
+    const base_shape & shape;
+    base_weights       base;
+    adapter_tensors    adapters;
+    expert_stage       experts;
 };
 
 }  // namespace moebius

@@ -105,6 +105,8 @@ json to_json(const step_report & report) {
     for (const unmoved_part & part : report.unmoved) {
         unmoved.push_back({ { "name", part.name }, { "expert", part.expert < 0 ? json() : json(part.expert) } });
     }
+    const expert_copies_report & copies  = report.copies;
+    json                         devices = { { "copies", copies.copies }, { "assignments", copies.assignments }, { "frozenBytes", copies.frozen_bytes }, { "adapterBytes", copies.adapter_bytes } };
     return { { "step", report.step },
              { "loss", report.loss },
              { "balanceLoss", report.balance },
@@ -118,6 +120,7 @@ json to_json(const step_report & report) {
              { "seconds", report.seconds },
              { "guardian", { { "action", action_name(report.verdict.action) }, { "reason", report.verdict.reason } } },
              { "expertTokens", report.expert_tokens },
+             { "devices", copies.assignments.size() > 1 ? std::move(devices) : json() },
              { "unmoved", std::move(unmoved) } };
 }
 

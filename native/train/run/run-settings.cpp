@@ -70,7 +70,60 @@ learning_rate_schedule schedule_of(const json & wanted) {
     return schedule;
 }
 
+device_settings devices_of(const json & wanted) {
+    parameters      source(wanted, "devices");
+    device_settings settings;
+    settings.main = source.optional_string("main", 1).value_or(settings.main);
+    if (const json * experts = source.optional_array("experts")) {
+        for (const json & each : *experts) {
+            parameters             of(each, "devices.experts");
+            expert_device_settings made;
+            made.device = of.string("device", 1);
+            made.slots  = of.optional_integer("slots", 1, 65536);
+            made.bytes  = uint64_t(of.optional_integer("bytes", 1, std::numeric_limits<int64_t>::max()).value_or(std::numeric_limits<int64_t>::max()));
+            of.finish();
+            settings.experts.push_back(std::move(made));
+        }
+    }
+    source.finish();
+    return settings;
+}
+
+ggml_backend_dev_t device_named(const std::string & name) {
+    if (ggml_backend_dev_t const found = ggml_backend_dev_by_name(name.c_str())) {
+        return found;
+    }
+    std::string names;
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+        names += (i > 0 ? ", " : "") + std::string(ggml_backend_dev_name(ggml_backend_dev_get(i)));
+    }
+    throw user_error("request.invalid", "There is no device " + name + " to train on. There are: " + names + ".", { { "parameter", "devices" } });
+}
+
 }  // namespace
+
+pass_devices pass_devices_of(const device_settings & wanted, int threads, int64_t experts) {
+    pass_devices  where{ device_named(wanted.main), threads, {} };
+    const int64_t count  = int64_t(wanted.experts.size());
+    if (count > 0 && experts == 0) {
+        throw user_error("request.invalid", "This model has no experts to place on devices; leave devices.experts out.", { { "parameter", "devices" } });
+    }
+    const int64_t usual  = count < 2 ? experts : std::min(experts, (5 * experts + 4 * count - 1) / (4 * count));
+    int64_t       slots  = 0;
+    for (const expert_device_settings & each : wanted.experts) {
+        where.experts.push_back({ device_named(each.device), std::min(experts, each.slots.value_or(usual)), each.bytes });
+        slots += where.experts.back().slots;
+    }
+    if (count > 0 && slots < experts) {
+        throw user_error("request.invalid",
+                         "The devices have slots for " + std::to_string(slots) + " experts of a layer in all, and the model has " + std::to_string(experts) + ". Give them more slots.",
+                         { { "parameter", "devices" }, { "have", slots }, { "need", experts } });
+    }
+    if (count > int64_t(devices_most)) {
+        throw user_error("request.invalid", std::to_string(count) + " devices for experts are more than the " + std::to_string(devices_most) + " that can be used.", { { "parameter", "devices" } });
+    }
+    return where;
+}
 
 run_settings run_settings_of(const json & wanted) {
     parameters   source(wanted, "settings");
@@ -94,6 +147,8 @@ run_settings run_settings_of(const json & wanted) {
         settings.router_losses.z       = float(of.optional_number("z", 0, 1e3).value_or(0));
         of.finish();
     }
+    const json * devices = source.optional_object("devices");
+    settings.devices     = devices ? devices_of(*devices) : device_settings();
     source.finish();
     settings.schedule.step_tokens = int64_t(settings.batch_tokens) * settings.batches_per_step;
     check_schedule(settings.schedule);

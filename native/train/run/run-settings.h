@@ -5,9 +5,23 @@
 #include "train/descent/optimiser.h"
 #include "train/data/packed-batch.h"
 #include "train/pass/pass.h"
+
+#include <optional>
 #include "train/descent/schedule.h"
 
 namespace moebius {
+
+// Room for routed experts on a device.
+struct expert_device_settings {
+    std::string            device;  // as ggml names it
+    std::optional<int64_t> slots;   // experts of a layer that it may have copies of
+    uint64_t               bytes = UINT64_MAX;  // most for their frozen matrices
+};
+
+struct device_settings {
+    std::string                         main = "CPU";  // computes all but routed experts
+    std::vector<expert_device_settings> experts;       // none: all of them on `main`
+};
 
 struct run_settings {
     std::string            model;  // path of the base, GGUF
@@ -23,9 +37,13 @@ struct run_settings {
     double                 clip             = 1;     // largest norm of a step's gradients; 0: any
     uint64_t               seed             = 1;     // of the order of examples and of new adapters
     int                    threads          = 1;
+    device_settings        devices;
 };
 
 // Throws user_error request.invalid, which names the setting.
 run_settings run_settings_of(const json & wanted);
+
+// Throws user_error request.invalid: there is no such device, or there are too few slots for `experts` in all. Unless said, one device has slots for all, several for a quarter more than all.
+pass_devices pass_devices_of(const device_settings & wanted, int threads, int64_t experts);
 
 }  // namespace moebius

@@ -16,10 +16,6 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-ggml_backend_dev_t cpu_device() {
-    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-}
-
 const run_settings & checked(const run_settings & settings) {
     check_schedule(settings.schedule);
     return settings;
@@ -51,11 +47,8 @@ train_run::train_run(const run_settings & settings)
       shape(base_shape_of(file)),
       data(how.data, "train"),
       validation(part_of(how.data, "validation")),
-      device(cpu_device()),
-      base(file, shape, device),
       adapted(new_adapter(file, how.adapter)),
-      tensors(adapted, device),
-      pass(device, how.threads, shape, base, tensors),
+      pass(file, shape, adapted, pass_devices_of(how.devices, how.threads, shape.experts)),
       batches({ how.batch_tokens, packing_settings().look_ahead, how.seed, true }, packing_source_of(data)),
       descent(how.optimiser, adapted.parameters, usual_parameter_settings(adapted, how.b_rate_factor)),
       watch(guardian_settings()) {
@@ -77,7 +70,7 @@ void train_run::roll_back() {
     for (size_t i = 0; i < good.values.size(); i++) {
         adapted.parameters[i].values = good.values[i];
     }
-    tensors.write(adapted);
+    pass.write(adapted);
 }
 
 // Gradients of the mean over all supervised tokens of the step's batches. False: stopped.
@@ -126,7 +119,8 @@ void train_run::update(step_report & report) {
         before.push_back(steps == 0 ? parameter.values : std::vector<float>());
     }
     descent.step(adapted.parameters, report.learning_rate, how.threads);
-    tensors.write(adapted);
+    pass.follow_load();
+    pass.write(adapted);
     if (steps == 0) {
         for (unmoved_part & part : unmoved_parts(adapted.parameters, before)) {
             if (part.has_gradient) {
@@ -158,6 +152,7 @@ std::optional<step_report> train_run::step(const std::function<bool()> & go_on) 
         roll_back();
     }
     steps++;
+    report.copies  = pass.report();
     report.seconds = seconds_since(began);
     return report;
 }
@@ -204,7 +199,7 @@ void train_run::restore(run_state state) {
     for (size_t i = 0; i < state.parameters.size(); i++) {
         adapted.parameters[i].values = std::move(state.parameters[i].values);
     }
-    tensors.write(adapted);
+    pass.write(adapted);
     steps = state.step;
     keep_good_state();
 }

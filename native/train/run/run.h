@@ -23,6 +23,7 @@ struct step_report {
     double           seconds = 0;
     guardian_verdict verdict;
     std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts], summed over its batches
+    expert_copies_report              copies;         // as the next step finds them, and what was computed and written since the step before
     std::vector<unmoved_part>         unmoved;        // after the first update: what should have moved
 };
 
@@ -84,10 +85,7 @@ class train_run {
     base_shape                  shape;
     dataset_file                data;
     std::optional<dataset_file> validation;
-    ggml_backend_dev_t          device;
-    base_weights                base;
     adapter                     adapted;
-    adapter_tensors             tensors;
     train_pass                  pass;
     packing                     batches;
     optimiser                   descent;
