@@ -47,6 +47,7 @@ export function trainingStep(step: number, changes: Partial<Step> = {}): Step {
       [3, 0],
     ],
     unmoved: [],
+    devices: null,
     memoryBytes: 1000,
     ...changes,
   };
