@@ -53,6 +53,19 @@ class writer {
         }
         real("attention.layer_norm_rms_epsilon", 1e-5f);
         real("rope.freq_base", 10000);
+        if (of.has_yarn) {
+            gguf_set_val_str(made, (of.architecture + ".rope.scaling.type").c_str(), "yarn");
+            real("rope.scaling.factor", 8);
+            number("rope.scaling.original_context_length", 64);
+        }
+        if (of.has_long_rope) {
+            gguf_set_val_str(made, (of.architecture + ".rope.scaling.type").c_str(), "longrope");
+            real("rope.scaling.attn_factor", 1.1f);
+            number("rope.scaling.original_context_length", 16);
+        }
+        if (of.latent.kv > 0) {
+            latent_metadata();
+        }
         if (of.architecture == "granitemoe") {
             real("embedding_scale", 1.5f);
             real("residual_scale", 0.7f);
@@ -63,7 +76,6 @@ class writer {
 
     void all_tensors() {
         const int64_t vocabulary = gguf_get_arr_n(source, gguf_find_key(source, "tokenizer.ggml.tokens"));
-        const int64_t q = of.heads * of.head, kv = of.kv_heads * of.head;
         matrix("token_embd.weight", of.n_embd, vocabulary);
         if (!of.is_tied) {
             matrix("output.weight", of.n_embd, vocabulary);
@@ -72,24 +84,20 @@ class writer {
             factors();
         }
         norm("output_norm.weight", of.n_embd);
+        if (of.has_long_rope) {
+            factors("rope_factors_short.weight", 1.1f);
+            factors("rope_factors_long.weight", 2);
+        }
         for (int64_t i = 0; i < of.layers; i++) {
             block = "blk." + std::to_string(i) + ".";
             norm(block + "attn_norm.weight", of.n_embd);
             norm(block + "ffn_norm.weight", of.n_embd);
-            matrix(block + "attn_q.weight", of.n_embd, q);
-            matrix(block + "attn_k.weight", of.n_embd, kv);
-            matrix(block + "attn_v.weight", of.n_embd, kv);
-            matrix(block + "attn_output.weight", q, of.n_embd);
-            if (of.architecture == "qwen3moe" || of.architecture == "qwen3" || of.architecture == "olmoe") {
-                norm(block + "attn_q_norm.weight", of.architecture == "olmoe" ? q : of.head);
-                norm(block + "attn_k_norm.weight", of.architecture == "olmoe" ? kv : of.head);
+            if (of.latent.kv > 0) {
+                latent_attention();
+            } else {
+                attention();
             }
-            if (of.architecture == "qwen2moe") {
-                norm(block + "attn_q.bias", q);
-                norm(block + "attn_k.bias", kv);
-                norm(block + "attn_v.bias", kv);
-            }
-            of.experts > 0 ? experts() : dense();
+            of.experts > 0 && i >= of.dense_layers ? experts() : dense();
         }
     }
 
@@ -118,8 +126,84 @@ class writer {
         gguf_set_tensor_data(made, "rope_freqs.weight", made_factors->data);
     }
 
+    void latent_metadata() {
+        const small_latent & latent = of.latent;
+        number("attention.q_lora_rank", latent.q);
+        number("attention.kv_lora_rank", latent.kv);
+        number("attention.head_count_kv", latent.is_halved ? 1 : of.heads);
+        number("attention.key_length", latent.is_halved ? latent.kv + latent.turned : latent.head);
+        number("attention.value_length", latent.is_halved ? latent.kv : latent.head_v);
+        if (latent.is_halved) {
+            number("attention.key_length_mla", latent.head);
+            number("attention.value_length_mla", latent.head_v);
+        }
+        number("rope.dimension_count", latent.turned);
+        number("leading_dense_block_count", of.dense_layers);
+        number("expert_shared_count", 1);
+        number("expert_gating_func", of.has_sigmoids ? 2 : 1);
+        if (of.has_sigmoids) {
+            gguf_set_val_bool(made, (of.architecture + ".expert_weights_norm").c_str(), true);
+            real("expert_weights_scale", 2.5f);
+            number("expert_group_count", 3);
+            number("expert_group_used_count", 2);
+        }
+        if (of.has_yarn) {
+            real("rope.scaling.yarn_log_multiplier", latent.is_halved ? 0.1f : 0.0707f);  // as DeepSeek-V3 and V2 have
+        }
+    }
+
+    void attention() {
+        const int64_t q = of.heads * of.head, kv = of.kv_heads * of.head;
+        matrix(block + "attn_q.weight", of.n_embd, q);
+        matrix(block + "attn_k.weight", of.n_embd, kv);
+        matrix(block + "attn_v.weight", of.n_embd, kv);
+        matrix(block + "attn_output.weight", q, of.n_embd);
+        if (of.architecture == "qwen3moe" || of.architecture == "qwen3" || of.architecture == "olmoe") {
+            norm(block + "attn_q_norm.weight", of.architecture == "olmoe" ? q : of.head);
+            norm(block + "attn_k_norm.weight", of.architecture == "olmoe" ? kv : of.head);
+        }
+        if (of.architecture == "qwen2moe") {
+            norm(block + "attn_q.bias", q);
+            norm(block + "attn_k.bias", kv);
+            norm(block + "attn_v.bias", kv);
+        }
+    }
+
+    void latent_attention() {
+        const small_latent & latent = of.latent;
+        if (latent.q > 0) {
+            matrix(block + "attn_q_a.weight", of.n_embd, latent.q);
+            norm(block + "attn_q_a_norm.weight", latent.q);
+            matrix(block + "attn_q_b.weight", latent.q, of.heads * latent.head);
+        } else {
+            matrix(block + "attn_q.weight", of.n_embd, of.heads * latent.head);
+        }
+        const int64_t straight = latent.head - latent.turned;
+        matrix(block + "attn_kv_a_mqa.weight", of.n_embd, latent.kv + latent.turned);
+        norm(block + "attn_kv_a_norm.weight", latent.kv);
+        if (latent.is_halved) {
+            matrix(block + "attn_k_b.weight", straight, latent.kv, of.heads);
+            matrix(block + "attn_v_b.weight", latent.kv, latent.head_v, of.heads);
+        } else {
+            matrix(block + "attn_kv_b.weight", latent.kv, of.heads * (straight + latent.head_v));
+        }
+        matrix(block + "attn_output.weight", of.heads * latent.head_v, of.n_embd);
+    }
+
+    // 1, most, most^2, ...
+    void factors(const char * name, float most) {
+        ggml_tensor * const each = tensor(name, GGML_TYPE_F32, of.head / 2, 1, 1, 0);
+        for (int64_t i = 0; i < each->ne[0]; i++) {
+            static_cast<float *>(each->data)[i] = std::pow(most, float(i));
+        }
+        gguf_set_tensor_data(made, name, each->data);
+    }
+
     void experts() {
         tensor(block + "ffn_gate_inp.weight", GGML_TYPE_F32, of.n_embd, of.experts, 1, 3);
+        if (of.has_sigmoids) {
+            tensor(block + "exp_probs_b.bias", GGML_TYPE_F32, of.experts, 1, 1, 0.3f);
+        }
         if (of.is_fused) {
             matrix(block + "ffn_gate_up_exps.weight", of.n_embd, 2 * of.n_ff, of.experts);
         } else {
@@ -174,39 +258,6 @@ class writer {
 };
 
 }  // namespace
-
-const std::vector<small_base> & small_bases() {
-    static const std::vector<small_base> all = [] {
-        std::vector<small_base> bases(6);
-        bases[0].architecture = "qwen3moe";
-        bases[1].architecture = "qwen3moe";
-        bases[1].is_fused     = true;
-        bases[2].architecture = "llama";
-        bases[3].architecture = "olmoe";
-        bases[3].kv_heads     = 4;  // its graph takes no others
-        bases[4].architecture = "qwen2moe";
-        bases[4].has_shared   = true;
-        bases[5].architecture = "granitemoe";
-        bases[5].has_shared   = true;
-        return bases;
-    }();
-    return all;
-}
-
-const std::vector<small_base> & dense_bases() {
-    static const std::vector<small_base> all = [] {
-        std::vector<small_base> bases(2);
-        bases[0].architecture = "llama";
-        bases[0].has_factors  = true;
-        bases[1].architecture = "qwen3";
-        for (small_base & base : bases) {
-            base.is_tied = true;
-            base.experts = base.used = 0;
-        }
-        return bases;
-    }();
-    return all;
-}
 
 std::string write_small_base(const small_base & of) {
     writer file(of);

@@ -52,13 +52,14 @@ struct adapter_maker {
     }
 };
 
-// Attention, all experts' gate, up and down, shared ones too, and the router of every layer.
-inline adapter everywhere(const gguf_model & base, int64_t lora_rank, float lora_alpha, float spread) {
+// Attention (or of it the output alone), all experts' gate, up and down, shared ones too, and the router of every layer.
+inline adapter everywhere(const gguf_model & base, int64_t lora_rank, float lora_alpha, float spread, bool with_all_attention = true) {
     adapter_maker maker{ base };
     for (const gguf_tensor & tensor : base.tensors) {
         const tensor_class kind       = classify_tensor(tensor.name);
+        const bool         is_wanted  = with_all_attention || kind != tensor_class::attention || tensor_base(tensor.name) == "attn_output";
         const bool         is_adapted = kind == tensor_class::attention || kind == tensor_class::experts || kind == tensor_class::shared_experts || kind == tensor_class::router;
-        if (is_adapted && tensor_suffix(tensor.name) == "weight") {
+        if (is_wanted && is_adapted && tensor_suffix(tensor.name) == "weight") {
             maker.pair(tensor.name, lora_rank, lora_alpha, spread);
         }
     }

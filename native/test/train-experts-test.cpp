@@ -1,6 +1,7 @@
 // Gradients of routers and of experts with adapters; experts that nobody chose have none.
 #include "train-check.h"
 #include "train/graph/nodes.h"
+#include "train/graph/ops-elementwise.h"
 #include "train/graph/ops-experts.h"
 #include "train/graph/ops-router.h"
 #include "train/graph/ops-softmax.h"
@@ -56,6 +57,58 @@ void weights_of_the_router(bool normalised) {
                    return train_router_weights(maker.tape, train_softmax(maker.tape, of[0]), routing_in(maker, groups), normalised, 1.5f);
                },
                [&](const std::vector<numbers> & of) { return router_weights(of[0], groups, normalised, 1.5); } });
+}
+
+// Of sigmoids, where a token's may be next to nothing: then they are divided by the least that llama.cpp divides by.
+void weights_of_sigmoids() {
+    const expert_groups groups(chosen, used, experts);
+    check_op({ "normalised weights of sigmoids", { { int64_t(experts), int64_t(tokens), 1, true, GGML_TYPE_F32, 2 } },
+               [&](graph_maker & maker, const values & of) {
+                   std::vector<float> low(experts * tokens, 0.0f);
+                   std::fill(low.begin() + 4 * experts, low.begin() + 5 * experts, -14.0f);  // of token 4
+                   const train_value logits = train_add(maker.tape, of[0], train_value(maker.floats(low, experts, tokens)));
+                   return train_router_weights(maker.tape, train_sigmoid(maker.tape, logits), routing_in(maker, groups), true, 1.5f);
+               },
+               [&](const std::vector<numbers> & of) {
+                   numbers    y;
+                   const auto score = [&](size_t at) { return 1 / (1 + std::exp(-of[0][at] + (at / experts == 4 ? 14 : 0))); };
+                   for (size_t a = 0; a < groups.token.size(); a++) {
+                       double sum = 0;
+                       for (size_t e = 0; e < experts; e++) {
+                           const size_t at = size_t(groups.token[a]) * experts + e;
+                           sum += groups.chosen[at] != 0 ? score(at) : 0;
+                       }
+                       y.push_back(1.5 * score(size_t(groups.at[a])) / std::max(sum, 6.103515625e-5));
+                   }
+                   return y;
+               } });
+}
+
+void shares_of_scores() {
+    check_op({ "shares", { { int64_t(experts), int64_t(tokens) } }, [&](graph_maker & maker, const values & of) { return train_shares(maker.tape, train_sigmoid(maker.tape, of[0])); },
+               [&](const std::vector<numbers> & of) {
+                   numbers y;
+                   for (size_t t = 0; t < tokens; t++) {
+                       double sum = 0;
+                       for (size_t e = 0; e < experts; e++) {
+                           sum += 1 / (1 + std::exp(-of[0][t * experts + e]));
+                       }
+                       for (size_t e = 0; e < experts; e++) {
+                           y.push_back(1 / (1 + std::exp(-of[0][t * experts + e])) / sum);
+                       }
+                   }
+                   return y;
+               } });
+}
+
+void only_the_best_groups_are_chosen_from() {
+    // of groups of three, the second has the best expert, the first and the third have the best sums of two
+    const std::vector<float> scores{ 5, 5, 1, 9, 0, 0, 4, 6, 3, 1, 1, 1 };
+    CHECK(top_experts(scores, 12, 3) == std::vector<int32_t>({ 3, 7, 0 }));
+    CHECK(top_experts(within_best_groups(scores, 12, 4, 1), 12, 3) == std::vector<int32_t>({ 0, 1, 2 }));
+    CHECK(top_experts(within_best_groups(scores, 12, 4, 2), 12, 3) == std::vector<int32_t>({ 7, 0, 1 }));
+    CHECK(top_experts(within_best_groups(scores, 12, 6, 2), 12, 3) == std::vector<int32_t>({ 3, 0, 1 }));
+    CHECK(top_experts(within_best_groups({ 8, 0, 0, 5, 4, 1, 2, 1, 9, 8, 0, 0 }, 6, 3, 1), 6, 2) == std::vector<int32_t>({ 0, 1, 2, 3 }));
 }
 
 // Token 2 is padding.
@@ -229,6 +282,9 @@ int main() {
     groups_are_sorted_by_expert();
     weights_of_the_router(false);
     weights_of_the_router(true);
+    weights_of_sigmoids();
+    shares_of_scores();
+    only_the_best_groups_are_chosen_from();
     losses_of_the_router();
     for (const bool fused : { false, true }) {
         experts_with_adapters(chosen, fused);

@@ -71,7 +71,8 @@ const std::vector<reference_case> & reference_cases() {
     static const std::vector<reference_case> all = [] {
         std::vector<reference_case> cases;
         for (const small_base & base : small_bases()) {
-            cases.push_back({ base.architecture + (base.is_fused ? "-fused" : ""), base, everything(), { 0.3f, 0.02f }, { 9, 6, 11 } });
+            cases.push_back({ base.name, base, everything(), { 0.3f, base.has_sigmoids ? 0 : 0.02f }, { 9, 6, 11 } });
+            cases.back().trained.ffn = { base.dense_layers > 0 ? 2 : 0, 4, false };
         }
         cases.push_back({ "qwen3moe-whole-router", small_bases().front(), everything(), { 0.1f, 0.1f }, { 4 } });  // 4 tokens: experts without any
         cases.back().trained.router       = {};

@@ -2,6 +2,7 @@
 #include "check.h"
 #include "model/backends.h"
 #include "rpc/json-text.h"
+#include "small-base.h"
 #include "train/run/checkpoint.h"
 
 #include <cmath>
@@ -217,6 +218,19 @@ void what_cannot_be_is_refused(const scratch & room) {
 
 }  // namespace
 
+void latent_attention_and_sigmoid_routers_learn(const scratch & room) {
+    const std::string path = write_small_base(small_bases().back());
+    json              settings = settings_of(room.data(), "adamw", 6);
+    settings["model"]             = path;
+    settings["adapter"]["shared"] = { { "loraRank", 4 } };
+    CHECK_THROWS(train_run(run_settings_of(settings)), user_error, error.code == "request.invalid" && std::string(error.what()).find("z-loss") != std::string::npos);
+    settings["routerLosses"]["z"] = 0;
+    train_run                 run(run_settings_of(settings));
+    const std::vector<double> losses = steps_of(run, 6);
+    CHECK(run.trained().architecture == "deepseek2" && losses.back() < losses.front() - 0.1);
+    fs::remove(fs::u8path(path));
+}
+
 int main() {
     backends_load();
     const scratch room;
@@ -228,5 +242,6 @@ int main() {
     sgd_subtracts_the_gradient(room);
     damaged_checkpoints_are_refused(room);
     what_cannot_be_is_refused(room);
+    latent_attention_and_sigmoid_routers_learn(room);
     return check_result();
 }

@@ -2,6 +2,7 @@
 
 #include "model/tensor-class.h"
 #include "rpc/errors.h"
+#include "train/base/base-shape.h"
 #include "train/base/tensor-reader.h"
 
 #include <algorithm>
@@ -96,10 +97,10 @@ void check_settings(const gguf_model & file, const adapter_settings & settings) 
 adapter new_adapter(const gguf_model & file, const adapter_settings & settings) {
     check_settings(file, settings);
     builder       all(file, settings.seed);
-    const int64_t layers = file.hparam("block_count", 0);
+    const int64_t layers = trained_layers(file);
     for (int64_t layer = 0; layer < layers; layer++) {
         const std::string block = "blk." + std::to_string(layer) + ".";
-        for (const char * part : { "attn_q", "attn_k", "attn_v", "attn_output" }) {
+        for (const char * part : { "attn_q", "attn_k", "attn_v", "attn_output", "attn_q_a", "attn_q_b", "attn_kv_a_mqa", "attn_kv_b", "attn_k_b", "attn_v_b" }) {
             all.adapt(block + part + ".weight", settings.attention);
         }
         for (const char * part : { "ffn_gate", "ffn_up", "ffn_down" }) {
@@ -115,7 +116,7 @@ adapter new_adapter(const gguf_model & file, const adapter_settings & settings) 
         if (settings.whole_router) {
             all.whole(block + "ffn_gate_inp.weight");
         }
-        for (const char * part : { "attn_norm", "attn_q_norm", "attn_k_norm", "ffn_norm" }) {
+        for (const char * part : { "attn_norm", "attn_q_norm", "attn_k_norm", "attn_q_a_norm", "attn_kv_a_norm", "ffn_norm" }) {
             if (settings.whole_norms) {
                 all.whole(block + part + ".weight");
             }

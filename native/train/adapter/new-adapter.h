@@ -13,7 +13,7 @@ struct lora_settings {
 };
 
 struct adapter_settings {
-    lora_settings attention;  // q, k, v and output
+    lora_settings attention;  // q, k, v and output, and what latent attention has for them
     lora_settings ffn;        // gate, up and down of dense FFNs
     lora_settings experts;    // the same of every expert
     lora_settings shared;     // the same of shared experts

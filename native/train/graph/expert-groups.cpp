@@ -1,6 +1,7 @@
 #include "expert-groups.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace moebius {
@@ -38,6 +39,28 @@ expert_groups::expert_groups(const std::vector<int32_t> & ids, int64_t per_token
             chosen[number]    = 1;
         }
     }
+}
+
+std::vector<float> within_best_groups(std::vector<float> scores, int64_t experts, int64_t groups, int64_t groups_used) {
+    const int64_t      each = experts / groups;
+    std::vector<float> best;  // [tokens][groups]
+    for (auto group = scores.begin(); group != scores.end(); group += each) {
+        float first = -INFINITY, second = -INFINITY;
+        for (int64_t i = 0; i < each; i++) {
+            second = std::max(second, std::min(first, group[i]));
+            first  = std::max(first, group[i]);
+        }
+        best.push_back(first + second);
+    }
+    std::vector<bool> is_kept(best.size(), false);
+    const auto        kept = top_experts(best, groups, groups_used);
+    for (size_t i = 0; i < kept.size(); i++) {
+        is_kept[i / size_t(groups_used) * size_t(groups) + size_t(kept[i])] = true;
+    }
+    for (size_t i = 0; i < scores.size(); i++) {
+        scores[i] = is_kept[i / size_t(each)] ? scores[i] : -INFINITY;
+    }
+    return scores;
 }
 
 std::vector<int32_t> top_experts(const std::vector<float> & scores, int64_t experts, int64_t k) {

@@ -34,6 +34,10 @@ struct expert_groups {
     bool even() const { return int64_t(token.size()) == tokens * per_token; }  // every token has as many
 };
 
+// Of each row of scores [tokens][experts], which lie in groups of as many experts side by side: those of the groups_used best groups, and -infinity for others.
+// A group is as good as the sum of its two best (DeepSeek-V3, arXiv 2412.19437, node-limited routing; llama.cpp's build_moe_ffn).
+std::vector<float> within_best_groups(std::vector<float> scores, int64_t experts, int64_t groups, int64_t groups_used);
+
 // The k largest of each row of scores [tokens][experts], the first of equals -> ids as above
 std::vector<int32_t> top_experts(const std::vector<float> & scores, int64_t experts, int64_t k);
 

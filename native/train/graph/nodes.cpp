@@ -25,10 +25,11 @@ ggml_tensor * dequantised(train_tape & tape, ggml_tensor * matrix) {
         return tape.emit(cast);
     }
     // K-quants on Vulkan: there are kernels for rows, none for copies
-    ggml_tensor * all  = ggml_cast(tape.context(), ggml_arange(tape.context(), 0, float(matrix->ne[1]), 1), GGML_TYPE_I32);
-    ggml_tensor * rows = ggml_get_rows(tape.context(), matrix, all);
-    if (matrix->ne[1] < (1 << 24) && tape.computes(all) && tape.computes(rows)) {
-        return tape.emit(rows);
+    const int64_t count = ggml_nrows(matrix);
+    ggml_tensor * all   = ggml_cast(tape.context(), ggml_arange(tape.context(), 0, float(count), 1), GGML_TYPE_I32);
+    ggml_tensor * rows  = ggml_get_rows(tape.context(), ggml_reshape_2d(tape.context(), matrix, matrix->ne[0], count), all);
+    if (count < (1 << 24) && tape.computes(all) && tape.computes(rows)) {
+        return tape.emit(ggml_reshape(tape.context(), rows, cast));
     }
     throw user_error("model.unsupported", std::string("This device can't convert weights of type ") + ggml_type_name(matrix->type) + " to F32. Train on the CPU.",
                      { { "type", ggml_type_name(matrix->type) } });

@@ -8,7 +8,7 @@ namespace moebius {
 // a^T b, summed in F32 (Vulkan sums in F16 unless told); a: [k, m, ...], b: [k, n, ...] -> [m, n, ...]
 ggml_tensor * product(train_tape & tape, ggml_tensor * a, ggml_tensor * b);
 
-// A matrix [n_in, n_out] of any type in F32, exactly as get_rows would give its rows; an F32 one as it is. Contiguous.
+// A matrix [n_in, n_out], or a stack of them, of any type in F32, exactly as get_rows would give its rows; an F32 one as it is. Contiguous.
 // Throws user_error model.unsupported where the device can't convert this type.
 ggml_tensor * dequantised(train_tape & tape, ggml_tensor * matrix);
 

@@ -83,9 +83,10 @@ std::vector<train_value> spans_of(train_tape & tape, const train_value & x, cons
 train_value train_rope(train_tape & tape, const train_value & x, ggml_tensor * positions, const rope_settings & s) {
     ggml_tensor * turned = ggml_rope_ext(tape.context(), x.tensor, positions, s.factors, s.dimensions, s.mode, s.context_length, s.base, s.scale, s.extension, s.attention,
                                          s.beta_fast, s.beta_slow);
-    return tape.record(turned, { x }, [&tape, x, positions, s](ggml_tensor * gradient) {
-        tape.add_gradient(x, ggml_rope_ext_back(tape.context(), gradient, positions, s.factors, s.dimensions, s.mode, s.context_length, s.base, s.scale, s.extension,
-                                                s.attention, s.beta_fast, s.beta_slow));
+    return tape.record(ggml_rope_set_offset(turned, s.offset), { x }, [&tape, x, positions, s](ggml_tensor * gradient) {
+        ggml_tensor * back = ggml_rope_ext_back(tape.context(), gradient, positions, s.factors, s.dimensions, s.mode, s.context_length, s.base, s.scale, s.extension,
+                                                s.attention, s.beta_fast, s.beta_slow);
+        tape.add_gradient(x, ggml_rope_set_offset(back, s.offset));
     });
 }
 

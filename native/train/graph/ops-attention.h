@@ -7,7 +7,8 @@ namespace moebius {
 
 // Rotary positions as llama.cpp applies them (ggml_rope_ext; arXiv 2104.09864, YaRN 2309.00071).
 struct rope_settings {
-    int           dimensions     = 0;                    // the first of each head
+    int           dimensions     = 0;                    // numbers of each head that are turned
+    int           offset         = 0;                    // numbers before them, even
     int           mode           = GGML_ROPE_TYPE_NORMAL;  // or GGML_ROPE_TYPE_NEOX
     int           context_length = 0;                    // of training, for YaRN
     float         base           = 10000;

@@ -20,6 +20,10 @@ attention_inputs::attention_inputs(train_tape & tape, const token_batch & batch)
     }
 }
 
+int64_t attention_inputs::longest() const {
+    return std::max_element(spans.begin(), spans.end(), [](const attention_span & a, const attention_span & b) { return a.tokens < b.tokens; })->tokens;
+}
+
 void attention_inputs::fill(const token_batch & batch, const routing_inputs::writer & write) const {
     write(positions, batch.positions.data());
     for (const auto & [length, mask] : masks) {
@@ -27,10 +31,15 @@ void attention_inputs::fill(const token_batch & batch, const routing_inputs::wri
     }
 }
 
-layer_graph::layer_graph(train_tape & on, const base_shape & of, const base_weights & from, const adapter_tensors & with, int64_t layer, bool learns)
-    : tape(on), shape(of), base(from), weights(from.layer(layer)), adapters(with), trains(learns), rope(of.rope) {
-    rope.factors = base.rope_factors();
+std::vector<int32_t> chosen_experts(const base_shape & shape, std::vector<float> scores) {
+    if (shape.expert_groups > 1) {
+        scores = within_best_groups(std::move(scores), shape.experts, shape.expert_groups, shape.expert_groups_used);
+    }
+    return top_experts(scores, shape.experts, shape.experts_used);
 }
+
+layer_graph::layer_graph(train_tape & on, const base_shape & of, const base_weights & from, const adapter_tensors & with, int64_t layer, bool learns)
+    : tape(on), shape(of), base(from), weights(from.layer(layer)), adapters(with), trains(learns), rope(of.rope) {}
 
 train_value layer_graph::used_value(size_t parameter, ggml_tensor * tensor) {
     if (!trains) {
@@ -76,13 +85,21 @@ train_value layer_graph::heads_of(ggml_tensor * weight, ggml_tensor * bias, ggml
     return its_norm && shape.norm_of_queries == query_norm::heads ? norm(its_norm, y) : y;
 }
 
+head_values layer_graph::heads_of_state(const train_value & normed, const attention_inputs & inputs) {
+    const attention_weights & of = weights.attention;
+    head_values               made;
+    made.q = train_rope(tape, heads_of(of.q, of.q_bias, of.q_norm, normed, shape.heads, shape.head_k), inputs.positions, rope);
+    made.k = train_rope(tape, heads_of(of.k, of.k_bias, of.k_norm, normed, shape.kv_heads, shape.head_k), inputs.positions, rope);
+    made.v = heads_of(of.v, of.v_bias, nullptr, normed, shape.kv_heads, shape.head_v);
+    return made;
+}
+
 train_value layer_graph::attention(const train_value & x, const attention_inputs & inputs) {
+    rope.factors = base.rope_factors(inputs.longest());
     const attention_weights & of     = weights.attention;
     const train_value         normed = norm(of.norm, x);
-    const train_value q = train_rope(tape, heads_of(of.q, of.q_bias, of.q_norm, normed, shape.heads, shape.head_k), inputs.positions, rope);
-    const train_value k = train_rope(tape, heads_of(of.k, of.k_bias, of.k_norm, normed, shape.kv_heads, shape.head_k), inputs.positions, rope);
-    const train_value v = heads_of(of.v, of.v_bias, nullptr, normed, shape.kv_heads, shape.head_v);
-    const train_value seen = train_attention(tape, q, k, v, inputs.spans, shape.attention_scale);
+    const head_values         heads  = shape.latent > 0 ? heads_of_latent(normed, inputs) : heads_of_state(normed, inputs);
+    const train_value         seen   = train_attention(tape, heads.q, heads.k, heads.v, inputs.spans, shape.attention_scale);
     return residual(x, linear(of.output, train_reshape(tape, seen, shape.head_v * shape.heads, x.tensor->ne[1]), of.output_bias));
 }
 
@@ -90,7 +107,13 @@ router_values layer_graph::router(const train_value & x) {
     router_values made;
     made.normed        = norm(weights.norm, x);
     made.logits        = linear(weights.router, made.normed);
-    made.probabilities = train_softmax(tape, made.logits);
+    const bool softens = shape.scores == scoring::softmax;
+    made.probabilities = softens ? train_softmax(tape, made.logits) : train_sigmoid(tape, made.logits);
+    made.shares        = softens ? made.probabilities : train_shares(tape, made.probabilities);
+    made.scores        = train_value(made.probabilities.tensor);
+    if (weights.choice_bias) {
+        made.scores = train_add(tape, made.scores, train_value(weights.choice_bias));
+    }
     return made;
 }
 

@@ -19,18 +19,29 @@ struct parameter_use {
 // Inputs of attention.
 struct attention_inputs {
     attention_inputs(train_tape & tape, const token_batch & batch);
-    void fill(const token_batch & batch, const routing_inputs::writer & write) const;
+    void    fill(const token_batch & batch, const routing_inputs::writer & write) const;
+    int64_t longest() const;  // tokens of a sequence
 
     ggml_tensor *                    positions = nullptr;  // I32 [tokens]
     std::vector<attention_span>      spans;                // a sequence each
     std::vector<std::pair<int64_t, ggml_tensor *>> masks;  // by length of a sequence
 };
 
+// Queries, keys and values: [head_k, heads, tokens], [head_k, kv_heads, tokens], [head_v, kv_heads, tokens]
+struct head_values {
+    train_value q, k, v;
+};
+
 struct router_values {
     train_value normed;         // [n_embd, tokens], what experts get
     train_value logits;         // [experts, tokens]
-    train_value probabilities;
+    train_value probabilities;  // or sigmoids
+    train_value shares;         // of each token they add up to 1: what the balance loss takes
+    train_value scores;         // by which experts are chosen, which has no gradient
 };
+
+// By scores [tokens][experts] -> [tokens][experts_used]
+std::vector<int32_t> chosen_experts(const base_shape & shape, std::vector<float> scores);
 
 class layer_graph {
   public:
@@ -56,6 +67,9 @@ class layer_graph {
     train_value linear(ggml_tensor * weight, const train_value & x, ggml_tensor * bias = nullptr);
     train_value norm(ggml_tensor * weight, const train_value & x);
     train_value used_value(size_t parameter, ggml_tensor * tensor);
+    head_values heads_of_state(const train_value & normed, const attention_inputs & inputs);
+    head_values heads_of_latent(const train_value & normed, const attention_inputs & inputs);  // latent-heads.cpp
+    train_value of_all_heads(ggml_tensor * weight, const train_value & x, bool is_transposed);
     train_value heads_of(ggml_tensor * weight, ggml_tensor * bias, ggml_tensor * its_norm, const train_value & x, int64_t heads, int64_t d);
     train_value swiglu(const ffn_weights & of, const train_value & normed);
     train_value residual(const train_value & x, const train_value & branch);

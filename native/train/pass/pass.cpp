@@ -80,7 +80,7 @@ train_pass::rows train_pass::embedded(const token_batch & batch) {
 // Attention and router; then the host chooses experts. Attention and FFN, if the layer is not routed.
 train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t layer, layer_state & state) {
     const int64_t tokens = int64_t(batch.tokens.size());
-    rows          behind, normed, probabilities;
+    rows          behind, normed, probabilities, scores;
     {
         tape_job               what(device, nodes_for(batch.lengths.size()));
         layer_graph            graph(what.tape, shape, base, adapters, layer, false);
@@ -96,12 +96,14 @@ train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t la
         what.tape.keep(x.tensor);
         what.tape.keep(router.normed.tensor);
         what.tape.keep(router.probabilities.tensor);
+        what.tape.keep(router.scores.tensor);
         what.run(runner);
         behind        = train_runner::read(x.tensor);
         normed        = train_runner::read(router.normed.tensor);
         probabilities = train_runner::read(router.probabilities.tensor);
+        scores        = train_runner::read(router.scores.tensor);
     }
-    state.ids = top_experts(probabilities, shape.experts, shape.experts_used);
+    state.ids = chosen_experts(shape, std::move(scores));
     return behind_experts(layer, state.ids, behind, normed, probabilities);
 }
 
@@ -226,8 +228,8 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
     }
     what.run(runner);
     add_up(tape, graph, of);
-    result.balance += double(train_runner::read(losses.balance.tensor)[0]) / double(shape.layers);
-    result.z += double(train_runner::read(losses.z.tensor)[0]) / double(shape.layers);
+    result.balance += double(train_runner::read(losses.balance.tensor)[0]) / double(shape.layers - shape.dense_layers);
+    result.z += double(train_runner::read(losses.z.tensor)[0]) / double(shape.layers - shape.dense_layers);
     return below ? train_runner::read(below) : rows();
 }
 
@@ -267,7 +269,7 @@ train_pass::router_loss_values train_pass::router_losses(tape_job & what, const 
         load.push_back(float(double(shape.experts) * double(each) / double(tokens)));
     }
     ggml_tensor * const      share = what.floats(std::vector<float>(size_t(tokens), 1 / float(tokens)), 1, tokens);
-    const router_loss_values made  = { train_balance_loss(what.tape, router.probabilities, what.floats(load, shape.experts), share), train_router_z_loss(what.tape, router.logits, share) };
+    const router_loss_values made  = { train_balance_loss(what.tape, router.shares, what.floats(load, shape.experts), share), train_router_z_loss(what.tape, router.logits, share) };
     what.tape.keep(made.balance.tensor);
     what.tape.keep(made.z.tensor);
     return made;
@@ -276,7 +278,7 @@ train_pass::router_loss_values train_pass::router_losses(tape_job & what, const 
 void train_pass::add_gradients(tape_job & what, const router_loss_values & losses, const router_loss_factors & factors) const {
     for (const auto & [value, factor] : { std::pair(losses.balance, factors.balance), std::pair(losses.z, factors.z) }) {
         if (value.wanted() && factor != 0) {
-            what.tape.add_gradient(value, what.floats({ factor / float(shape.layers) }, 1));
+            what.tape.add_gradient(value, what.floats({ factor / float(shape.layers - shape.dense_layers) }, 1));
         }
     }
 }

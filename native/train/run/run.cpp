@@ -21,6 +21,13 @@ const run_settings & checked(const run_settings & settings) {
     return settings;
 }
 
+void check_router_losses(const router_loss_factors & factors, const base_shape & shape) {
+    if (factors.z != 0 && shape.scores == scoring::sigmoid) {
+        throw user_error("request.invalid", "The z-loss is of routers with a softmax, whose sum it keeps small, and this model's have sigmoids. Leave it at 0; the balance loss is for both.",
+                         { { "z", factors.z } });
+    }
+}
+
 // Nothing if the dataset has no such part.
 std::optional<dataset_file> part_of(const std::string & folder, const std::string & part) {
     dataset_file file(folder, part);
@@ -53,6 +60,7 @@ train_run::train_run(const run_settings & settings)
       descent(how.optimiser, adapted.parameters, usual_parameter_settings(adapted, how.b_rate_factor)),
       watch(guardian_settings()) {
     check_vocabulary(data, shape);
+    check_router_losses(how.router_losses, shape);
     keep_good_state();
 }
 
@@ -192,6 +200,9 @@ void train_run::restore(run_state state) {
     const auto same = [](const train_parameter & a, const train_parameter & b) { return a.name == b.name && a.n0 == b.n0 && a.n1 == b.n1 && a.n2 == b.n2 && a.values.size() == b.values.size(); };
     if (!std::equal(state.parameters.begin(), state.parameters.end(), adapted.parameters.begin(), adapted.parameters.end(), same)) {
         throw user_error("request.invalid", "The checkpoint trains other tensors than these settings. Resume with the settings that it was made with.", {});
+    }
+    if (state.step < 0) {
+        throw user_error("request.invalid", "The checkpoint is of step " + std::to_string(state.step) + ", which no run makes. Resume from another one.", { { "step", state.step } });
     }
     batches.restore(state.cursor);
     watch.restore(std::move(state.guardian));

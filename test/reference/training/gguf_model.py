@@ -1,4 +1,5 @@
 """A GGUF file as PyTorch sees a model: weights by their names, dequantised, and what the metadata says of the architecture."""
+import math
 from dataclasses import dataclass
 
 import gguf
@@ -42,7 +43,35 @@ RULES = {
     "qwen3": Rules(halves=True, query_norm="head", normalised=True),
     "llama": Rules(halves=False, query_norm="none", normalised=True),
     "granitemoe": Rules(halves=False, query_norm="none", normalised=True, scaled=True),
+    "deepseek2": Rules(halves=False, query_norm="none", normalised=False),
 }
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Keys and values from a few numbers of each token (DeepSeek-V2, arXiv 2405.04434)."""
+
+    numbers: int
+    turned: int  # the last ones of a head, of keys the same for all heads
+
+
+@dataclass(frozen=True)
+class Yarn:
+    """arXiv 2309.00071."""
+
+    factor: float
+    original: int  # tokens
+
+
+@dataclass(frozen=True)
+class Routing:
+    """What deepseek2 files say of their routers."""
+
+    sigmoids: bool = False
+    normalised: bool = False
+    scale: float = 1
+    groups: int = 1
+    groups_used: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,9 +87,37 @@ class Shape:
     experts: int  # 0: a dense FFN
     experts_used: int
     attention_scale: float
+    routing: Routing
+    rope_growth: float = 1  # of what is turned
+    dense_layers: int = 0
+    latent: Latent | None = None
+    yarn: Yarn | None = None
     embedding_scale: float = 1
     residual_scale: float = 1
     logit_scale: float = 1
+
+
+def growth(factor: float, multiplier: float = 1) -> float:
+    return 0.1 * multiplier * math.log(factor) + 1
+
+
+def read_latent(of, shape: dict) -> dict:
+    """What changes of a shape in files of deepseek2."""
+    head = of("attention.key_length_mla", of("attention.key_length"))
+    scale, yarn = head**-0.5, shape["yarn"]
+    if yarn:
+        multiplier = float(of("rope.scaling.yarn_log_multiplier")) / 0.1  # mscale_all_dim, which mscale equals in DeepSeek's files
+        scale *= growth(yarn.factor, multiplier) ** 2
+    return {
+        "head": head,
+        "attention_scale": scale,
+        "rope_growth": 1,
+        "latent": Latent(of("attention.kv_lora_rank"), of("rope.dimension_count")),
+        "dense_layers": of("leading_dense_block_count", 0),
+        "routing": Routing(
+            of("expert_gating_func", 1) == 2, bool(of("expert_weights_norm", False)), float(of("expert_weights_scale", 1)), of("expert_group_count", 1), of("expert_group_used_count", 1)
+        ),
+    }
 
 
 def read_shape(file: File) -> Shape:
@@ -74,7 +131,10 @@ def read_shape(file: File) -> Shape:
     scales = {}
     if rules.scaled:
         scales = {key: float(of(key, 1)) for key in ("embedding_scale", "residual_scale")} | {"logit_scale": 1 / float(of("logit_scale", 1))}
-    return Shape(
+    yarn = None
+    if of("rope.scaling.type") == "yarn":
+        yarn = Yarn(float(of("rope.scaling.factor")), of("rope.scaling.original_context_length"))
+    shape = dict(
         rules=rules,
         layers=of("block_count"),
         heads=heads,
@@ -86,5 +146,9 @@ def read_shape(file: File) -> Shape:
         experts=of("expert_count", 0),
         experts_used=of("expert_used_count", 0),
         attention_scale=(float(of("attention.scale", 0)) if rules.scaled else 0) or head**-0.5,
+        routing=Routing(normalised=rules.normalised),
+        yarn=yarn,
+        rope_growth=growth(yarn.factor) if yarn else float(of("rope.scaling.attn_factor", 1)),
         **scales,
     )
+    return Shape(**(shape | read_latent(of, shape) if architecture == "deepseek2" else shape))

@@ -1,8 +1,9 @@
 """A transformer, with experts or without, and adapters of it, from the definitions of its architectures; any precision, one graph for all packed sequences."""
+import math
 from dataclasses import dataclass
 
 import torch
-from gguf_model import Shape
+from gguf_model import Routing, Shape
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,9 +39,9 @@ class Lora:
 @dataclass
 class Losses:
     tokens: Tensor  # [rows]
-    balance: Tensor  # Switch (arXiv 2101.03961) over all chosen experts, mean over layers
+    balance: Tensor  # Switch (arXiv 2101.03961) over all chosen experts, of sigmoids over their sum (DeepSeek-V3, arXiv 2412.19437), mean over layers
     z: Tensor  # ST-MoE (arXiv 2202.08906), mean over tokens and layers
-    expert_tokens: list[list[int]]  # [layers with experts][experts]
+    expert_tokens: list[list[int]]  # [layers][experts]
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -56,6 +57,29 @@ def turned(x: Tensor, angles: Tensor, halves: bool) -> Tensor:
     new = (left * cosine - right * sine, left * sine + right * cosine)
     part = torch.cat(new, -1) if halves else torch.stack(new, -1).flatten(-2)
     return torch.cat([part, rest], -1)
+
+
+def frequencies(shape: Shape, dtype: torch.dtype) -> Tensor:
+    """[dimensions / 2], of RoPE, or of YaRN: pairs that turn often in the original context are kept, those that turn less than once are interpolated."""
+    d, base, yarn = shape.rope_dimensions, shape.rope_base, shape.yarn
+    each = base ** (-torch.arange(0, d, 2, dtype=dtype) / d)
+    if not yarn:
+        return each
+    pair_of = lambda turns: d * math.log(yarn.original / (turns * 2 * math.pi)) / (2 * math.log(base))
+    low, high = max(math.floor(pair_of(32)), 0), min(math.ceil(pair_of(1)), d - 1)
+    kept = 1 - ((torch.arange(d // 2, dtype=dtype) - low) / max(high - low, 0.001)).clamp(0, 1)
+    return each * kept + each / yarn.factor * (1 - kept)
+
+
+def choose(scores: Tensor, bias: Tensor | None, count: int, routing: Routing) -> Tensor:
+    """[tokens, count], experts of the highest scores, bias included, in the groups whose two highest add up to most (DeepSeek-V3, arXiv 2412.19437)."""
+    scores = scores.detach() if bias is None else scores.detach() + bias
+    if routing.groups > 1:
+        groups = scores.view(len(scores), routing.groups, -1)
+        best = groups.topk(2, -1).values.sum(-1).topk(routing.groups_used, -1).indices
+        allowed = torch.zeros(len(scores), routing.groups, dtype=torch.bool).scatter(1, best, True)
+        scores = groups.masked_fill(~allowed[..., None], -torch.inf).flatten(1)
+    return scores.topk(count, -1).indices
 
 
 class Model:
@@ -88,12 +112,43 @@ class Model:
         y = y.view(len(x), count, -1)
         return self.norm(f"{block}.attn_{part}_norm", y) if kind == "head" else y
 
+    def turn(self, x: Tensor, angles: Tensor) -> Tensor:
+        return turned(x, angles, self.shape.rules.halves) * self.shape.rope_growth
+
+    def of_heads(self, name: str) -> Tensor:
+        """A matrix for each head, its adapter worked in."""
+        weight, lora = self.weights[f"{name}.weight"], self.loras.get(f"{name}.weight")
+        return weight + lora.scale * lora.b @ lora.a if lora else weight
+
+    def latent_heads(self, block: str, x: Tensor, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        shape, latent = self.shape, self.shape.latent
+        straight = shape.head - latent.turned
+        if f"{block}.attn_q_a.weight" in self.weights:
+            q = self.linear(f"{block}.attn_q_b", self.norm(f"{block}.attn_q_a_norm", self.linear(f"{block}.attn_q_a", x)))
+        else:
+            q = self.linear(f"{block}.attn_q", x)
+        q = q.view(len(x), shape.heads, shape.head)
+        q = torch.cat([q[..., :straight], self.turn(q[..., straight:], angles)], -1)
+        down = self.linear(f"{block}.attn_kv_a_mqa", x)
+        numbers = self.norm(f"{block}.attn_kv_a_norm", down[:, : latent.numbers])
+        shared = self.turn(down[:, None, latent.numbers :], angles).expand(-1, shape.heads, -1)
+        if f"{block}.attn_kv_b.weight" in self.weights:
+            both = self.linear(f"{block}.attn_kv_b", numbers).view(len(x), shape.heads, -1)
+            own, v = both[..., :straight], both[..., straight:]
+        else:
+            own = torch.einsum("tl,hls->ths", numbers, self.of_heads(f"{block}.attn_k_b"))
+            v = torch.einsum("tl,hvl->thv", numbers, self.of_heads(f"{block}.attn_v_b"))
+        return q, torch.cat([own, shared], -1), v
+
     def attention(self, block: str, x: Tensor, angles: Tensor, mask: Tensor) -> Tensor:
-        shape, halves = self.shape, self.shape.rules.halves
-        q = turned(self.heads(block, "q", x, shape.heads), angles, halves).transpose(0, 1)
-        k = turned(self.heads(block, "k", x, shape.kv_heads), angles, halves).transpose(0, 1)
-        v = self.heads(block, "v", x, shape.kv_heads).transpose(0, 1)
-        k, v = (each.repeat_interleave(shape.heads // shape.kv_heads, 0) for each in (k, v))
+        shape = self.shape
+        if shape.latent:
+            q, k, v = (each.transpose(0, 1) for each in self.latent_heads(block, x, angles))
+        else:
+            q = self.turn(self.heads(block, "q", x, shape.heads), angles).transpose(0, 1)
+            k = self.turn(self.heads(block, "k", x, shape.kv_heads), angles).transpose(0, 1)
+            v = self.heads(block, "v", x, shape.kv_heads).transpose(0, 1)
+            k, v = (each.repeat_interleave(shape.heads // shape.kv_heads, 0) for each in (k, v))
         y = F.scaled_dot_product_attention(q[None], k[None], v[None], mask, scale=shape.attention_scale)[0]
         return self.linear(f"{block}.attn_output", y.transpose(0, 1).flatten(1))
 
@@ -113,16 +168,19 @@ class Model:
         return y if weight is None else y * torch.sigmoid(x @ weight.reshape(1, -1).T)
 
     def experts(self, block: str, x: Tensor, losses: Losses) -> Tensor:
-        shape = self.shape
+        shape, routing = self.shape, self.shape.routing
         logits = self.linear(f"{block}.ffn_gate_inp", x)
-        probabilities = logits.softmax(-1)
-        weights, chosen = probabilities.topk(shape.experts_used, -1)
-        if shape.rules.normalised:
+        scores = logits.sigmoid() if routing.sigmoids else logits.softmax(-1)
+        chosen = choose(scores, self.weights.get(f"{block}.exp_probs_b.bias"), shape.experts_used, routing)
+        weights = scores.gather(-1, chosen)
+        if routing.normalised:
             weights = weights / weights.sum(-1, keepdim=True)
+        weights = weights * routing.scale
         counts = torch.bincount(chosen.flatten(), minlength=shape.experts)
         losses.expert_tokens.append(counts.tolist())
-        losses.balance = losses.balance + shape.experts * (counts / len(x) * probabilities.mean(0)).sum() / shape.layers
-        losses.z = losses.z + logits.logsumexp(-1).pow(2).mean() / shape.layers
+        shares, routed = scores / scores.sum(-1, keepdim=True), shape.layers - shape.dense_layers
+        losses.balance = losses.balance + shape.experts * (counts / len(x) * shares.mean(0)).sum() / routed
+        losses.z = losses.z + logits.logsumexp(-1).pow(2).mean() / routed
         y = torch.zeros_like(x)
         for expert in range(shape.experts):
             token, choice = (chosen == expert).nonzero(as_tuple=True)
@@ -130,19 +188,22 @@ class Model:
                 y = y.index_add(0, token, weights[token, choice, None] * self.expert(block, expert, x[token]))
         return y + self.shared(block, x) if f"{block}.ffn_gate_shexp.weight" in self.weights else y
 
+    def ffn(self, block: str, x: Tensor, losses: Losses) -> Tensor:
+        if f"{block}.ffn_gate_inp.weight" in self.weights:
+            return self.experts(block, x, losses)
+        losses.expert_tokens.append([0] * self.shape.experts)
+        return self.dense(block, x)
+
     def logits(self, batch: Batch, losses: Losses) -> Tensor:
         """Of batch.rows."""
         shape, embedding = self.shape, self.weights["token_embd.weight"]
         x = embedding[batch.tokens] * shape.embedding_scale
-        frequencies = shape.rope_base ** (-torch.arange(0, shape.rope_dimensions, 2, dtype=x.dtype) / shape.rope_dimensions)
-        if "rope_freqs.weight" in self.weights:
-            frequencies = frequencies / self.weights["rope_freqs.weight"]
-        angles, mask = batch.positions()[:, None] * frequencies, batch.mask()
+        factors = self.weights.get("rope_freqs.weight", self.weights.get("rope_factors_short.weight", torch.ones(())))  # batches are shorter than the original context
+        angles, mask = batch.positions()[:, None] * frequencies(shape, x.dtype) / factors, batch.mask()
         for layer in range(shape.layers):
             block = f"blk.{layer}"
             x = x + shape.residual_scale * self.attention(block, self.norm(f"{block}.attn_norm", x), angles, mask)
-            normed = self.norm(f"{block}.ffn_norm", x)
-            x = x + shape.residual_scale * (self.experts(block, normed, losses) if f"{block}.ffn_gate_inp.weight" in self.weights else self.dense(block, normed))
+            x = x + shape.residual_scale * self.ffn(block, self.norm(f"{block}.ffn_norm", x), losses)
         x = self.norm("output_norm", x[batch.rows])
         return x @ self.weights.get("output.weight", embedding).T * shape.logit_scale
 
