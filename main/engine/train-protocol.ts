@@ -8,6 +8,8 @@ const Lora = z.strictObject({
   loraAlpha: z.number().positive().max(1e6).optional(),
   /** rsLoRA: scaled by alpha / sqrt(rank) instead of alpha / rank */
   rankStabilised: z.boolean().optional(),
+  /** share of the adapter's input numbers that each step leaves out, none in validation; default: 0 */
+  dropout: z.number().min(0).max(0.99).optional(),
 });
 
 /** What is trained; nothing that is not named. */

@@ -48,9 +48,51 @@ void losses_of_merged_models_are_stocks(const small_base & of, const std::string
 }
 
 // With what the router's losses add.
-void gradients_are_those_of_the_losses(const small_base & of, const std::string & path) {
-    trainee all(path, everything(of));
+void gradients_are_those_of_the_losses(const small_base & of, const std::string & path, const adapter_settings & settings) {
+    trainee all(path, settings);
     check_slopes(of.name, all, batch_of({ 9, 6 }), { 0.3f, of.has_sigmoids ? 0 : 0.02f });
+}
+
+adapter_settings everything_with_dropout(const small_base & of) {
+    adapter_settings settings = everything(of);
+    for (lora_settings * each : { &settings.attention, &settings.experts, &settings.shared, &settings.router }) {
+        each->dropout = 0.25f;
+    }
+    return settings;
+}
+
+// The same masks for the same stream, others for another, none where nothing is learnt.
+void dropout_is_in_steps_only(const small_base & of, const std::string & path) {
+    trainee all(path, everything_with_dropout(of)), plain(path, everything(of));
+    all.disturb();
+    plain.disturb();
+    const token_batch batch = batch_of({ 21, 13 });
+    CHECK(all.pass.forward(batch).row_losses == plain.pass.forward(batch).row_losses);
+    const auto losses = [&](uint64_t stream) { return all.pass.forward_backward(batch, {}, all.trained, stream).row_losses; };
+    const auto first  = losses(1);
+    CHECK(first != all.pass.forward(batch).row_losses);
+    CHECK(first == losses(1));
+    CHECK(first != losses(2));
+}
+
+void dense_layers_drop_alike(const small_base & of) {
+    const std::string path     = write_small_base(of);
+    adapter_settings  settings = everything_with_dropout(of);
+    settings.ffn               = settings.attention;
+    settings.experts = settings.router = settings.shared = {};
+    gradients_are_those_of_the_losses(of, path, settings);
+    std::remove(path.c_str());
+}
+
+void masks_follow_their_columns() {
+    const std::vector<int32_t> columns{ 4, 0, 9 }, others{ 9, 4 };
+    const auto                 mask = dropout_mask(7, "blk.0.attn_q.weight", 4096, columns, 0.25f), same = dropout_mask(7, "blk.0.attn_q.weight", 4096, others, 0.25f);
+    CHECK(std::equal(same.begin(), same.begin() + 4096, mask.begin() + 2 * 4096) && std::equal(same.begin() + 4096, same.end(), mask.begin()));
+    CHECK(mask != dropout_mask(7, "blk.0.attn_k.weight", 4096, columns, 0.25f));
+    CHECK(mask != dropout_mask(8, "blk.0.attn_q.weight", 4096, columns, 0.25f));
+    const auto zeros = std::count(mask.begin(), mask.end(), 0.0f);
+    CHECK_NEAR(double(zeros) / double(mask.size()), 0.25, 0.02);  // 5 standard deviations
+    CHECK_EQUAL(size_t(zeros + std::count(mask.begin(), mask.end(), 1 / 0.75f)), mask.size());
 }
 
 void experts_without_tokens_have_no_gradient(const small_base & of, const std::string & path) {
@@ -105,19 +147,23 @@ void what_cannot_be_trained_is_refused(const small_base & of, const std::string 
 int main() {
     backends_load();
     llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
+    masks_follow_their_columns();
     for (const small_base & of : small_bases()) {
         const std::string path = write_small_base(of);
         if (!of.is_fused) {  // llama.cpp reads such files of other architectures
             losses_are_stocks(of, path);
             losses_of_merged_models_are_stocks(of, path);
         }
-        gradients_are_those_of_the_losses(of, path);
+        gradients_are_those_of_the_losses(of, path, everything(of));
         experts_without_tokens_have_no_gradient(of, path);
         if (&of == &small_bases().front()) {
             what_cannot_be_trained_is_refused(of, path);
+            gradients_are_those_of_the_losses(of, path, everything_with_dropout(of));
+            dropout_is_in_steps_only(of, path);
         }
         std::remove(path.c_str());
         quantised_bases_are_their_weights(of);
     }
+    dense_layers_drop_alike(dense_bases().front());
     return check_result();
 }

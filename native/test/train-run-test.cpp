@@ -59,7 +59,7 @@ struct scratch {
 json settings_of(const std::string & data, const char * optimiser, int steps, int threads = 1) {
     return { { "model", MOEBIUS_TINY_MODEL },
              { "data", data },
-             { "adapter", { { "attention", { { "loraRank", 4 } } }, { "experts", { { "loraRank", 4 }, { "rankStabilised", true } } }, { "wholeRouter", true }, { "wholeNorms", true } } },
+             { "adapter", { { "attention", { { "loraRank", 4 } } }, { "experts", { { "loraRank", 4 }, { "rankStabilised", true }, { "dropout", 0.1 } } }, { "wholeRouter", true }, { "wholeNorms", true } } },
              { "optimiser", { { "kind", optimiser } } },
              { "schedule", { { "kind", "cosine" }, { "steps", steps }, { "learningRate", 3e-3 }, { "warmupSteps", 1 } } },
              { "routerLosses", { { "balance", 0.01 }, { "z", 0.001 } } },

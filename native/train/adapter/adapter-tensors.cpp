@@ -23,7 +23,7 @@ adapter_tensors::adapter_tensors(const adapter & of, ggml_backend_dev_t device) 
     for (const adapted_tensor & tensor : of.tensors) {
         is_whole[tensor.a] = is_whole[tensor.b] = false;
         if (!is_expert_tensor(tensor.base)) {
-            loras[tensor.base] = { make(tensor.a), make(tensor.b), tensor.scale(), tensor.a, tensor.b };
+            loras[tensor.base] = { make(tensor.a), make(tensor.b), tensor.scale(), tensor.a, tensor.b, tensor.dropout };
         }
     }
     for (size_t i = 0; i < is_whole.size(); i++) {

@@ -13,6 +13,7 @@ struct lora_tensors {
     ggml_tensor *a = nullptr, *b = nullptr;
     float        scale    = 1;
     size_t       a_index  = 0, b_index = 0;  // of adapter::parameters
+    float        dropout  = 0;
 };
 
 // A base tensor that is trained itself.

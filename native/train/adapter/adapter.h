@@ -22,6 +22,7 @@ struct adapted_tensor {
     int64_t     lora_rank          = 0;
     float       lora_alpha         = 0;
     bool        is_rank_stabilised = false;  // rsLoRA, arXiv 2312.03732: alpha / sqrt(r) in place of alpha / r
+    float       dropout            = 0;      // share of its input's numbers that steps leave out; files of adapters don't have it
 
     float scale() const;
 };

@@ -4,6 +4,7 @@
 #include "rpc/errors.h"
 #include "train/base/base-shape.h"
 #include "train/base/tensor-reader.h"
+#include "train/graph/counter-random.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,27 +13,10 @@ namespace moebius {
 
 namespace {
 
-// SplitMix64 (Steele et al. 2014): the bits of one number, from nothing but its place.
-uint64_t mixed(uint64_t x) {
-    x += 0x9e3779b97f4a7c15ull;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-    return x ^ (x >> 31);
-}
-
-uint64_t hash_of(const std::string & text) {  // FNV-1a
-    uint64_t hash = 0xcbf29ce484222325ull;
-    for (const char letter : text) {
-        hash = (hash ^ uint8_t(letter)) * 0x100000001b3ull;
-    }
-    return hash;
-}
-
 void fill_uniform(train_parameter & parameter, float bound, uint64_t seed) {
-    const uint64_t stream = mixed(seed ^ hash_of(parameter.name));
+    const uint64_t stream = random_stream(seed, parameter.name);
     for (size_t i = 0; i < parameter.values.size(); i++) {
-        const double unit   = double(mixed(stream + i) >> 11) * 0x1p-53;  // [0, 1)
-        parameter.values[i] = float((2 * unit - 1) * double(bound));
+        parameter.values[i] = float((2 * random_unit(stream + i) - 1) * double(bound));
     }
 }
 
@@ -51,7 +35,7 @@ class builder {
         const size_t a = add(base + ".lora_a", tensor->ne[0], how.lora_rank, tensor->ne[2]);
         const size_t b = add(base + ".lora_b", how.lora_rank, tensor->ne[1], tensor->ne[2]);
         fill_uniform(made.parameters[a], 1 / std::sqrt(float(tensor->ne[0])), seed);
-        made.tensors.push_back({ base, a, b, how.lora_rank, how.lora_alpha, how.is_rank_stabilised });
+        made.tensors.push_back({ base, a, b, how.lora_rank, how.lora_alpha, how.is_rank_stabilised, how.dropout });
     }
 
     // Trained itself, from the file's numbers.

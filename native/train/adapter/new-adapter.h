@@ -10,6 +10,7 @@ struct lora_settings {
     int64_t lora_rank          = 0;  // 0: none
     float   lora_alpha         = 0;
     bool    is_rank_stabilised = false;
+    float   dropout            = 0;  // share of its input's numbers, 0 to below 1
 };
 
 struct adapter_settings {

@@ -112,7 +112,7 @@ adapter_file describe_adapter(const gguf_part & file, const std::vector<tensor_p
     read.architecture = text_of(file, "general.architecture");
     for (const tensor_pair & pair : pairs) {
         const int64_t rank = pair.a->ne[1];
-        read.tensors.push_back({ pair.base, read.parameters.size(), read.parameters.size() + 1, rank, opened.alpha == 0 ? float(rank) : opened.alpha, false });
+        read.tensors.push_back({ pair.base, read.parameters.size(), read.parameters.size() + 1, rank, opened.alpha == 0 ? float(rank) : opened.alpha, false, 0 });
         for (const gguf_tensor * matrix : { pair.a, pair.b }) {
             read.parameters.push_back(shape_of(*matrix));
             opened.matrices.push_back(*matrix);

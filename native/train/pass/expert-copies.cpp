@@ -46,12 +46,14 @@ void expert_copies::make_stacks(const gguf_model & file, const adapter & of, int
                 continue;
             }
             made.here       = ggml_new_tensor_3d(frozen.get(), made.from->type, made.from->ne[0], made.from->ne[1], room.slots);
+            ggml_set_name(made.here, made.from->name.c_str());
             const auto lora = std::find_if(of.tensors.begin(), of.tensors.end(), [&](const adapted_tensor & each) { return each.base == made.from->name; });
             if (lora != of.tensors.end()) {
                 const train_parameter &a = of.parameters[lora->a], &b = of.parameters[lora->b];
                 made.a       = adapters.make(GGML_TYPE_F32, a.n0, a.n1, room.slots);
                 made.b       = adapters.make(GGML_TYPE_F32, b.n0, b.n1, room.slots);
                 made.scale   = lora->scale();
+                made.dropout = lora->dropout;
                 made.indices = { lora->a, lora->b };
             }
         }

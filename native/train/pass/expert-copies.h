@@ -58,6 +58,8 @@ class expert_copies {
     // Of adapter::parameters; part: 0 gate, 1 up, 2 down, of those that have adapters.
     adapter_indices indices_of(int64_t layer, size_t part) const { return layers[size_t(layer)].stacks[part].indices; }
 
+    float dropout_of(int64_t layer, size_t part) const { return layers[size_t(layer)].stacks[part].dropout; }  // part: as above
+
     ggml_backend_dev_t     device() const { return room.device; }
     int64_t                staying_layers() const { return staying; }
     const copies_traffic & traffic() const { return written; }
@@ -69,7 +71,7 @@ class expert_copies {
         ggml_tensor *       here  = nullptr;  // [n_in, n_out, slots]
         ggml_tensor *       a     = nullptr;  // adapters [n_in, r, slots]; null: none
         ggml_tensor *       b     = nullptr;
-        float               scale = 1;
+        float               scale = 1, dropout = 0;
         adapter_indices     indices;
     };
     struct layer_copies_of {

@@ -104,6 +104,21 @@ std::vector<expert_share> expert_stage::shares_of(int64_t layer, const batch_rou
     return share_assignments(routes, placements[size_t(layer)].placement(), speeds, slots_of, slots);
 }
 
+// Masks are of the batch's tokens and experts, whichever device computes them.
+void expert_stage::add_dropout(expert_ffn & ffn, const worker & on, int64_t layer, tape_job & what, const expert_share & share, const expert_inputs & inputs) {
+    std::vector<int32_t> places;
+    for (const int32_t assignment : share.assignments) {
+        places.push_back(inputs.routes.groups.at[size_t(assignment)]);
+    }
+    size_t part = 0;
+    for (expert_matrices * each : { &ffn.gate, &ffn.up, &ffn.down }) {
+        if (each->lora_a) {
+            each->dropout = dropout_input(what.tape, what.writer(), inputs.dropped, each->weight, on.copies->dropout_of(layer, part), places);
+        }
+        part++;
+    }
+}
+
 std::vector<float> expert_stage::forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const {
     const auto           began = std::chrono::steady_clock::now();
     const placed_experts here  = on.copies->use(layer, next, false);
@@ -113,9 +128,11 @@ std::vector<float> expert_stage::forward_on(worker & on, int64_t layer, int64_t 
     tape_job             what(on.copies->device(), nodes_for(share.groups));
     const routing_inputs routing(what.tape, share.groups);
     routing.fill(share.groups, what.writer());
+    expert_ffn          ffn = here.ffn;
+    add_dropout(ffn, on, layer, what, share, inputs);
     const train_value   normed(what.floats(rows_of(inputs.normed, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
     const train_value   weights(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
-    ggml_tensor * const sum = what.tape.keep(train_experts(what.tape, normed, weights, here.ffn, routing).sum.tensor);
+    ggml_tensor * const sum = what.tape.keep(train_experts(what.tape, normed, weights, ffn, routing).sum.tensor);
     what.run(on.runner);
     std::vector<float> read = train_runner::read(sum);
     on.assignments += int64_t(share.assignments.size());
@@ -142,10 +159,12 @@ expert_stage::worker_gradients expert_stage::backward_on(worker & on, int64_t la
     train_tape &         tape = what.tape;
     const routing_inputs routing(tape, share.groups);
     routing.fill(share.groups, what.writer());
+    expert_ffn ffn = here.ffn;
+    add_dropout(ffn, on, layer, what, share, inputs);
     const auto          value   = [&](ggml_tensor * input) { return wants_inputs ? tape.variable(input) : train_value(input); };
     const train_value   normed  = value(what.floats(rows_of(inputs.normed, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
     const train_value   weights = value(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
-    const expert_output made    = share.tokens.empty() ? expert_output() : train_experts(tape, normed, weights, here.ffn, routing);
+    const expert_output made    = share.tokens.empty() ? expert_output() : train_experts(tape, normed, weights, ffn, routing);
     if (!made.sum.wanted()) {
         return found;
     }
@@ -163,7 +182,7 @@ expert_stage::worker_gradients expert_stage::backward_on(worker & on, int64_t la
     found.normed    = read(normed);
     found.weights   = read(weights);
     for (const used_adapter & used : made.adapters) {
-        const adapter_indices indices = on.copies->indices_of(layer, used.matrices == &here.ffn.gate ? 0 : used.matrices == &here.ffn.up ? 1 : 2);
+        const adapter_indices indices = on.copies->indices_of(layer, used.matrices == &ffn.gate ? 0 : used.matrices == &ffn.up ? 1 : 2);
         const size_t          expert  = size_t(here.experts[size_t(used.expert)]);
         for (const auto & [index, of] : { std::pair(indices.a, used.a), std::pair(indices.b, used.b) }) {
             if (tape.gradient(of)) {

@@ -5,9 +5,11 @@
 // matrices themselves are frozen, so those of a new copy have to be read.
 #pragma once
 
+#include "dropout.h"
 #include "expert-copies.h"
 #include "expert-shares.h"
 #include "experts/policy/replica-controller.h"
+#include "train/graph/tape-job.h"
 
 namespace moebius {
 
@@ -15,6 +17,7 @@ struct expert_inputs {
     const batch_routes &       routes;
     const std::vector<float> & normed;   // [tokens][n_embd]
     const std::vector<float> & weights;  // [assignments]
+    dropout_stream             dropped = std::nullopt;
 };
 
 struct expert_input_gradients {
@@ -67,6 +70,7 @@ class expert_stage {
     };
 
     std::vector<expert_share> shares_of(int64_t layer, const batch_routes & routes) const;
+    static void               add_dropout(expert_ffn & ffn, const worker & on, int64_t layer, tape_job & what, const expert_share & share, const expert_inputs & inputs);
     std::vector<float>        forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const;
     worker_gradients          backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs) const;
     layer_rig                 rig() const;

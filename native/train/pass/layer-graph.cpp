@@ -7,6 +7,7 @@
 #include "train/graph/ops-softmax.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace moebius {
 
@@ -58,6 +59,9 @@ train_value layer_graph::linear(ggml_tensor * weight, const train_value & x, ggm
         with.a     = used_value(lora.a_index, lora.a);
         with.b     = used_value(lora.b_index, lora.b);
         with.scale = lora.scale;
+        std::vector<int32_t> tokens(size_t(x.tensor->ne[1]));
+        std::iota(tokens.begin(), tokens.end(), 0);
+        with.dropout = dropout_input(tape, write_mask, dropped, weight, lora.dropout, tokens);
         y          = train_lora(tape, weight, with, x);
     } else {
         y = whole.tensor ? train_linear(tape, used_value(whole.index, whole.tensor), x) : train_linear(tape, weight, x);

@@ -6,6 +6,8 @@
 #include "train/graph/routing.h"
 #include "train/data/token-batch.h"
 
+#include "dropout.h"
+
 #include <array>
 
 namespace moebius {
@@ -48,6 +50,12 @@ class layer_graph {
     // trains: gradients of the adapter's parameters are wanted. All outlive the tape's use.
     layer_graph(train_tape & tape, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters, int64_t layer, bool trains);
 
+    // Adapters leave out some of their inputs. Before anything else is called.
+    void drop(const dropout_stream & stream, routing_inputs::writer write) {
+        dropped    = stream;
+        write_mask = std::move(write);
+    }
+
     // x [n_embd, tokens] plus attention
     train_value attention(const train_value & x, const attention_inputs & inputs);
     bool is_routed() const { return weights.router != nullptr; }
@@ -81,6 +89,8 @@ class layer_graph {
     const adapter_tensors &    adapters;
     bool                       trains;
     rope_settings              rope;
+    dropout_stream             dropped;
+    routing_inputs::writer     write_mask;
     std::vector<parameter_use> used;
 };
 

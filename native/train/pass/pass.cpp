@@ -78,12 +78,13 @@ train_pass::rows train_pass::embedded(const token_batch & batch) {
 }
 
 // Attention and router; then the host chooses experts. Attention and FFN, if the layer is not routed.
-train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t layer, layer_state & state) {
+train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t layer, layer_state & state, const dropout_stream & dropped) {
     const int64_t tokens = int64_t(batch.tokens.size());
     rows          behind, normed, probabilities, scores;
     {
         tape_job               what(device, nodes_for(batch.lengths.size()));
         layer_graph            graph(what.tape, shape, base, adapters, layer, false);
+        graph.drop(dropped, what.writer());
         const attention_inputs seen(what.tape, batch);
         seen.fill(batch, what.writer());
         const train_value x = graph.attention(train_value(what.floats(state.input, shape.n_embd, tokens)), seen);
@@ -104,21 +105,23 @@ train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t la
         scores        = train_runner::read(router.scores.tensor);
     }
     state.ids = chosen_experts(shape, std::move(scores));
-    return behind_experts(layer, state.ids, behind, normed, probabilities);
+    return behind_experts(layer, state.ids, behind, normed, probabilities, dropped);
 }
 
 // behind + the experts of `ids` + the shared one
-train_pass::rows train_pass::behind_experts(int64_t layer, const std::vector<int32_t> & ids, const rows & behind, const rows & normed, const rows & probabilities) {
+train_pass::rows train_pass::behind_experts(int64_t layer, const std::vector<int32_t> & ids, const rows & behind, const rows & normed, const rows & probabilities,
+                                            const dropout_stream & dropped) {
     const expert_groups  groups(ids, shape.experts_used, shape.experts);
     tape_job             what(device, nodes_for(0));
     layer_graph          graph(what.tape, shape, base, adapters, layer, false);
+    graph.drop(dropped, what.writer());
     const routing_inputs routing(what.tape, groups);
     routing.fill(groups, what.writer());
     const train_value   weights = graph.expert_weights(train_value(what.floats(probabilities, shape.experts, groups.tokens)), routing);
     ggml_tensor * const shared  = graph.has_shared_expert() ? what.tape.keep(graph.shared_expert(train_value(what.floats(normed, shape.n_embd, groups.tokens))).tensor) : nullptr;
     what.tape.keep(weights.tensor);
     what.run(runner);
-    const rows of_experts = experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, { { ids, groups }, normed, train_runner::read(weights.tensor) });
+    const rows of_experts = experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, { { ids, groups }, normed, train_runner::read(weights.tensor), dropped });
     const rows of_shared  = shared ? train_runner::read(shared) : rows();
     rows       sum        = behind;
     for (size_t i = 0; i < sum.size(); i++) {
@@ -127,13 +130,13 @@ train_pass::rows train_pass::behind_experts(int64_t layer, const std::vector<int
     return sum;
 }
 
-std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batch & batch, rows & hidden, pass_result & result) {
+std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const dropout_stream & dropped) {
     check(batch);
     std::vector<layer_state> states;
     hidden = embedded(batch);
     for (int64_t layer = 0; layer < shape.layers; layer++) {
         states.push_back({ std::move(hidden), {} });
-        hidden = through_layer(batch, layer, states.back());
+        hidden = through_layer(batch, layer, states.back(), dropped);
         std::vector<int64_t> tokens(size_t(shape.experts), 0);
         for (const int32_t id : states.back().ids) {
             tokens[size_t(id)]++;
@@ -181,12 +184,13 @@ bool train_pass::trains_below(const adapter & of, int64_t layer) const {
 // Builds the layer once more, with the experts that the forward pass chose, and gives the gradient of its input, if something below is trained. The experts compute where the tape pauses:
 // between what they get and the gradients of it.
 train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64_t layer, const layer_state & state, const rows & gradient, const router_loss_factors & factors, adapter & of,
-                                                pass_result & result) {
+                                                uint64_t stream, pass_result & result) {
     const int64_t          tokens = int64_t(batch.tokens.size());
     const expert_groups    groups(state.ids, shape.experts_used, shape.experts);
     tape_job               what(device, nodes_for(batch.lengths.size()));
     train_tape &           tape = what.tape;
     layer_graph            graph(tape, shape, base, adapters, layer, true);
+    graph.drop(stream, what.writer());
     const attention_inputs seen(tape, batch);
     seen.fill(batch, what.writer());
     const routing_inputs routing(tape, groups);
@@ -220,7 +224,7 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
     ggml_tensor * const below = keep_gradients(tape, graph, x);
     what.run(runner);
     const expert_input_gradients found =
-        experts.backward(layer, layer - 1, { { state.ids, groups }, train_runner::read(router.normed.tensor), train_runner::read(weights.tensor) }, of_branch, of_normed || of_weights, of);
+        experts.backward(layer, layer - 1, { { state.ids, groups }, train_runner::read(router.normed.tensor), train_runner::read(weights.tensor), stream }, of_branch, of_normed || of_weights, of);
     for (const auto & [its, values] : { std::pair(of_normed, &found.normed), std::pair(of_weights, &found.weights) }) {
         if (its) {
             what.write(its, values->data());
@@ -234,9 +238,10 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
 }
 
 // The same of a layer that is not routed: one tape without a pause.
-train_pass::rows train_pass::back_through_dense(const token_batch & batch, int64_t layer, const rows & input, const rows & gradient, adapter & of) {
+train_pass::rows train_pass::back_through_dense(const token_batch & batch, int64_t layer, const rows & input, const rows & gradient, adapter & of, uint64_t stream) {
     tape_job               what(device, nodes_for(batch.lengths.size()));
     layer_graph            graph(what.tape, shape, base, adapters, layer, true);
+    graph.drop(stream, what.writer());
     const attention_inputs seen(what.tape, batch);
     seen.fill(batch, what.writer());
     ggml_tensor * const entry = what.floats(input, shape.n_embd, int64_t(batch.tokens.size()));
@@ -296,19 +301,19 @@ void train_pass::add_up(const train_tape & tape, const layer_graph & graph, adap
 pass_result train_pass::forward(const token_batch & batch) {
     pass_result result;
     rows        hidden;
-    forward_layers(batch, hidden, result);
+    forward_layers(batch, hidden, result, std::nullopt);
     loss_of(batch, hidden, false, result);
     return result;
 }
 
-pass_result train_pass::forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of) {
+pass_result train_pass::forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of, uint64_t stream) {
     pass_result                    result;
     rows                           hidden;
-    const std::vector<layer_state> states   = forward_layers(batch, hidden, result);
+    const std::vector<layer_state> states   = forward_layers(batch, hidden, result, stream);
     rows                           gradient = loss_of(batch, hidden, true, result);
     for (int64_t layer = shape.layers - 1; layer >= 0 && !gradient.empty(); layer--) {
         const layer_state & state = states[size_t(layer)];
-        gradient = state.ids.empty() ? back_through_dense(batch, layer, state.input, gradient, of) : back_through_layer(batch, layer, state, gradient, factors, of, result);
+        gradient = state.ids.empty() ? back_through_dense(batch, layer, state.input, gradient, of, stream) : back_through_layer(batch, layer, state, gradient, factors, of, stream, result);
     }
     return result;
 }

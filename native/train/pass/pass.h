@@ -42,8 +42,8 @@ class train_pass {
     // Losses alone. Throws user_error model.does-not-fit, device.lost, request.invalid (a batch that contradicts itself).
     pass_result forward(const token_batch & batch);
 
-    // The same, and adds gradients of loss + factors to `of`, whose values were written.
-    pass_result forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of);
+    // The same with dropout, and adds gradients of loss + factors to `of`, whose values were written. stream: where what is drawn by chance begins.
+    pass_result forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of, uint64_t stream = 0);
 
   private:
     using rows = std::vector<float>;  // [tokens][n_embd]
@@ -58,18 +58,19 @@ class train_pass {
     };
 
     rows   embedded(const token_batch & batch);
-    rows   through_layer(const token_batch & batch, int64_t layer, layer_state & state);
+    rows   through_layer(const token_batch & batch, int64_t layer, layer_state & state, const dropout_stream & dropped);
     rows   loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result);
-    rows   back_through_layer(const token_batch & batch, int64_t layer, const layer_state & state, const rows & gradient, const router_loss_factors & factors, adapter & of, pass_result & result);
-    rows   back_through_dense(const token_batch & batch, int64_t layer, const rows & input, const rows & gradient, adapter & of);
-    rows   behind_experts(int64_t layer, const std::vector<int32_t> & ids, const rows & behind, const rows & normed, const rows & probabilities);
+    rows   back_through_layer(const token_batch & batch, int64_t layer, const layer_state & state, const rows & gradient, const router_loss_factors & factors, adapter & of, uint64_t stream,
+                              pass_result & result);
+    rows   back_through_dense(const token_batch & batch, int64_t layer, const rows & input, const rows & gradient, adapter & of, uint64_t stream);
+    rows   behind_experts(int64_t layer, const std::vector<int32_t> & ids, const rows & behind, const rows & normed, const rows & probabilities, const dropout_stream & dropped);
     void   check(const token_batch & batch) const;
     bool   trains_below(const adapter & of, int64_t layer) const;
     router_loss_values       router_losses(tape_job & what, const router_values & router, const std::vector<int64_t> & expert_tokens, int64_t tokens) const;
     void                     add_gradients(tape_job & what, const router_loss_values & losses, const router_loss_factors & factors) const;
     static ggml_tensor *     keep_gradients(train_tape & tape, const layer_graph & graph, const train_value & x);
     static void              add_up(const train_tape & tape, const layer_graph & graph, adapter & of);
-    std::vector<layer_state> forward_layers(const token_batch & batch, rows & hidden, pass_result & result);
+    std::vector<layer_state> forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const dropout_stream & dropped);
 
     ggml_backend_dev_t device;
     train_runner       runner;

@@ -19,6 +19,7 @@ lora_settings lora_of(parameters & from, const char * key) {
         how.lora_rank          = source.integer("loraRank", 1, 4096);
         how.lora_alpha         = float(source.optional_number("loraAlpha", 1e-6, 1e6).value_or(2 * double(how.lora_rank)));
         how.is_rank_stabilised = source.optional_boolean("rankStabilised").value_or(false);
+        how.dropout            = float(source.optional_number("dropout", 0, 0.99).value_or(0));
         source.finish();
     }
     return how;

@@ -35,7 +35,7 @@ struct run_settings {
     uint64_t               batch_tokens     = 2048;  // of one pass
     int64_t                batches_per_step = 1;     // whose gradients are added up
     double                 clip             = 1;     // largest norm of a step's gradients; 0: any
-    uint64_t               seed             = 1;     // of the order of examples and of new adapters
+    uint64_t               seed             = 1;     // of the order of examples, of new adapters and of dropout
     int                    threads          = 1;
     device_settings        devices;
 };

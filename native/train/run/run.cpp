@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "rpc/errors.h"
+#include "train/graph/counter-random.h"
 
 #include <algorithm>
 #include <chrono>
@@ -93,6 +94,7 @@ bool train_run::accumulate(step_report & report, const std::function<bool()> & g
         std::fill(parameter.gradient.begin(), parameter.gradient.end(), 0.0f);
     }
     const float share = 1 / float(how.batches_per_step);
+    const uint64_t of_step = random_bits(random_stream(how.seed, "steps") + uint64_t(steps));
     for (packed_batch & packed : all) {
         if (!go_on()) {
             return false;
@@ -101,7 +103,7 @@ bool train_run::accumulate(step_report & report, const std::function<bool()> & g
         for (float & each : batch.weights) {
             each = float(double(each) / weight);
         }
-        const pass_result seen = pass.forward_backward(batch, { how.router_losses.balance * share, how.router_losses.z * share }, adapted);
+        const pass_result seen = pass.forward_backward(batch, { how.router_losses.balance * share, how.router_losses.z * share }, adapted, of_step + uint64_t(&packed - all.data()));
         report.loss += seen.loss;
         report.balance += seen.balance * double(share);
         report.z += seen.z * double(share);
