@@ -211,7 +211,13 @@ void what_cannot_be_is_refused(const scratch & room) {
     settings = settings_of(room.data(), "adamw", 2);
     settings["batchTokens"] = 8;  // fewer than the longest example has
     CHECK_THROWS(train_run(run_settings_of(settings)), user_error, error.code == "request.invalid");
-    CHECK_THROWS(train_run(run_settings_of(settings_of(encoded.u8string(), "adamw", 2))), user_error, error.code == "model.unsupported");  // preferences
+    CHECK_THROWS(train_run(run_settings_of(settings_of(encoded.u8string(), "adamw", 2))), user_error, error.code == "request.invalid");  // preferences
+    settings              = settings_of(room.data(), "adamw", 2);
+    settings["objective"] = "dpo";
+    CHECK_THROWS(train_run(run_settings_of(settings)), user_error, error.code == "request.invalid");  // no preferences
+    settings        = settings_of(room.data(), "adamw", 2);
+    settings["dpo"] = { { "beta", 0.2 } };
+    CHECK_THROWS(run_settings_of(settings), user_error, error.code == "request.invalid");
     train_run other(run_settings_of(settings_of(room.data(), "sgd", 6)));
     CHECK_THROWS(other.restore(checkpoint_read((room.folder / "three.checkpoint").u8string()).state), user_error, error.code == "request.invalid");
 }

@@ -104,15 +104,17 @@ std::vector<expert_share> expert_stage::shares_of(int64_t layer, const batch_rou
     return share_assignments(routes, placements[size_t(layer)].placement(), speeds, slots_of, slots);
 }
 
-// Masks are of the batch's tokens and experts, whichever device computes them.
-void expert_stage::add_dropout(expert_ffn & ffn, const worker & on, int64_t layer, tape_job & what, const expert_share & share, const expert_inputs & inputs) {
+// None, or with dropout: masks are of the batch's tokens and experts, whichever device computes them.
+void expert_stage::set_adapters(expert_ffn & ffn, const worker & on, int64_t layer, tape_job & what, const expert_share & share, const expert_inputs & inputs) {
     std::vector<int32_t> places;
     for (const int32_t assignment : share.assignments) {
         places.push_back(inputs.routes.groups.at[size_t(assignment)]);
     }
     size_t part = 0;
     for (expert_matrices * each : { &ffn.gate, &ffn.up, &ffn.down }) {
-        if (each->lora_a) {
+        if (!inputs.is_adapted) {
+            each->lora_a = each->lora_b = nullptr;
+        } else if (each->lora_a) {
             each->dropout = dropout_input(what.tape, what.writer(), inputs.dropped, each->weight, on.copies->dropout_of(layer, part), places);
         }
         part++;
@@ -129,7 +131,7 @@ std::vector<float> expert_stage::forward_on(worker & on, int64_t layer, int64_t 
     const routing_inputs routing(what.tape, share.groups);
     routing.fill(share.groups, what.writer());
     expert_ffn          ffn = here.ffn;
-    add_dropout(ffn, on, layer, what, share, inputs);
+    set_adapters(ffn, on, layer, what, share, inputs);
     const train_value   normed(what.floats(rows_of(inputs.normed, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
     const train_value   weights(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
     ggml_tensor * const sum = what.tape.keep(train_experts(what.tape, normed, weights, ffn, routing).sum.tensor);
@@ -160,7 +162,7 @@ expert_stage::worker_gradients expert_stage::backward_on(worker & on, int64_t la
     const routing_inputs routing(tape, share.groups);
     routing.fill(share.groups, what.writer());
     expert_ffn ffn = here.ffn;
-    add_dropout(ffn, on, layer, what, share, inputs);
+    set_adapters(ffn, on, layer, what, share, inputs);
     const auto          value   = [&](ggml_tensor * input) { return wants_inputs ? tape.variable(input) : train_value(input); };
     const train_value   normed  = value(what.floats(rows_of(inputs.normed, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
     const train_value   weights = value(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));

@@ -17,7 +17,8 @@ struct expert_inputs {
     const batch_routes &       routes;
     const std::vector<float> & normed;   // [tokens][n_embd]
     const std::vector<float> & weights;  // [assignments]
-    dropout_stream             dropped = std::nullopt;
+    dropout_stream             dropped    = std::nullopt;
+    bool                       is_adapted = true;
 };
 
 struct expert_input_gradients {
@@ -70,7 +71,7 @@ class expert_stage {
     };
 
     std::vector<expert_share> shares_of(int64_t layer, const batch_routes & routes) const;
-    static void               add_dropout(expert_ffn & ffn, const worker & on, int64_t layer, tape_job & what, const expert_share & share, const expert_inputs & inputs);
+    static void               set_adapters(expert_ffn & ffn, const worker & on, int64_t layer, tape_job & what, const expert_share & share, const expert_inputs & inputs);
     std::vector<float>        forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const;
     worker_gradients          backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs) const;
     layer_rig                 rig() const;

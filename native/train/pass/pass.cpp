@@ -46,6 +46,7 @@ train_pass::train_pass(const gguf_model & file, const base_shape & of, const ada
       shape(of),
       base(file, shape, device),
       adapters(trained, device),
+      no_adapters({}, device),
       experts(file, shape, trained, where.experts.empty() && shape.experts > 0 ? std::vector<copies_room>{ { device, shape.experts, UINT64_MAX } } : where.experts, where.threads) {}
 
 void train_pass::write(const adapter & of) {
@@ -78,13 +79,13 @@ train_pass::rows train_pass::embedded(const token_batch & batch) {
 }
 
 // Attention and router; then the host chooses experts. Attention and FFN, if the layer is not routed.
-train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t layer, layer_state & state, const dropout_stream & dropped) {
+train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t layer, layer_state & state, const forward_mode & mode) {
     const int64_t tokens = int64_t(batch.tokens.size());
     rows          behind, normed, probabilities, scores;
     {
         tape_job               what(device, nodes_for(batch.lengths.size()));
-        layer_graph            graph(what.tape, shape, base, adapters, layer, false);
-        graph.drop(dropped, what.writer());
+        layer_graph            graph(what.tape, shape, base, mode.is_adapted ? adapters : no_adapters, layer, false);
+        graph.drop(mode.dropped, what.writer());
         const attention_inputs seen(what.tape, batch);
         seen.fill(batch, what.writer());
         const train_value x = graph.attention(train_value(what.floats(state.input, shape.n_embd, tokens)), seen);
@@ -105,23 +106,23 @@ train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t la
         scores        = train_runner::read(router.scores.tensor);
     }
     state.ids = chosen_experts(shape, std::move(scores));
-    return behind_experts(layer, state.ids, behind, normed, probabilities, dropped);
+    return behind_experts(layer, state.ids, behind, normed, probabilities, mode);
 }
 
 // behind + the experts of `ids` + the shared one
 train_pass::rows train_pass::behind_experts(int64_t layer, const std::vector<int32_t> & ids, const rows & behind, const rows & normed, const rows & probabilities,
-                                            const dropout_stream & dropped) {
+                                            const forward_mode & mode) {
     const expert_groups  groups(ids, shape.experts_used, shape.experts);
     tape_job             what(device, nodes_for(0));
-    layer_graph          graph(what.tape, shape, base, adapters, layer, false);
-    graph.drop(dropped, what.writer());
+    layer_graph          graph(what.tape, shape, base, mode.is_adapted ? adapters : no_adapters, layer, false);
+    graph.drop(mode.dropped, what.writer());
     const routing_inputs routing(what.tape, groups);
     routing.fill(groups, what.writer());
     const train_value   weights = graph.expert_weights(train_value(what.floats(probabilities, shape.experts, groups.tokens)), routing);
     ggml_tensor * const shared  = graph.has_shared_expert() ? what.tape.keep(graph.shared_expert(train_value(what.floats(normed, shape.n_embd, groups.tokens))).tensor) : nullptr;
     what.tape.keep(weights.tensor);
     what.run(runner);
-    const rows of_experts = experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, { { ids, groups }, normed, train_runner::read(weights.tensor), dropped });
+    const rows of_experts = experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, { { ids, groups }, normed, train_runner::read(weights.tensor), mode.dropped, mode.is_adapted });
     const rows of_shared  = shared ? train_runner::read(shared) : rows();
     rows       sum        = behind;
     for (size_t i = 0; i < sum.size(); i++) {
@@ -130,13 +131,13 @@ train_pass::rows train_pass::behind_experts(int64_t layer, const std::vector<int
     return sum;
 }
 
-std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const dropout_stream & dropped) {
+std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const forward_mode & mode) {
     check(batch);
     std::vector<layer_state> states;
     hidden = embedded(batch);
     for (int64_t layer = 0; layer < shape.layers; layer++) {
         states.push_back({ std::move(hidden), {} });
-        hidden = through_layer(batch, layer, states.back(), dropped);
+        hidden = through_layer(batch, layer, states.back(), mode);
         std::vector<int64_t> tokens(size_t(shape.experts), 0);
         for (const int32_t id : states.back().ids) {
             tokens[size_t(id)]++;
@@ -298,19 +299,25 @@ void train_pass::add_up(const train_tape & tape, const layer_graph & graph, adap
     }
 }
 
-pass_result train_pass::forward(const token_batch & batch) {
+pass_result train_pass::forward(const token_batch & batch, bool is_adapted) {
     pass_result result;
     rows        hidden;
-    forward_layers(batch, hidden, result, std::nullopt);
+    forward_layers(batch, hidden, result, { is_adapted, std::nullopt });
     loss_of(batch, hidden, false, result);
     return result;
 }
 
-pass_result train_pass::forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of, uint64_t stream) {
+pass_result train_pass::forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of, uint64_t stream, const row_weighting & weigh) {
     pass_result                    result;
     rows                           hidden;
-    const std::vector<layer_state> states   = forward_layers(batch, hidden, result, stream);
-    rows                           gradient = loss_of(batch, hidden, true, result);
+    const std::vector<layer_state> states  = forward_layers(batch, hidden, result, { true, stream });
+    token_batch                    weighed = batch;
+    if (weigh) {
+        loss_of(batch, hidden, false, result);
+        weighed.weights = weigh(result.row_losses);
+        result.loss     = 0;
+    }
+    rows gradient = loss_of(weighed, hidden, true, result);
     for (int64_t layer = shape.layers - 1; layer >= 0 && !gradient.empty(); layer--) {
         const layer_state & state = states[size_t(layer)];
         gradient = state.ids.empty() ? back_through_dense(batch, layer, state.input, gradient, of, stream) : back_through_layer(batch, layer, state, gradient, factors, of, stream, result);

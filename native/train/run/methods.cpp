@@ -100,6 +100,13 @@ const char * action_name(guardian_action action) {
     return action == guardian_action::go_on ? "go-on" : action == guardian_action::skip ? "skip" : "roll-back";
 }
 
+json with_preference(json report, const std::optional<preference_report> & of) {
+    if (of) {
+        report["preference"] = { { "accuracy", of->accuracy }, { "margin", of->margin }, { "chosenReward", of->chosen_reward }, { "rejectedReward", of->rejected_reward } };
+    }
+    return report;
+}
+
 json to_json(const step_report & report) {
     json unmoved = json::array();
     for (const unmoved_part & part : report.unmoved) {
@@ -107,7 +114,7 @@ json to_json(const step_report & report) {
     }
     const expert_copies_report & copies  = report.copies;
     json                         devices = { { "copies", copies.copies }, { "assignments", copies.assignments }, { "frozenBytes", copies.frozen_bytes }, { "adapterBytes", copies.adapter_bytes } };
-    return { { "step", report.step },
+    json                         made    = { { "step", report.step },
              { "loss", report.loss },
              { "balanceLoss", report.balance },
              { "zLoss", report.z },
@@ -122,6 +129,7 @@ json to_json(const step_report & report) {
              { "expertTokens", report.expert_tokens },
              { "devices", copies.assignments.size() > 1 ? std::move(devices) : json() },
              { "unmoved", std::move(unmoved) } };
+    return with_preference(std::move(made), report.preference);
 }
 
 json step_method(call & request, const json & params, open_runs & runs) {
@@ -145,7 +153,7 @@ json validate_method(call & request, const json & params, open_runs & runs) {
         request.throw_if_cancelled();
         throw user_error("request.invalid", "The dataset has no validation part. Encode it with one (--validation 0.05).", {});
     }
-    return { { "loss", report->loss }, { "targets", report->targets }, { "seconds", report->seconds } };
+    return with_preference({ { "loss", report->loss }, { "targets", report->targets }, { "seconds", report->seconds } }, report->preference);
 }
 
 json save_method(const json & params, open_runs & runs) {

@@ -1,5 +1,6 @@
 #include "run-settings.h"
 
+#include "rpc/errors.h"
 #include "rpc/parameters.h"
 
 #include <limits>
@@ -90,6 +91,16 @@ device_settings devices_of(const json & wanted) {
     return settings;
 }
 
+preference_settings preference_of(const json & wanted) {
+    parameters          source(wanted, "settings.dpo");
+    preference_settings settings;
+    settings.beta            = source.optional_number("beta", 1e-4, 100).value_or(settings.beta);
+    settings.label_smoothing = source.optional_number("labelSmoothing", 0, 0.49).value_or(0);
+    settings.sft_weight      = source.optional_number("sftWeight", 0, 1e3).value_or(0);
+    source.finish();
+    return settings;
+}
+
 ggml_backend_dev_t device_named(const std::string & name) {
     if (ggml_backend_dev_t const found = ggml_backend_dev_by_name(name.c_str())) {
         return found;
@@ -141,6 +152,13 @@ run_settings run_settings_of(const json & wanted) {
     settings.clip             = source.optional_number("clip", 0, huge).value_or(1);
     const auto losses         = source.optional_choice("weighting", { "tokens", "sequences" }).value_or("tokens");
     settings.weighting        = losses == "tokens" ? target_weighting::tokens : target_weighting::sequences;
+    settings.objective        = source.optional_choice("objective", { "next-token", "dpo" }).value_or("next-token") == "dpo" ? train_objective::dpo : train_objective::next_token;
+    if (const json * preference = source.optional_object("dpo")) {
+        settings.preference = preference_of(*preference);
+        if (settings.objective != train_objective::dpo) {
+            throw user_error("request.invalid", "settings.dpo is of runs whose objective is \"dpo\". Name that objective, or leave dpo out.", { { "parameter", "settings.dpo" } });
+        }
+    }
     settings.threads          = int(source.optional_integer("threads", 1, 512).value_or(std::max(1u, std::thread::hardware_concurrency())));
     if (const json * factors = source.optional_object("routerLosses")) {
         parameters of(*factors, "settings.routerLosses");

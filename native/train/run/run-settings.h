@@ -4,12 +4,16 @@
 #include "train/adapter/new-adapter.h"
 #include "train/descent/optimiser.h"
 #include "train/data/packed-batch.h"
+#include "train/descent/schedule.h"
 #include "train/pass/pass.h"
 
+#include "preference.h"
+
 #include <optional>
-#include "train/descent/schedule.h"
 
 namespace moebius {
+
+enum class train_objective { next_token, dpo };
 
 // Room for routed experts on a device.
 struct expert_device_settings {
@@ -31,6 +35,8 @@ struct run_settings {
     double                 b_rate_factor = 1;  // see usual_parameter_settings
     learning_rate_schedule schedule;
     router_loss_factors    router_losses;
+    train_objective        objective        = train_objective::next_token;
+    preference_settings    preference;
     target_weighting       weighting        = target_weighting::tokens;
     uint64_t               batch_tokens     = 2048;  // of one pass
     int64_t                batches_per_step = 1;     // whose gradients are added up

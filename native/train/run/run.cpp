@@ -42,8 +42,32 @@ void check_vocabulary(const dataset_file & data, const base_shape & shape) {
                              ". Encode it for this model.",
                          { { "have", data.vocabulary_size() }, { "need", shape.vocabulary } });
     }
-    if (data.pairs() > 0) {
-        throw user_error("model.unsupported", "The dataset has preferences (" + std::to_string(data.pairs()) + " pairs), and training on pairs is not there yet.", { { "pairs", data.pairs() } });
+}
+
+void check_objective(const dataset_file & data, train_objective objective) {
+    if (objective == train_objective::next_token && data.pairs() > 0) {
+        throw user_error("request.invalid", "The dataset has preferences (" + std::to_string(data.pairs()) + " pairs). Train on them with the objective \"dpo\", or leave their files out.",
+                         { { "pairs", data.pairs() } });
+    }
+    if (objective == train_objective::dpo && data.pairs() != data.examples()) {
+        throw user_error("request.invalid", "The objective \"dpo\" learns from preferences, and only " + std::to_string(data.pairs()) + " of the dataset's " + std::to_string(data.examples()) +
+                                                " examples are pairs of answers. Leave the other files out, or train without that objective.",
+                         { { "pairs", data.pairs() }, { "examples", data.examples() } });
+    }
+}
+
+preference_report report_of(const preference_sums & sums) {
+    const double pairs = double(std::max<int64_t>(sums.pairs, 1));
+    return { sums.right / pairs, (sums.chosen_reward - sums.rejected_reward) / pairs, sums.chosen_reward / pairs, sums.rejected_reward / pairs };
+}
+
+void add_expert_tokens(std::vector<std::vector<int64_t>> & sum, const std::vector<std::vector<int64_t>> & tokens) {
+    sum.resize(tokens.size());
+    for (size_t layer = 0; layer < tokens.size(); layer++) {
+        sum[layer].resize(tokens[layer].size(), 0);
+        for (size_t expert = 0; expert < tokens[layer].size(); expert++) {
+            sum[layer][expert] += tokens[layer][expert];
+        }
     }
 }
 
@@ -62,6 +86,10 @@ train_run::train_run(const run_settings & settings)
       watch(guardian_settings()) {
     check_vocabulary(data, shape);
     check_router_losses(how.router_losses, shape);
+    check_objective(data, how.objective);
+    if (validation && how.objective == train_objective::dpo) {
+        check_objective(*validation, how.objective);
+    }
     keep_good_state();
 }
 
@@ -82,40 +110,52 @@ void train_run::roll_back() {
     pass.write(adapted);
 }
 
-// Gradients of the mean over all supervised tokens of the step's batches. False: stopped.
+// Adds a batch's gradients, of its share of the step: `whole` is the weight of all its tokens, or its number of pairs.
+pass_result train_run::learn(packed_batch & packed, double whole, const router_loss_factors & factors, uint64_t stream, preference_sums & pairs) {
+    if (how.objective != train_objective::dpo) {
+        for (float & each : packed.batch.weights) {
+            each = float(double(each) / whole);
+        }
+        return pass.forward_backward(packed.batch, factors, adapted, stream);
+    }
+    const std::vector<float> of_base = pass.forward(packed.batch, false).row_losses;
+    return pass.forward_backward(packed.batch, factors, adapted, stream, [&](const std::vector<float> & row_losses) {
+        add_preferences(pairs, packed, row_losses, of_base, how.preference);
+        return preference_weights(packed, row_losses, of_base, how.preference, 1 / whole);
+    });
+}
+
+// Gradients of the mean over all supervised tokens of the step's batches, or over its pairs. False: stopped.
 bool train_run::accumulate(step_report & report, const std::function<bool()> & go_on) {
     std::vector<packed_batch> all;
-    double                    weight = 0;
+    double                    whole = 0;
     for (int64_t i = 0; i < how.batches_per_step; i++) {
         all.push_back(read_batch(data, batches.next(), how.batch_tokens, how.weighting));
-        weight += std::accumulate(all.back().batch.weights.begin(), all.back().batch.weights.end(), 0.0);
+        whole += how.objective == train_objective::dpo ? double(all.back().pairs.size()) : std::accumulate(all.back().batch.weights.begin(), all.back().batch.weights.end(), 0.0);
     }
     for (train_parameter & parameter : adapted.parameters) {
         std::fill(parameter.gradient.begin(), parameter.gradient.end(), 0.0f);
     }
-    const float share = 1 / float(how.batches_per_step);
-    const uint64_t of_step = random_bits(random_stream(how.seed, "steps") + uint64_t(steps));
+    const float               share   = 1 / float(how.batches_per_step);
+    const router_loss_factors factors = { how.router_losses.balance * share, how.router_losses.z * share };
+    const uint64_t            of_step = random_bits(random_stream(how.seed, "steps") + uint64_t(steps));
+    preference_sums           pairs;
     for (packed_batch & packed : all) {
         if (!go_on()) {
             return false;
         }
-        token_batch & batch = packed.batch;
-        for (float & each : batch.weights) {
-            each = float(double(each) / weight);
-        }
-        const pass_result seen = pass.forward_backward(batch, { how.router_losses.balance * share, how.router_losses.z * share }, adapted, of_step + uint64_t(&packed - all.data()));
+        const pass_result seen = learn(packed, whole, factors, of_step + uint64_t(&packed - all.data()), pairs);
         report.loss += seen.loss;
         report.balance += seen.balance * double(share);
         report.z += seen.z * double(share);
-        report.tokens += int64_t(batch.tokens.size());
-        report.targets += int64_t(batch.rows.size());
+        report.tokens += int64_t(packed.batch.tokens.size());
+        report.targets += int64_t(packed.batch.rows.size());
         report.fill += packed.fill() * double(share);
-        report.expert_tokens.resize(seen.expert_tokens.size(), std::vector<int64_t>(size_t(shape.experts), 0));
-        for (size_t layer = 0; layer < seen.expert_tokens.size(); layer++) {
-            for (size_t expert = 0; expert < seen.expert_tokens[layer].size(); expert++) {
-                report.expert_tokens[layer][expert] += seen.expert_tokens[layer][expert];
-            }
-        }
+        add_expert_tokens(report.expert_tokens, seen.expert_tokens);
+    }
+    if (how.objective == train_objective::dpo) {
+        report.loss       = pairs.loss / whole;
+        report.preference = report_of(pairs);
     }
     return true;
 }
@@ -173,18 +213,25 @@ std::optional<validation_report> train_run::validate(const std::function<bool()>
     }
     const auto        began = std::chrono::steady_clock::now();
     validation_report report;
+    preference_sums   pairs;
     packing           all({ std::max(how.batch_tokens, validation->longest()), 1, 0, false }, packing_source_of(*validation));
     while (all.cursor().epoch == 0) {
         if (!go_on()) {
             return std::nullopt;
         }
-        const token_batch batch = read_batch(*validation, all.next(), std::max(how.batch_tokens, validation->longest()), target_weighting::tokens).batch;
-        for (const float loss : pass.forward(batch).row_losses) {
-            report.loss += double(loss);
+        const packed_batch       packed = read_batch(*validation, all.next(), std::max(how.batch_tokens, validation->longest()), target_weighting::tokens);
+        const std::vector<float> losses = pass.forward(packed.batch).row_losses;
+        if (how.objective == train_objective::dpo) {
+            add_preferences(pairs, packed, losses, pass.forward(packed.batch, false).row_losses, how.preference);
         }
-        report.targets += int64_t(batch.rows.size());
+        report.loss = std::accumulate(losses.begin(), losses.end(), report.loss);
+        report.targets += int64_t(packed.batch.rows.size());
     }
     report.loss /= double(std::max<int64_t>(report.targets, 1));
+    if (how.objective == train_objective::dpo) {
+        report.loss       = pairs.loss / double(std::max<int64_t>(pairs.pairs, 1));
+        report.preference = report_of(pairs);
+    }
     report.seconds = seconds_since(began);
     return report;
 }

@@ -11,9 +11,15 @@
 
 namespace moebius {
 
+// Means over pairs. Rewards: preference.h.
+struct preference_report {
+    double accuracy = 0;  // share of pairs whose chosen answer has the higher reward
+    double margin = 0, chosen_reward = 0, rejected_reward = 0;
+};
+
 struct step_report {
     int64_t          step = 0;  // from 1, this one
-    double           loss = 0;  // of its supervised tokens, weighted mean
+    double           loss = 0;  // of its supervised tokens, weighted mean; or over its pairs
     double           balance = 0, z = 0;  // the router's losses, mean of its batches
     double           learning_rate = 0;
     double           gradient_norm = 0;  // before clipping
@@ -25,6 +31,7 @@ struct step_report {
     std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts], summed over its batches
     expert_copies_report              copies;         // as the next step finds them, and what was computed and written since the step before
     std::vector<unmoved_part>         unmoved;        // after the first update: what should have moved
+    std::optional<preference_report>  preference;
 };
 
 // What a checkpoint has (checkpoint.h).
@@ -37,9 +44,10 @@ struct run_state {
 };
 
 struct validation_report {
-    double  loss    = 0;  // mean over supervised tokens
+    double  loss    = 0;  // mean over supervised tokens, or over pairs
     int64_t targets = 0;
     double  seconds = 0;
+    std::optional<preference_report> preference;
 };
 
 class train_run {
@@ -75,6 +83,7 @@ class train_run {
         std::vector<std::vector<float>> values;  // [parameters]
     };
 
+    pass_result learn(packed_batch & packed, double whole, const router_loss_factors & factors, uint64_t stream, preference_sums & pairs);
     bool accumulate(step_report & report, const std::function<bool()> & go_on);
     void update(step_report & report);
     void keep_good_state();
