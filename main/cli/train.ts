@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { MoebiusError, type RunEvent } from '../contract/index.ts';
-import { ExportFormat } from '../engine/train-protocol.ts';
+import { ExportFormat, type StepReport } from '../engine/train-protocol.ts';
 import { TrainJob } from '../training/run/job.ts';
 import { type Training, train } from '../training/run/train.ts';
 import { withEngine } from './engine-session.ts';
@@ -97,12 +97,14 @@ function tell(event: RunEvent): void {
       print(
         `step ${step}  loss ${number(loss)}  gradient ${number(gradientNorm)}  rate ${learningRate.toExponential(2)}  ${targets} of ${tokens} tokens learnt  ${significant(tokens / seconds)} tokens/s`,
       );
+      if (event.preference) print(preferenceText(event.preference));
       if (guardian.reason !== '') note(`${guardian.action}: ${guardian.reason}`);
       for (const { name, expert } of unmoved) note(`${name}${expert === null ? '' : `, expert ${expert}`} has a gradient and did not move.`);
       return;
     }
     case 'validation':
       print(`step ${event.step}  validation loss ${number(event.loss)} of ${event.targets} tokens`);
+      if (event.preference) print(preferenceText(event.preference));
       return;
     case 'saved':
       print(`saved ${event.path}`);
@@ -117,6 +119,10 @@ function tell(event: RunEvent): void {
     case 'ended':
       print(`${event.step} steps in ${significant(event.seconds)} s`);
   }
+}
+
+function preferenceText({ accuracy, margin, chosenReward, rejectedReward }: NonNullable<StepReport['preference']>): string {
+  return `  ${significant(100 * accuracy)}% of pairs are right, by ${number(margin)}; rewards ${number(chosenReward)} of chosen answers, ${number(rejectedReward)} of rejected ones`;
 }
 
 /** Every expert's matrix counts by itself. */

@@ -72,12 +72,25 @@ export const TrainDevices = z.strictObject({
     .optional(),
 });
 
+/** Of the objective "dpo" (arXiv 2305.18290). */
+const Preference = z.strictObject({
+  /** less goes further from the base; default 0.1 */
+  beta: z.number().min(1e-4).max(100).optional(),
+  /** share of pairs that are thought to be the wrong way round; default 0 */
+  labelSmoothing: z.number().min(0).max(0.49).optional(),
+  /** of the chosen answer's mean loss by token, added; default 0 */
+  sftWeight: z.number().min(0).max(1000).optional(),
+});
+
 /** All of a run but where its model and its encoded dataset are. */
 export const Recipe = z.strictObject({
   adapter: AdapterSettings,
   optimiser: OptimiserSettings.optional(),
   schedule: Schedule,
   routerLosses: z.strictObject({ balance: z.number().min(0).max(1000).optional(), z: z.number().min(0).max(1000).optional() }).optional(),
+  /** what comes next, or of two answers the better one, from data that is all pairs; default: next-token */
+  objective: z.enum(['next-token', 'dpo']).optional(),
+  dpo: Preference.optional(),
   /** every learnt token counts the same, or every sequence */
   weighting: z.enum(['tokens', 'sequences']).optional(),
   /** most tokens of one pass */
@@ -110,6 +123,15 @@ export const OpenedRun = z.object({
 });
 export type OpenedRun = z.infer<typeof OpenedRun>;
 
+/** Means over pairs. A reward: beta * (log probability of an answer - the same of the base). */
+const PreferenceReport = z.object({
+  /** share of pairs whose chosen answer has the higher reward */
+  accuracy: z.number(),
+  margin: z.number().nullable(),
+  chosenReward: z.number().nullable(),
+  rejectedReward: z.number().nullable(),
+});
+
 export const StepReport = z.object({
   step: count,
   /** of the learnt tokens; null: it is no number */
@@ -132,10 +154,12 @@ export const StepReport = z.object({
   devices: z.object({ copies: z.array(z.array(count)), assignments: z.array(count), frozenBytes: count, adapterBytes: count }).nullable(),
   /** after the first step: what should have moved and did not */
   unmoved: z.array(z.object({ name: z.string(), expert: count.nullable() })),
+  /** of the objective "dpo" */
+  preference: PreferenceReport.optional(),
 });
 export type StepReport = z.infer<typeof StepReport>;
 
-export const ValidationReport = z.object({ loss: z.number().nullable(), targets: count, seconds: z.number() });
+export const ValidationReport = z.object({ loss: z.number().nullable(), targets: count, seconds: z.number(), preference: PreferenceReport.optional() });
 export type ValidationReport = z.infer<typeof ValidationReport>;
 
 export const Movement = z.object({ tensors: z.array(z.object({ tensor: z.string(), norms: z.array(z.number()) })) });

@@ -123,6 +123,28 @@ describe('moebius train', () => {
     expect(answer.code).toBe(0);
   });
 
+  it('learns from preferences which answer is the better one', async () => {
+    const preferences = { files: [join(import.meta.dirname, '../data/datasets/preferences.jsonl')], validation: 0.25 };
+    const changes = { data: preferences, objective: 'dpo', dpo: { beta: 0.2 }, schedule: { steps: 6, learningRate: 3e-3 }, validateEvery: 3 };
+    const all = await train('preferences', changes);
+    const steps = all.flatMap((event) => (event.event === 'step' ? [event] : []));
+    expect(steps[0]?.loss).toBeCloseTo(Math.log(2), 6); // adapter and base are the same yet
+    expect(steps[0]?.preference).toEqual({ accuracy: 0, margin: 0, chosenReward: 0, rejectedReward: 0 });
+    expect(steps.at(-1)?.preference).toMatchObject({ accuracy: 1 });
+    expect(steps.at(-1)?.preference?.margin).toBeGreaterThan(0.1);
+    expect(steps.at(-1)?.loss).toBeLessThan(0.65);
+    const looks = all.flatMap((event) => (event.event === 'validation' ? [event.preference?.margin] : []));
+    expect(looks).toEqual([0, expect.any(Number), expect.any(Number)]);
+  });
+
+  it('refuses preferences without that objective, and that objective without preferences', async () => {
+    const pairs = { files: [join(import.meta.dirname, '../data/datasets/preferences.jsonl')], validation: 0 };
+    const told = await moebius(['train', '--config', writeJob('pairs', { data: pairs })]);
+    expect([told.code, JSON.parse(told.stderr)]).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('"dpo"') }]);
+    const plain = await moebius(['train', '--config', writeJob('plain', { objective: 'dpo' })]);
+    expect([plain.code, JSON.parse(plain.stderr)]).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('only 0 of') }]);
+  });
+
   it('tells what is wrong with a job', async () => {
     const bad = await moebius(['train', '--config', writeJob('bad', { schedule: { steps: 0 } })]);
     expect(bad.code).toBe(2);
