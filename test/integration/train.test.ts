@@ -127,7 +127,13 @@ describe('moebius train', () => {
     const path = join(folder, 'preferences.jsonl');
     const pairs = Array.from({ length: 16 }, (_, i) => ({ prompt: `Say ${i}.`, chosen: `It is ${i}.`, rejected: 'No.' }));
     writeFileSync(path, pairs.map((pair) => JSON.stringify(pair)).join('\n'));
-    const changes = { data: { files: [path], validation: 0.25 }, objective: 'dpo', dpo: { beta: 0.2 }, schedule: { steps: 6, learningRate: 3e-3 }, validateEvery: 3 };
+    const changes = {
+      data: { files: [path], validation: 0.25 },
+      objective: 'dpo',
+      dpo: { beta: 0.2 },
+      schedule: { steps: 6, learningRate: 3e-3 },
+      validateEvery: 3,
+    };
     const all = await train('preferences', changes);
     const steps = all.flatMap((event) => (event.event === 'step' ? [event] : []));
     expect(steps[0]?.loss).toBeCloseTo(Math.log(2), 6); // adapter and base are the same yet
