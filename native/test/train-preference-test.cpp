@@ -84,11 +84,9 @@ void loss_is_the_papers() {
 
 // Before the first step adapter and base are the same: no rewards, log 2 for each pair, no pair is right.
 void a_new_adapter_knows_nothing(const std::string & path, const adapter_settings & how) {
-    trainee               all(path, how);
-    const adapter_tensors none({}, trainee::cpu());
-    train_pass            base(trainee::cpu(), 1, all.shape, all.base, none);
-    const packed_batch    packed = two_pairs();
-    const auto            losses = all.pass.forward(packed.batch).row_losses, of_base = base.forward(packed.batch).row_losses;
+    trainee            all(path, how);
+    const packed_batch packed = two_pairs();
+    const auto         losses = all.pass.forward(packed.batch).row_losses, of_base = all.pass.forward(packed.batch, false).row_losses;
     CHECK(losses == of_base);
     preference_sums sums;
     add_preferences(sums, packed, losses, of_base, {});
@@ -98,19 +96,18 @@ void a_new_adapter_knows_nothing(const std::string & path, const adapter_setting
 
 // Along the gradient of each parameter, the base's part held.
 void gradients_are_those_of_the_loss(const std::string & path, const adapter_settings & how) {
-    trainee                   all(path, how);
-    const adapter_tensors     none({}, trainee::cpu());
-    train_pass                base(trainee::cpu(), 1, all.shape, all.base, none);
-    const packed_batch        packed  = two_pairs();
-    const std::vector<float>  of_base = base.forward(packed.batch).row_losses;
+    trainee            all(path, how);
+    const packed_batch packed  = two_pairs();
+    const auto         of_base = all.pass.forward(packed.batch).row_losses;
     const preference_settings settings{ 0.5, 0.1, 0.2 };
     all.disturb();
+    CHECK(all.pass.forward(packed.batch, false).row_losses == of_base);  // the base, whatever the adapter has
     all.pass.forward_backward(packed.batch, {}, all.trained, 0, [&](const std::vector<float> & losses) { return preference_weights(packed, losses, of_base, settings, 1); });
     const auto loss_at = [&](train_parameter & parameter, const std::vector<float> & at, double reach) {
         for (size_t i = 0; i < at.size(); i++) {
             parameter.values[i] = float(double(at[i]) + reach * double(parameter.gradient[i]));
         }
-        all.tensors.write(all.trained);
+        all.pass.write(all.trained);
         preference_sums sums;
         add_preferences(sums, packed, all.pass.forward(packed.batch).row_losses, of_base, settings);
         return sums.loss;

@@ -18,6 +18,7 @@ const step = (number: number, changes: Partial<Extract<RunEvent, { event: 'step'
   guardian: { action: 'go-on', reason: '' },
   expertTokens: [[1, 2]],
   unmoved: [],
+  devices: null,
   memoryBytes: 1000,
   ...changes,
 });
