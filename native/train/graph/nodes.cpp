@@ -1,5 +1,6 @@
 #include "nodes.h"
 
+#include "cpu-product.h"
 #include "rpc/errors.h"
 
 #include <numeric>
@@ -33,6 +34,20 @@ ggml_tensor * dequantised(train_tape & tape, ggml_tensor * matrix) {
     }
     throw user_error("model.unsupported", std::string("This device can't convert weights of type ") + ggml_type_name(matrix->type) + " to F32. Train on the CPU.",
                      { { "type", ggml_type_name(matrix->type) } });
+}
+
+ggml_tensor * through_matrix(train_tape & tape, ggml_tensor * matrix, ggml_tensor * x) {
+    if (tape.on_cpu()) {
+        return product_of_rows(tape, matrix->ne[1], x->ne[1], { { 0, 0, x->ne[1] } }, { { x, matrix } });
+    }
+    return product(tape, dequantised(tape, matrix), x);
+}
+
+ggml_tensor * back_through_matrix(train_tape & tape, ggml_tensor * matrix, ggml_tensor * gradient) {
+    if (tape.on_cpu()) {
+        return product_of_rows(tape, matrix->ne[0], gradient->ne[1], { { 0, 0, gradient->ne[1] } }, { { gradient, matrix, true } });
+    }
+    return product(tape, tape.transposed(dequantised(tape, matrix)), gradient);
 }
 
 ggml_tensor * rows_of(train_tape & tape, ggml_tensor * matrix, ggml_tensor * ids) {

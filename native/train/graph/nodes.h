@@ -12,6 +12,12 @@ ggml_tensor * product(train_tape & tape, ggml_tensor * a, ggml_tensor * b);
 // Throws user_error model.unsupported where the device can't convert this type.
 ggml_tensor * dequantised(train_tape & tape, ggml_tensor * matrix);
 
+// What a frozen matrix [n_in, n_out] of any type makes of x: F32 [n_in, columns] -> [n_out, columns]
+ggml_tensor * through_matrix(train_tape & tape, ggml_tensor * matrix, ggml_tensor * x);
+
+// The gradient of x: of F32 [n_out, columns] -> [n_in, columns]
+ggml_tensor * back_through_matrix(train_tape & tape, ggml_tensor * matrix, ggml_tensor * gradient);
+
 // Rows of a matrix [n, rows] of any type; ids: I32 [m] -> F32 [n, m]
 ggml_tensor * rows_of(train_tape & tape, ggml_tensor * matrix, ggml_tensor * ids);
 

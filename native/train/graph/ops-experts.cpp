@@ -2,6 +2,7 @@
 
 #include "nodes.h"
 #include "ops-elementwise.h"
+#include "ops-grouped.h"
 
 namespace moebius {
 
@@ -12,39 +13,91 @@ ggml_tensor * matrix_of(train_tape & tape, ggml_tensor * stack, int32_t i) {
     return ggml_view_2d(tape.context(), stack, stack->ne[0], stack->ne[1], stack->nb[1], size_t(i) * stack->nb[2]);
 }
 
-train_value expert_linear(train_tape & tape, const expert_matrices & matrices, const expert_groups::group & group, const train_value & x, std::vector<used_adapter> & adapters) {
-    ggml_tensor * weight = matrix_of(tape, matrices.weight, group.expert);
-    if (!matrices.lora_a || !(matrices.adapted.empty() || matrices.adapted[size_t(group.expert)])) {
-        return train_linear(tape, weight, x);
-    }
-    const auto adapter = [&](ggml_tensor * stack) {
-        ggml_tensor * mine = matrix_of(tape, stack, group.expert);
+bool has_adapter(const expert_matrices & matrices, int32_t expert) {
+    return matrices.lora_a && (matrices.adapted.empty() || matrices.adapted[size_t(expert)]);
+}
+
+used_adapter adapter_of(train_tape & tape, const expert_matrices & matrices, int32_t expert) {
+    const auto matrix = [&](ggml_tensor * stack) {
+        ggml_tensor * mine = matrix_of(tape, stack, expert);
         return matrices.trained ? tape.variable(mine) : train_value(mine);
     };
-    lora_weights lora{ adapter(matrices.lora_a), adapter(matrices.lora_b), matrices.scale, nullptr };
+    return { &matrices, expert, matrix(matrices.lora_a), matrix(matrices.lora_b) };
+}
+
+train_value expert_linear(train_tape & tape, const expert_matrices & matrices, const expert_groups::group & group, const train_value & x, std::vector<used_adapter> & adapters) {
+    ggml_tensor * weight = matrix_of(tape, matrices.weight, group.expert);
+    if (!has_adapter(matrices, group.expert)) {
+        return train_linear(tape, weight, x);
+    }
+    adapters.push_back(adapter_of(tape, matrices, group.expert));
+    lora_weights lora{ adapters.back().a, adapters.back().b, matrices.scale, nullptr };
     if (matrices.dropout) {
         lora.dropout = columns_of(tape, matrices.dropout, group.begin, group.count);
     }
-    adapters.push_back({ &matrices, group.expert, lora.a, lora.b });
     return train_lora(tape, weight, lora, x);
+}
+
+// Every expert by itself.
+train_value experts_apart(train_tape & tape, const train_value & in, const train_value & weights, const expert_ffn & ffn, const routing_inputs & routing, std::vector<used_adapter> & adapters) {
+    const auto               inputs = train_split(tape, in, routing.counts);
+    const auto               parts  = train_split(tape, weights, routing.counts);
+    std::vector<train_value> outputs;
+    for (size_t i = 0; i < routing.groups.size(); i++) {
+        const expert_groups::group & group  = routing.groups[i];
+        const auto                   linear = [&](const expert_matrices & matrices, const train_value & x) { return expert_linear(tape, matrices, group, x, adapters); };
+        train_value                  hidden = linear(ffn.gate, inputs[i]);
+        hidden = ffn.up.weight ? train_swiglu(tape, hidden, linear(ffn.up, inputs[i])) : train_swiglu_fused(tape, hidden);
+        outputs.push_back(linear(ffn.down, train_mul(tape, hidden, parts[i])));
+    }
+    return train_join(tape, outputs);
+}
+
+grouped_matrix grouped(train_tape & tape, const expert_matrices & matrices, const routing_inputs & routing, const train_value & x, std::vector<used_adapter> & adapters) {
+    grouped_matrix made;
+    made.weight = matrices.weight;
+    made.lora_a = matrices.lora_a;
+    made.lora_b = matrices.lora_b;
+    made.scale  = matrices.scale;
+    for (const expert_groups::group & group : routing.groups) {
+        used_adapter mine;
+        if (has_adapter(matrices, group.expert)) {
+            mine = adapter_of(tape, matrices, group.expert);
+            adapters.push_back(mine);
+        }
+        made.a.push_back(mine.a);
+        made.b.push_back(mine.b);
+    }
+    if (matrices.lora_a && matrices.dropout) {
+        made.input = train_mul(tape, x, train_value(matrices.dropout));
+    }
+    return made;
+}
+
+// All experts in one node for each of their matrices: the CPU's products take groups.
+train_value experts_together(train_tape & tape, const train_value & in, const train_value & weights, const expert_ffn & ffn, const routing_inputs & routing, std::vector<used_adapter> & adapters) {
+    std::vector<row_group> groups;
+    for (const expert_groups::group & group : routing.groups) {
+        groups.push_back({ group.expert, group.begin, group.count });
+    }
+    std::vector<grouped_matrix> first{ grouped(tape, ffn.gate, routing, in, adapters) };
+    if (ffn.up.weight) {
+        first.push_back(grouped(tape, ffn.up, routing, in, adapters));
+    }
+    const std::vector<train_value> both   = train_grouped_linear(tape, in, groups, first);
+    const train_value              hidden = ffn.up.weight ? train_swiglu(tape, both[0], both[1]) : train_swiglu_fused(tape, both[0]);
+    const train_value              weighed = train_mul(tape, hidden, weights);
+    return train_grouped_linear(tape, weighed, groups, { grouped(tape, ffn.down, routing, weighed, adapters) })[0];
 }
 
 }  // namespace
 
+// Hidden numbers are weighed before `down`, which is linear: n_ff numbers a token to multiply and to keep instead of n_embd.
 expert_output train_experts(train_tape & tape, const train_value & x, const train_value & weights, const expert_ffn & ffn, const routing_inputs & routing) {
-    const auto               inputs = train_split(tape, train_gather(tape, x, routing.tokens), routing.counts);
-    const auto               parts  = train_split(tape, weights, routing.counts);
-    std::vector<train_value> outputs;
-    expert_output            result;
-    for (size_t i = 0; i < routing.groups.size(); i++) {
-        const expert_groups::group & group  = routing.groups[i];
-        const auto                   linear = [&](const expert_matrices & matrices, const train_value & in) { return expert_linear(tape, matrices, group, in, result.adapters); };
-        train_value                  hidden = linear(ffn.gate, inputs[i]);
-        hidden = ffn.up.weight ? train_swiglu(tape, hidden, linear(ffn.up, inputs[i])) : train_swiglu_fused(tape, hidden);
-        // weighed before down, which is linear: n_ff numbers a token to multiply and to keep instead of n_embd
-        outputs.push_back(linear(ffn.down, train_mul(tape, hidden, parts[i])));
-    }
-    result.sum = train_combine(tape, train_join(tape, outputs), routing.tokens);
+    expert_output     result;
+    const train_value in   = train_gather(tape, x, routing.tokens);
+    const auto        through = tape.on_cpu() ? experts_together : experts_apart;
+    result.sum             = train_combine(tape, through(tape, in, weights, ffn, routing, result.adapters), routing.tokens);
     return result;
 }
 

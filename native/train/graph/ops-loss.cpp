@@ -15,7 +15,7 @@ struct vocabulary_chunk {
 };
 
 softmax_nodes chunk_softmax(train_tape & tape, ggml_tensor * head, ggml_tensor * hidden) {
-    return softmax_with_log_sum(tape, product(tape, dequantised(tape, head), hidden));
+    return softmax_with_log_sum(tape, through_matrix(tape, head, hidden));
 }
 
 }  // namespace
@@ -36,8 +36,8 @@ train_value train_token_losses(train_tape & tape, const train_value & hidden, gg
         ggml_context * context = tape.context();
         ggml_tensor *  sum     = ggml_scale(context, ggml_mul(context, rows_of(tape, head, labels), gradient), -1);
         for (const vocabulary_chunk & chunk : chunks) {
-            ggml_tensor * probabilities = chunk.probabilities ? chunk.probabilities : tape.emit(ggml_soft_max(context, product(tape, dequantised(tape, chunk.head), hidden.tensor)));
-            ggml_tensor * mean          = product(tape, tape.transposed(dequantised(tape, chunk.head)), probabilities);  // [n_embd, rows]
+            ggml_tensor * probabilities = chunk.probabilities ? chunk.probabilities : tape.emit(ggml_soft_max(context, through_matrix(tape, chunk.head, hidden.tensor)));
+            ggml_tensor * mean          = back_through_matrix(tape, chunk.head, probabilities);  // [n_embd, rows]
             ggml_tensor * share         = ggml_mul(context, ggml_exp(context, ggml_sub(context, chunk.log_sum, log_sum)), gradient);
             sum                         = tape.emit(ggml_add(context, sum, ggml_mul(context, mean, share)));
         }

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
@@ -65,6 +66,12 @@ class train_tape {
     // Whether the device computes this node; it is not emitted.
     bool computes(const ggml_tensor * node) const { return ggml_backend_dev_supports_op(device, node); }
 
+    // The device is the CPU, which computes nodes of our own, too.
+    bool on_cpu() const { return ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU; }
+
+    // What a node of our own needs lives as long as the tape.
+    void own(std::shared_ptr<const void> what) { owned.push_back(std::move(what)); }
+
     // Of tensors in the device's memory, bytes.
     size_t alignment() const { return ggml_backend_buft_get_alignment(ggml_backend_dev_buffer_type(device)); }
 
@@ -91,6 +98,7 @@ class train_tape {
     std::vector<op>                                    ops;
     std::vector<ggml_tensor *>                         values, gradients;  // [id]
     std::unordered_map<ggml_tensor *, ggml_tensor *>   transposes;
+    std::vector<std::shared_ptr<const void>>           owned;
 };
 
 }  // namespace moebius

@@ -1,58 +1,20 @@
 // Makes a large MoE with the routing of a small trained one: the experts of a qwen3moe with Q8_0 experts get hidden units whose weights are all zero. silu(0) * 0 = 0,
 // and nothing comes out of the new columns of `down`: the model's function is the same to the bit, its experts are `factor` times as large.
 // Run by itself: node test/bench/support/widen-model.ts FROM FACTOR TO
-import { closeSync, fstatSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Entry, readMetadata } from './gguf-metadata.ts';
+import { readMetadata } from './gguf-metadata.ts';
+import { BLOCK_BYTES, BLOCK_WEIGHTS, bytesOf, pad, Q8_0, readTensors, type Tensor, writeHead } from './gguf-tensors.ts';
 
-interface Tensor {
-  name: string;
-  /** ggml order: ne[0] first */
-  shape: number[];
-  type: number;
-  /** in the file */
-  offset: number;
-  bytes: number;
-}
-
-const ALIGNMENT = 32;
-const Q8_0 = 8;
-const BLOCK_WEIGHTS = 32;
-const BLOCK_BYTES = 34;
 const isExperts = (name: string) => /\.ffn_(gate|up|down)_exps\.weight$/.test(name);
 const isDown = (name: string) => name.includes('ffn_down_exps');
-const pad = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
-const u32 = (value: number) => Buffer.from(new Uint32Array([value]).buffer);
-const u64 = (value: number) => Buffer.from(new BigUint64Array([BigInt(value)]).buffer);
-
-/** Tensors in the order of their data. */
-function readTensors(file: number, entries: Entry[]): Tensor[] {
-  const head = Buffer.alloc(8 << 20);
-  readSync(file, head, 0, head.length, 0);
-  let at = 24 + entries.reduce((sum, { raw }) => sum + raw.length, 0);
-  const tensors = Array.from({ length: Number(head.readBigUInt64LE(8)) }, () => {
-    const length = Number(head.readBigUInt64LE(at));
-    const name = head.toString('utf8', at + 8, at + 8 + length);
-    at += 8 + length;
-    const shape = Array.from({ length: head.readUInt32LE(at) }, (_, index) => Number(head.readBigUInt64LE(at + 4 + index * 8)));
-    at += 4 + shape.length * 8;
-    const tensor = { name, shape, type: head.readUInt32LE(at), offset: Number(head.readBigUInt64LE(at + 4)), bytes: 0 };
-    at += 12;
-    return tensor;
-  });
-  const data = pad(at);
-  const ordered = tensors.toSorted((a, b) => a.offset - b.offset).map((tensor) => ({ ...tensor, offset: tensor.offset + data }));
-  const end = fstatSync(file).size;
-  // The last padding counts as the tensor's: it is copied with it.
-  return ordered.map((tensor, index) => ({ ...tensor, bytes: (ordered[index + 1]?.offset ?? end) - tensor.offset }));
-}
 
 function widened(tensor: Tensor, factor: number): Tensor {
   if (!isExperts(tensor.name)) return tensor;
   if (tensor.type !== Q8_0) throw new Error(`${tensor.name} is not Q8_0`);
   const [first = 0, second = 0, experts = 0] = tensor.shape;
   const shape = isDown(tensor.name) ? [first * factor, second, experts] : [first, second * factor, experts];
-  return { ...tensor, shape, bytes: (shape.reduce((product, length) => product * length, 1) / BLOCK_WEIGHTS) * BLOCK_BYTES };
+  return { ...tensor, shape, bytes: bytesOf({ ...tensor, shape }) };
 }
 
 /** Every `from` bytes of the old data are followed by zeros up to `to` bytes: rows of `down`, whole matrices of the others. */
@@ -99,14 +61,7 @@ export function widenModel(from: string, factor: number, to: string): void {
   try {
     const tensors = readTensors(file, entries);
     const wide = tensors.map((tensor) => widened(tensor, factor));
-    let offset = 0;
-    const infos = wide.map(({ name, shape, type, bytes }) => {
-      const info = Buffer.concat([u64(Buffer.byteLength(name)), Buffer.from(name), u32(shape.length), ...shape.map(u64), u32(type), u64(offset)]);
-      offset += pad(bytes);
-      return info;
-    });
-    const head = Buffer.concat([Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(entries.length), ...entries.map(({ raw }) => raw), ...infos]);
-    writeSync(out, Buffer.concat([head, Buffer.alloc(pad(head.length) - head.length)]));
+    writeHead(out, entries, wide);
     for (const [index, tensor] of tensors.entries()) {
       copyTensor(file, out, tensor, factor);
       const bytes = wide[index]?.bytes ?? 0;

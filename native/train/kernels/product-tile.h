@@ -1,0 +1,34 @@
+// The innermost loops of F32 products on the CPU: a tile of a few rows and some vectors of columns, kept in registers while k passes.
+#pragma once
+
+#include <cstdint>
+
+namespace moebius {
+
+constexpr int64_t tile_lanes      = 32;   // columns of a panel
+constexpr int64_t tile_depth      = 256;  // most k of a call; quantised blocks begin at its multiples
+constexpr int64_t tile_row_stride = tile_depth + 16;  // numbers from one row of the left factor to the next: no power of two, whose rows would push each other out of the cache
+
+// Instructions of one kind of processor.
+struct tile_kernels {
+    const char * name;
+    int          rows;  // most rows of a tile
+
+    // c[r][lane] = (adds ? c[r][lane] : 0) + sum over k of left[r * tile_row_stride + k] * panel[k * tile_lanes + lane], for 1 to `rows` rows and 1 to tile_lanes lanes.
+    // Each number is summed by itself, k ascending: it does not depend on how rows and columns are dealt to tiles.
+    void (*multiply)(int row_count, int64_t k, const float * left, const float * panel, float * c, int64_t c_stride, int lanes, bool adds);
+
+    // to[j * to_stride + i] = from[i * from_stride + j] for i < rows, j < columns
+    void (*transpose)(const float * from, int64_t from_stride, int64_t rows, int64_t columns, float * to, int64_t to_stride);
+
+    // Q8_0 as ggml's dequantize_row_q8_0 has it; null: use that
+    void (*q8_0_to_float)(const void * blocks, float * values, int64_t count);
+};
+
+// The fastest that this processor has: AVX-512, AVX2, or what the compiler makes of plain loops.
+const tile_kernels & tile_kernels_get();
+
+// All of them that it has, the fastest first; the plain one is the last.
+int tile_kernels_all(const tile_kernels * (&kernels)[3]);
+
+}  // namespace moebius
