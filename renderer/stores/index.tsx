@@ -4,6 +4,7 @@ import { useStore } from 'zustand';
 import type { StoreApi } from 'zustand/vanilla';
 import type { CoreClient } from '../../main/contract/index.ts';
 import { UsageHub } from '../experts/usage-hub.ts';
+import { type AdaptersState, createAdaptersStore } from './adapters.ts';
 import { type AppState, createAppStore } from './app.ts';
 import { type ChatsState, createChatsStore } from './chats.ts';
 import { type Command, type CommandsState, createCommandsStore } from './commands.ts';
@@ -22,6 +23,7 @@ export interface Stores {
   app: StoreApi<AppState>;
   settings: StoreApi<SettingsState>;
   models: StoreApi<ModelsState>;
+  adapters: StoreApi<AdaptersState>;
   chats: StoreApi<ChatsState>;
   conversations: StoreApi<ConversationsState>;
   live: StoreApi<LiveState>;
@@ -41,6 +43,7 @@ const DEFAULT_HALF_LIFE = 8;
 export function createStores(client: CoreClient): Stores {
   const notices: StoreApi<NoticesState> = createNoticesStore((error) => errorHelp(error, stores));
   const models = createModelsStore(client, notices);
+  const adapters = createAdaptersStore(client, notices);
   const chats = createChatsStore(client, notices);
   const settings = createSettingsStore(client, notices);
   const app = createAppStore(client, notices);
@@ -51,6 +54,7 @@ export function createStores(client: CoreClient): Stores {
     app,
     settings,
     models,
+    adapters,
     chats,
     notices,
     commands,
@@ -73,7 +77,7 @@ export function createStores(client: CoreClient): Stores {
 }
 
 async function fetchAll(stores: Stores): Promise<void> {
-  const all = [stores.settings, stores.app, stores.models, stores.chats, stores.training].map((store) => store.getState().fetch());
+  const all = [stores.settings, stores.app, stores.models, stores.adapters, stores.chats, stores.training].map((store) => store.getState().fetch());
   const results = await Promise.allSettled([...all, stores.conversations.getState().refetchAll()]);
   for (const result of results) if (result.status === 'rejected') stores.notices.getState().error(result.reason);
 }
@@ -95,6 +99,7 @@ export function useStores(): Stores {
 export const useApp = <T,>(selector: (state: AppState) => T): T => useStore(useStores().app, selector);
 export const useSettings = <T,>(selector: (state: SettingsState) => T): T => useStore(useStores().settings, selector);
 export const useModels = <T,>(selector: (state: ModelsState) => T): T => useStore(useStores().models, selector);
+export const useAdapters = <T,>(selector: (state: AdaptersState) => T): T => useStore(useStores().adapters, selector);
 export const useChats = <T,>(selector: (state: ChatsState) => T): T => useStore(useStores().chats, selector);
 export const useConversations = <T,>(selector: (state: ConversationsState) => T): T => useStore(useStores().conversations, selector);
 export const useLive = <T,>(selector: (state: LiveState) => T): T => useStore(useStores().live, selector);

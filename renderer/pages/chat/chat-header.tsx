@@ -2,6 +2,7 @@ import { PanelLeft, SlidersHorizontal, SquarePen } from 'lucide-react';
 import { IconButton } from '../../components/index.ts';
 import { newChat } from '../../shell/global-commands.ts';
 import { useConversations, useStores } from '../../stores/index.tsx';
+import { AdapterControl } from './adapter-control.tsx';
 import style from './chat-header.module.css';
 
 interface ChatHeaderProps {
@@ -27,6 +28,7 @@ export function ChatHeader({ chatId, listOpen, onToggleList, parametersOpen, onT
       />
       {!listOpen && <IconButton label="New chat" icon={SquarePen} keys="mod+shift+o" onClick={() => newChat(stores)} side="bottom" />}
       <h1 className={style.title}>{chatId ? title : 'New chat'}</h1>
+      <AdapterControl chatId={chatId} />
       <IconButton
         label={parametersOpen ? 'Hide the parameters' : 'Show the parameters'}
         icon={SlidersHorizontal}

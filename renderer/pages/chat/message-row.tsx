@@ -1,6 +1,6 @@
 import { memo } from 'react';
 import type { Message } from '../../../main/contract/index.ts';
-import { format, ProgressBar } from '../../components/index.ts';
+import { Badge, format, ProgressBar } from '../../components/index.ts';
 import { ExpertMiniMap } from '../../experts/expert-mini-map.tsx';
 import { Markdown } from '../../markdown/markdown.tsx';
 import { useConversations, useLive, useModels } from '../../stores/index.tsx';
@@ -44,7 +44,7 @@ function Reply({ message, live, last }: { message: Message; live: LiveReply | un
   const { reasoning, answer, open } = message.reasoning === '' ? splitThinking(written, streaming || message.state !== 'complete') : parsed;
   return (
     <article className={style.reply} aria-label="Reply" aria-busy={streaming}>
-      <ModelName id={message.modelId} />
+      <ModelName id={message.modelId} adapters={message.adapters} />
       {(reasoning !== '' || open) && (
         <details className={style.reasoning} open={open && streaming}>
           <summary>{open && streaming ? 'Thinking…' : 'Reasoning'}</summary>
@@ -70,9 +70,18 @@ function Reply({ message, live, last }: { message: Message; live: LiveReply | un
   );
 }
 
-function ModelName({ id }: { id: string | null }) {
+function ModelName({ id, adapters }: { id: string | null; adapters: Message['adapters'] }) {
   const name = useModels((state) => state.models?.find((card) => card.id === id)?.name);
-  return <div className={style.model}>{name ?? id ?? 'Unknown model'}</div>;
+  return (
+    <div className={style.model}>
+      {name ?? id ?? 'Unknown model'}
+      {adapters.map((adapter) => (
+        <Badge key={adapter.id} tone="accent" title={`Written with the adapter ${adapter.name} at scale ${adapter.scale}`}>
+          {adapter.scale === 1 ? adapter.name : `${adapter.name} × ${format.exact(adapter.scale)}`}
+        </Badge>
+      ))}
+    </div>
+  );
 }
 
 /** Before the first token: how much of the prompt has been read. */
