@@ -17,7 +17,14 @@ export const AdapterSettings = z.strictObject({
   attention: Lora.optional(),
   /** gate, up and down of dense FFNs */
   ffn: Lora.optional(),
-  /** the same of every expert */
+  /** MixLoRA: dense FFNs become experts, each an adapter on gate, up and down, with a new router; exported merged */
+  mixture: Lora.extend({
+    /** default: 8 */
+    expertCount: z.number().int().min(2).max(256).optional(),
+    /** experts that a token uses; default: 2 */
+    expertUsedCount: z.number().int().min(1).max(256).optional(),
+  }).optional(),
+  /** gate, up and down of every expert */
   experts: Lora.optional(),
   /** of shared experts */
   shared: Lora.optional(),

@@ -112,6 +112,44 @@ void losses_fall_and_a_saved_run_goes_on_to_the_bit(const scratch & room, const 
     std::fprintf(stderr, "%s: validation loss %.3f -> %.3f; resumed behind step 3 the losses are the same to the bit\n", optimiser, before->loss, after->loss);
 }
 
+// MixLoRA on a small model without experts.
+void a_mixture_learns_and_goes_on_to_the_bit(const scratch & room) {
+    const std::string model = write_small_base(dense_bases().front());
+    {
+        json settings        = settings_of(room.data(), "adamw", 6);
+        settings["model"]    = model;
+        settings["adapter"]  = { { "attention", { { "loraRank", 4 } } }, { "mixture", { { "loraRank", 4 }, { "expertCount", 3 } } } };
+        settings["schedule"] = { { "steps", 6 }, { "learningRate", 1e-2 } };
+        settings.erase("routerLosses");
+        train_run    whole(run_settings_of(settings));
+        const double before = whole.validate(always)->loss;
+        CHECK(whole.settings().router_losses.balance > 0);  // the usual one of mixtures
+        const auto  report = whole.step(always);
+        CHECK(report->unmoved.empty() && report->balance > 1);  // the sum of two choices' loads
+        CHECK_EQUAL(report->expert_tokens.size(), size_t(dense_bases().front().layers));
+        for (const std::vector<int64_t> & layer : report->expert_tokens) {
+            CHECK_EQUAL(layer.size(), 3u);
+            CHECK_EQUAL(layer[0] + layer[1] + layer[2], 2 * report->tokens);
+        }
+        steps_of(whole, 2);
+        const auto path = (room.folder / "mixture.checkpoint").u8string();
+        checkpoint_write({ settings, whole.state() }, path);
+        const auto rest = steps_of(whole, 3);
+        CHECK(whole.validate(always)->loss < before - 0.3);
+        train_run resumed(run_settings_of(settings));
+        resumed.restore(checkpoint_read(path).state);
+        CHECK(steps_of(resumed, 3) == rest);
+        CHECK(same_values(whole, resumed));
+        std::fprintf(stderr, "mixture: validation loss %.3f -> %.3f; resumed behind step 3 the losses are the same to the bit\n", before, whole.validate(always)->loss);
+        const auto movement = whole.movement();
+        CHECK_EQUAL(movement.back().size(), 3u);
+        CHECK(*std::min_element(movement.back().begin(), movement.back().end()) > 0);
+        settings["adapter"]["mixture"]["expertUsedCount"] = 4;
+        CHECK_THROWS(run_settings_of(settings), user_error, error.code == "request.invalid" && std::string(error.what()).find("expertUsedCount") != std::string::npos);
+    }
+    std::remove(model.c_str());
+}
+
 void a_stopped_step_was_not(const scratch & room) {
     const run_settings settings = run_settings_of(settings_of(room.data(), "adamw", 3));
     train_run          steady(settings), interrupted(settings);
@@ -240,6 +278,7 @@ void latent_attention_and_sigmoid_routers_learn(const scratch & room) {
 int main() {
     backends_load();
     const scratch room;
+    a_mixture_learns_and_goes_on_to_the_bit(room);
     losses_fall_and_a_saved_run_goes_on_to_the_bit(room, "adamw-8bit", 2);
     losses_fall_and_a_saved_run_goes_on_to_the_bit(room, "adamw", 1);
     a_stopped_step_was_not(room);

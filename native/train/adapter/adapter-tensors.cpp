@@ -6,14 +6,14 @@ namespace moebius {
 
 namespace {
 
-template <typename T> T found_or_nothing(const std::unordered_map<std::string, T> & all, const ggml_tensor * base) {
-    const auto found = all.find(base->name);
+template <typename T> T found_or_nothing(const std::unordered_map<std::string, T> & all, const std::string & name) {
+    const auto found = all.find(name);
     return found == all.end() ? T() : found->second;
 }
 
 }  // namespace
 
-adapter_tensors::adapter_tensors(const adapter & of, ggml_backend_dev_t device) : memory(device, of.parameters.size()) {
+adapter_tensors::adapter_tensors(const adapter & of, ggml_backend_dev_t device) : memory(device, of.parameters.size()), mixed(of.mixture) {
     made.resize(of.parameters.size(), nullptr);
     const auto make = [&](size_t i) {
         const train_parameter & parameter = of.parameters[i];
@@ -44,11 +44,15 @@ void adapter_tensors::write(const adapter & of) const {
 }
 
 lora_tensors adapter_tensors::lora_of(const ggml_tensor * base) const {
-    return found_or_nothing(loras, base);
+    return found_or_nothing(loras, base->name);
 }
 
 whole_tensor adapter_tensors::whole_of(const ggml_tensor * base) const {
-    return found_or_nothing(wholes, base);
+    return found_or_nothing(wholes, base->name);
+}
+
+whole_tensor adapter_tensors::router_of_mixture(int64_t layer) const {
+    return mixed.experts > 0 ? found_or_nothing(wholes, router_name(layer)) : whole_tensor();
 }
 
 }  // namespace moebius

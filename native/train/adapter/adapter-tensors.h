@@ -32,12 +32,16 @@ class adapter_tensors {
 
     lora_tensors lora_of(const ggml_tensor * base) const;
     whole_tensor whole_of(const ggml_tensor * base) const;
+    whole_tensor router_of_mixture(int64_t layer) const;  // nothing without a mixture
+
+    const lora_mixture & mixture() const { return mixed; }
 
   private:
     train_tensors                                 memory;
     std::vector<ggml_tensor *>                    made;  // [parameters], null: an expert's
     std::unordered_map<std::string, lora_tensors> loras;
     std::unordered_map<std::string, whole_tensor> wholes;
+    lora_mixture                                  mixed;
 };
 
 }  // namespace moebius

@@ -27,10 +27,20 @@ struct adapted_tensor {
     float scale() const;
 };
 
+// MixLoRA (arXiv 2404.15159): each layer's dense FFN becomes experts, each an adapter on gate, up and down (stacks [., ., experts] on the base's matrices),
+// which a new router chooses: the whole tensor blk.N.ffn_gate_inp.weight [n_embd, experts], which the base does not have.
+struct lora_mixture {
+    int64_t experts = 0, experts_used = 0;  // 0: none
+};
+
+// "blk.3.ffn_gate_inp.weight"
+std::string router_name(int64_t layer);
+
 struct adapter {
     std::string                  architecture;  // of the base, GGUF's general.architecture
     std::vector<train_parameter> parameters;
     std::vector<adapted_tensor>  tensors;       // whose parameters are among them; others are whole tensors
+    lora_mixture                 mixture = {};
 };
 
 }  // namespace moebius

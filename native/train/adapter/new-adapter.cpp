@@ -20,11 +20,21 @@ void fill_uniform(train_parameter & parameter, float bound, uint64_t seed) {
     }
 }
 
+// Box and Muller 1958, from the bits of two numbers.
+void fill_normal(train_parameter & parameter, double deviation, uint64_t seed) {
+    const uint64_t stream = mixed(seed ^ hash_of(parameter.name));
+    for (size_t i = 0; i < parameter.values.size(); i++) {
+        const double radius = (double(mixed(stream + 2 * i) >> 11) + 1) * 0x1p-53, angle = double(mixed(stream + 2 * i + 1) >> 11) * 0x1p-53;
+        parameter.values[i] = float(deviation * std::sqrt(-2 * std::log(radius)) * std::cos(2 * 3.141592653589793 * angle));
+    }
+}
+
 class builder {
   public:
     builder(const gguf_model & file, uint64_t seed) : file(file), seed(seed) { made.architecture = file.architecture(); }
 
-    void adapt(const std::string & base, const lora_settings & how) {
+    // experts: of a mixture, on a matrix; 0: as many as the base's stack has
+    void adapt(const std::string & base, const lora_settings & how, int64_t experts = 0) {
         const gguf_tensor * tensor = how.lora_rank > 0 ? file.find_tensor(base) : nullptr;
         if (!tensor) {
             return;
@@ -32,8 +42,9 @@ class builder {
         if (how.lora_alpha <= 0) {
             throw user_error("request.invalid", "An adapter's alpha has to be above 0; usual is once or twice its rank.", { { "loraAlpha", how.lora_alpha } });
         }
-        const size_t a = add(base + ".lora_a", tensor->ne[0], how.lora_rank, tensor->ne[2]);
-        const size_t b = add(base + ".lora_b", how.lora_rank, tensor->ne[1], tensor->ne[2]);
+        const int64_t matrices = experts > 0 ? experts : tensor->ne[2];
+        const size_t  a        = add(base + ".lora_a", tensor->ne[0], how.lora_rank, matrices);
+        const size_t  b        = add(base + ".lora_b", how.lora_rank, tensor->ne[1], matrices);
         fill_uniform(made.parameters[a], 1 / std::sqrt(float(tensor->ne[0])), seed);
         made.tensors.push_back({ base, a, b, how.lora_rank, how.lora_alpha, how.is_rank_stabilised, how.dropout });
     }
@@ -45,6 +56,14 @@ class builder {
             return;
         }
         made.parameters[add(base, tensor->ne[0], tensor->ne[1], tensor->ne[2])].values = tensor_reader(file).numbers(*tensor);
+    }
+
+    void mixture(int64_t layer, const mixture_settings & how) {
+        const std::string block = "blk." + std::to_string(layer) + ".";
+        for (const char * part : { "ffn_gate", "ffn_up", "ffn_down" }) {
+            adapt(block + part + ".weight", how.lora, how.experts);
+        }
+        fill_normal(made.parameters[add(router_name(layer), file.hparam("embedding_length", 0), how.experts, 1)], 0.02, seed);
     }
 
     adapter made;
@@ -71,6 +90,17 @@ void check_settings(const gguf_model & file, const adapter_settings & settings) 
         throw user_error("request.invalid", "This model has no experts and no router to train; choose attention or ffn, the dense FFN.", { { "architecture", file.architecture() } });
     }
     const auto is_dense = [](const gguf_tensor & tensor) { return tensor_base(tensor.name) == "ffn_down"; };
+    const mixture_settings & mixture = settings.mixture;
+    if (mixture.experts > 0 && has_experts) {
+        throw user_error("request.invalid", "A mixture of LoRA experts (MixLoRA) is for models without experts, and this one has its own; choose experts.", { { "architecture", file.architecture() } });
+    }
+    if (mixture.experts > 0 && settings.ffn.lora_rank > 0) {
+        throw user_error("request.invalid", "The dense FFN is trained with one adapter (ffn) or with a mixture of them, not both.", {});
+    }
+    if (mixture.experts > 0 && (mixture.experts < 2 || mixture.experts_used < 1 || mixture.experts_used > mixture.experts)) {
+        throw user_error("request.invalid", "A mixture has at least 2 experts, of which a token uses 1 to all: not " + std::to_string(mixture.experts_used) + " of " + std::to_string(mixture.experts) + ".",
+                         { { "expertCount", mixture.experts }, { "expertUsedCount", mixture.experts_used } });
+    }
     if (settings.ffn.lora_rank > 0 && std::none_of(file.tensors.begin(), file.tensors.end(), is_dense)) {
         throw user_error("request.invalid", "This model has no dense FFN to train; choose experts.", { { "architecture", file.architecture() } });
     }
@@ -82,6 +112,9 @@ adapter new_adapter(const gguf_model & file, const adapter_settings & settings) 
     check_settings(file, settings);
     builder       all(file, settings.seed);
     const int64_t layers = trained_layers(file);
+    if (settings.mixture.experts > 0) {
+        all.made.mixture = { settings.mixture.experts, settings.mixture.experts_used };
+    }
     for (int64_t layer = 0; layer < layers; layer++) {
         const std::string block = "blk." + std::to_string(layer) + ".";
         for (const char * part : { "attn_q", "attn_k", "attn_v", "attn_output", "attn_q_a", "attn_q_b", "attn_kv_a_mqa", "attn_kv_b", "attn_k_b", "attn_v_b" }) {
@@ -89,6 +122,9 @@ adapter new_adapter(const gguf_model & file, const adapter_settings & settings) 
         }
         for (const char * part : { "ffn_gate", "ffn_up", "ffn_down" }) {
             all.adapt(block + part + ".weight", settings.ffn);
+        }
+        if (settings.mixture.experts > 0) {
+            all.mixture(layer, settings.mixture);
         }
         for (const char * part : { "ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps" }) {
             all.adapt(block + part + ".weight", settings.experts);

@@ -13,9 +13,16 @@ struct lora_settings {
     float   dropout            = 0;  // share of its input's numbers, 0 to below 1
 };
 
+struct mixture_settings {
+    lora_settings lora;               // of each expert's gate, up and down
+    int64_t       experts      = 0;   // 0: no mixture
+    int64_t       experts_used = 0;   // by a token
+};
+
 struct adapter_settings {
     lora_settings attention;  // q, k, v and output, and what latent attention has for them
     lora_settings ffn;        // gate, up and down of dense FFNs
+    mixture_settings mixture;  // MixLoRA, in their place
     lora_settings experts;    // the same of every expert
     lora_settings shared;     // the same of shared experts
     lora_settings router;
@@ -24,7 +31,7 @@ struct adapter_settings {
     uint64_t      seed         = 0;
 };
 
-// Of every layer. a: uniform within 1 / sqrt(n_in), what PEFT's Kaiming initialisation comes to; b: 0, so that nothing is changed yet. The same numbers for one
+// Of every layer. a: uniform within 1 / sqrt(n_in), what PEFT's Kaiming initialisation comes to; b: 0, so that nothing is changed yet; a mixture's router: normal, of deviation 0.02. The same numbers for one
 // seed, whatever else is trained. Throws user_error request.invalid: nothing would be trained, something that the model does not have, or impossible settings.
 adapter new_adapter(const gguf_model & file, const adapter_settings & settings);
 

@@ -1,9 +1,11 @@
 #include "adapter-export.h"
 
+#include "model/tensor-class.h"
 #include "model/utf8.h"
 #include "rpc/errors.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace moebius {
@@ -32,15 +34,30 @@ const gguf_tensor & base_tensor(const gguf_model & base, const std::string & nam
     return *found;
 }
 
+// [n0, n1, n2] of what is trained of it: a stack where a mixture's experts share the matrix.
+std::array<int64_t, 3> adapted_shape(const adapter & trained, const gguf_tensor & base) {
+    return { base.ne[0], base.ne[1], is_of_mixture(trained, base) ? trained.mixture.experts : base.ne[2] };
+}
+
 void check_pair(const adapter & trained, const adapted_tensor & tensor, const gguf_tensor & base, const std::string & source) {
     const train_parameter & a = trained.parameters[tensor.a], & b = trained.parameters[tensor.b];
     const std::string       shapes = "'" + utf8_quote(tensor.base) + "' has lora_a " + shape_text(a.n0, a.n1, a.n2) + " and lora_b " + shape_text(b.n0, b.n1, b.n2);
     if (a.n1 != b.n0 || a.n2 != b.n2) {
         fail_adapter("file.corrupt", source, shapes + ", which do not fit each other: lora_a has to be [n_in, r, experts], lora_b [r, n_out, experts].");
     }
-    if (a.n0 != base.ne[0] || b.n1 != base.ne[1] || a.n2 != base.ne[2]) {
+    const auto [n0, n1, n2] = adapted_shape(trained, base);
+    if (a.n0 != n0 || b.n1 != n1 || a.n2 != n2) {
         fail_adapter("request.invalid", source, shapes + ", but the model's tensor is " + shape_text(base.ne[0], base.ne[1], base.ne[2]) +
              "; choose the model that the adapter was trained on.", { { "tensor", utf8_quote(tensor.base) } });
+    }
+}
+
+// Of a layer of the base, which has none itself.
+void check_mixture_router(const adapter & trained, const train_parameter & router, const gguf_model & base, const std::string & source) {
+    const int64_t n_embd = base.hparam("embedding_length", 0);
+    if (base.find_tensor(router.name) != nullptr || tensor_layer(router.name) >= base.hparam("block_count", 0) || router.n0 != n_embd || router.n1 != trained.mixture.experts || router.n2 != 1) {
+        fail_adapter("request.invalid", source, "its mixture's router '" + utf8_quote(router.name) + "' " + shape_text(router.n0, router.n1, router.n2) + " fits no model of " +
+             std::to_string(base.hparam("block_count", 0)) + " layers without experts and " + std::to_string(n_embd) + " numbers a token; choose the model that the adapter was trained on.");
     }
 }
 
@@ -64,7 +81,15 @@ std::vector<size_t> whole_parameters(const adapter & trained) {
     return whole;
 }
 
-void refuse_whole_parameters(const adapter & trained, const std::string & format) {
+bool is_of_mixture(const adapter & trained, const gguf_tensor & base) {
+    return trained.mixture.experts > 0 && classify_tensor(base.name) == tensor_class::dense_ffn;
+}
+
+void refuse_what_only_merges(const adapter & trained, const std::string & format) {
+    if (trained.mixture.experts > 0) {
+        throw user_error("model.unsupported", "A mixture of " + std::to_string(trained.mixture.experts) + " LoRA experts (MixLoRA) gives a model without experts routers and experts, which " + format +
+                             " has no place for. Export a merged GGUF instead (--format merged).", { { "experts", trained.mixture.experts } });
+    }
     const std::vector<size_t> whole = whole_parameters(trained);
     if (whole.empty()) {
         return;
@@ -102,6 +127,10 @@ void check_adapter_fits(const adapter & trained, const gguf_model & base, const 
     }
     for (const size_t index : whole_parameters(trained)) {
         const train_parameter & whole = trained.parameters[index];
+        if (trained.mixture.experts > 0 && classify_tensor(whole.name) == tensor_class::router) {
+            check_mixture_router(trained, whole, base, source);
+            continue;
+        }
         const gguf_tensor &     of    = base_tensor(base, whole.name, source);
         if (whole.n0 != of.ne[0] || whole.n1 != of.ne[1] || whole.n2 != of.ne[2]) {
             fail_adapter("request.invalid", source, "'" + utf8_quote(whole.name) + "' is " + shape_text(whole.n0, whole.n1, whole.n2) + ", the model's " +

@@ -16,8 +16,11 @@ float lora_plain_alpha(const adapted_tensor & tensor);
 // Parameters that belong to no adapted tensor: whole tensors of the base, trained. Indices of adapter::parameters.
 std::vector<size_t> whole_parameters(const adapter & trained);
 
-// Throws model.unsupported if whole tensors were trained, which `format` ("an adapter file") has no place for; names them.
-void refuse_whole_parameters(const adapter & trained, const std::string & format);
+// Whether the mixture's experts are adapters on this tensor.
+bool is_of_mixture(const adapter & trained, const gguf_tensor & base);
+
+// Throws model.unsupported if whole tensors or a mixture were trained, which `format` ("an adapter file") has no place for; names them.
+void refuse_what_only_merges(const adapter & trained, const std::string & format);
 
 // Every number is finite, or file.corrupt names the parameter. `source` is what the message begins with: a file, or "The adapter".
 void check_adapter_numbers(const adapter & trained, const std::string & source);

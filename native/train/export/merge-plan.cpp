@@ -1,6 +1,7 @@
 #include "merge-plan.h"
 
 #include "adapter-export.h"
+#include "merge-mixture.h"
 #include "model/gguf-part.h"
 #include "model/tensor-class.h"
 #include "model/utf8.h"
@@ -113,9 +114,15 @@ std::vector<merged_tensor> merge_plan(const gguf_model & base, const adapter & t
     for (const gguf_tensor & from : base.tensors) {
         const auto    pair  = pairs.find(from.name);
         const auto    whole = wholes.find(from.name);
-        merged_tensor tensor{ &from, from.type, pair == pairs.end() ? nullptr : pair->second, whole == wholes.end() ? nullptr : whole->second };
+        merged_tensor tensor{ from.name, from.ne, &from, from.type, pair == pairs.end() ? nullptr : pair->second, whole == wholes.end() ? nullptr : whole->second };
         if (type.type && takes_type(from, *type.type)) {
             tensor.type = *type.type;
+        }
+        if (tensor.pair != nullptr && is_of_mixture(trained, from)) {
+            if (tensor_base(from.name) == "ffn_gate") {
+                plan.push_back(mixture_router(*wholes.at(router_name(tensor_layer(from.name)))));
+            }
+            tensor = mixture_stack(from, tensor.type, *tensor.pair, trained.mixture);
         }
         if (!tensor.is_copied()) {
             check_changed(base, tensor);
@@ -125,7 +132,7 @@ std::vector<merged_tensor> merge_plan(const gguf_model & base, const adapter & t
     return plan;
 }
 
-gguf_context_ptr merge_header(const gguf_model & base, const std::vector<merged_tensor> & plan, const merge_type & type) {
+gguf_context_ptr merge_header(const gguf_model & base, const std::vector<merged_tensor> & plan, const merge_type & type, const lora_mixture & mixture) {
     // the first part has all metadata; gguf_open has found it safe to read
     const gguf_context_ptr source(gguf_init_from_file(base.files.front().c_str(), { true, nullptr }));
     if (source == nullptr) {
@@ -138,10 +145,13 @@ gguf_context_ptr merge_header(const gguf_model & base, const std::vector<merged_
         gguf_remove_key(header.get(), key);
     }
     set_file_type(header.get(), plan, type);
+    if (mixture.experts > 0) {
+        set_mixture_metadata(header.get(), base, mixture);
+    }
     const ggml_context_ptr shapes(ggml_init({ ggml_tensor_overhead() * (plan.size() + 1), nullptr, true }));
     for (const merged_tensor & tensor : plan) {
-        ggml_tensor * shape = ggml_new_tensor(shapes.get(), tensor.type, GGML_MAX_DIMS, tensor.from->ne.data());
-        ggml_set_name(shape, tensor.from->name.c_str());
+        ggml_tensor * shape = ggml_new_tensor(shapes.get(), tensor.type, GGML_MAX_DIMS, tensor.ne.data());
+        ggml_set_name(shape, tensor.name.c_str());
         gguf_add_tensor(header.get(), shape);
     }
     return header;

@@ -41,7 +41,7 @@ void add_pair(const adapted_tensor & pair, const adapter & trained, int64_t row,
 
 class row_merger {
   public:
-    row_merger(const merged_tensor & tensor, const adapter & trained) : tensor(tensor), trained(trained), width(tensor.from->ne[0]), values(size_t(width)), delta(size_t(width)) {}
+    row_merger(const merged_tensor & tensor, const adapter & trained) : tensor(tensor), trained(trained), width(tensor.ne[0]), values(size_t(width)), delta(size_t(width)) {}
 
     // false: a number that the type cannot hold
     bool merge(int64_t row, const uint8_t * from, uint8_t * into) {
@@ -81,7 +81,7 @@ class row_merger {
 }  // namespace
 
 void merge_rows(const merged_tensor & tensor, const adapter & trained, const row_block & rows, const uint8_t * from, uint8_t * into, uint32_t threads) {
-    const size_t      from_row = ggml_row_size(tensor.from->type, tensor.from->ne[0]), into_row = ggml_row_size(tensor.type, tensor.from->ne[0]);
+    const size_t      from_row = tensor.from ? ggml_row_size(tensor.from->type, tensor.ne[0]) : 0, into_row = ggml_row_size(tensor.type, tensor.ne[0]);
     std::atomic<bool> fits{ true };
     const auto        work = [&](int64_t begin, int64_t end) {
         row_merger merger(tensor, trained);
@@ -102,8 +102,8 @@ void merge_rows(const merged_tensor & tensor, const adapter & trained, const row
         other.join();
     }
     if (!fits) {
-        throw user_error("file.corrupt", tensor.from->name + " with what was trained holds numbers that " + std::string(ggml_type_name(tensor.type)) +
-                                             " cannot hold. Merge to bf16 or f32, or go back to an earlier checkpoint.", { { "tensor", tensor.from->name } });
+        throw user_error("file.corrupt", tensor.name + " with what was trained holds numbers that " + std::string(ggml_type_name(tensor.type)) +
+                                             " cannot hold. Merge to bf16 or f32, or go back to an earlier checkpoint.", { { "tensor", tensor.name } });
     }
 }
 

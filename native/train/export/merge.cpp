@@ -36,18 +36,19 @@ bool copy_tensor(tensor_reader & base, const gguf_tensor & tensor, gguf_output &
 
 // false: stopped
 bool merge_tensor(tensor_reader & base, const merged_tensor & tensor, const adapter & trained, uint32_t threads, gguf_output & out, const merge_progress & go_on) {
-    const int64_t        all = tensor.from->elements() / tensor.from->ne[0], most = std::max<int64_t>(1, merged_floats / tensor.from->ne[0]);
-    const size_t         from_row = ggml_row_size(tensor.from->type, tensor.from->ne[0]), into_row = ggml_row_size(tensor.type, tensor.from->ne[0]);
+    const int64_t        all = tensor.rows(), of_base = tensor.rows_of_base(), most = std::max<int64_t>(1, merged_floats / tensor.ne[0]);
+    const size_t         from_row = tensor.whole == nullptr ? ggml_row_size(tensor.from->type, tensor.ne[0]) : 0, into_row = ggml_row_size(tensor.type, tensor.ne[0]);
     std::vector<uint8_t> from, into;
     for (row_block rows; rows.first < all; rows.first += rows.count) {
         if (!go_on(out.written(), out.bytes())) {
             return false;
         }
-        rows.count = std::min(most, all - rows.first);
+        const int64_t at = rows.first % of_base;  // a mixture's experts read the same rows again
+        rows.count       = std::min({ most, all - rows.first, of_base - at });
         from.resize(size_t(rows.count) * from_row);
         into.resize(size_t(rows.count) * into_row);
         if (tensor.whole == nullptr) {
-            base.read(*tensor.from, uint64_t(rows.first) * from_row, from.size(), from.data());
+            base.read(*tensor.from, uint64_t(at) * from_row, from.size(), from.data());
         }
         merge_rows(tensor, trained, rows, from.data(), into.data(), threads);
         out.write(into.data(), into.size());
@@ -71,7 +72,7 @@ uint64_t merge_write(const gguf_model & base, const adapter & trained, const mer
     check_adapter_fits(trained, base, "The adapter");
     check_adapter_numbers(trained, "The adapter");
     const std::vector<merged_tensor> plan = merge_plan(base, trained, type);
-    gguf_output                      out(merge_header(base, plan, type).get(), path);
+    gguf_output                      out(merge_header(base, plan, type, trained.mixture).get(), path);
     tensor_reader                    files(base);
     for (const merged_tensor & tensor : plan) {
         const bool done = tensor.is_copied() ? copy_tensor(files, *tensor.from, out, go_on) : merge_tensor(files, tensor, trained, threads, out, go_on);

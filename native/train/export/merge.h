@@ -30,6 +30,8 @@ const merge_type & merge_type_named(const std::string & name);
 // A type applies to matrices of attention, experts, dense FFNs, embedding and head; norms, biases and routers keep theirs (routers: but for f32), as do
 // matrices whose rows are no multiple of the type's block. Tensors that stay as they are are copied byte for byte. Metadata is the base's, but for general.file_type,
 // general.alignment and a split's keys: parts become one file.
+// A mixture of LoRA experts becomes experts: of each matrix of the dense FFN one for each, with the trained router and the metadata of the architecture that has them
+// (llama: llama with expert_count, qwen3: qwen3moe).
 // Works in blocks of rows: at most 32 MiB beside the adapter and the header, whatever the size of the model. `threads` compute; the bytes don't depend on them.
 // `go_on` hears bytes of bytes, at least every few MiB; false stops: then, as after an error or a kill, there is no new file. Gives the size of the file; 0: stopped.
 // Throws request.invalid (adapter of another model, path of the base itself), model.unsupported (a type that cannot be made), file.corrupt (numbers that are not finite or too large

@@ -59,7 +59,7 @@ json config_of(const std::vector<peft_pair> & pairs, const std::string & base_na
 }  // namespace
 
 void peft_write(const adapter & trained, const gguf_model & base, const std::string & base_name, const std::string & folder) {
-    refuse_whole_parameters(trained, "a PEFT adapter");
+    refuse_what_only_merges(trained, "a PEFT adapter");
     check_adapter_fits(trained, base, "The adapter");
     check_adapter_numbers(trained, "The adapter");
     std::vector<peft_pair> pairs = peft_pairs(trained, base);

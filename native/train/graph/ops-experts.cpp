@@ -27,15 +27,7 @@ used_adapter adapter_of(train_tape & tape, const expert_matrices & matrices, int
 
 train_value expert_linear(train_tape & tape, const expert_matrices & matrices, const expert_groups::group & group, const train_value & x, std::vector<used_adapter> & adapters) {
     ggml_tensor * weight = matrix_of(tape, matrices.weight, group.expert);
-    if (!has_adapter(matrices, group.expert)) {
-        return train_linear(tape, weight, x);
-    }
-    adapters.push_back(adapter_of(tape, matrices, group.expert));
-    lora_weights lora{ adapters.back().a, adapters.back().b, matrices.scale, nullptr };
-    if (matrices.dropout) {
-        lora.dropout = columns_of(tape, matrices.dropout, group.begin, group.count);
-    }
-    return train_lora(tape, weight, lora, x);
+    return has_adapter(matrices, group.expert) ? train_lora(tape, weight, expert_lora(tape, matrices, group, adapters), x) : train_linear(tape, weight, x);
 }
 
 // Every expert by itself.
@@ -91,6 +83,15 @@ train_value experts_together(train_tape & tape, const train_value & in, const tr
 }
 
 }  // namespace
+
+lora_weights expert_lora(train_tape & tape, const expert_matrices & matrices, const expert_groups::group & group, std::vector<used_adapter> & adapters) {
+    adapters.push_back(adapter_of(tape, matrices, group.expert));
+    lora_weights lora{ adapters.back().a, adapters.back().b, matrices.scale, nullptr };
+    if (matrices.dropout) {
+        lora.dropout = columns_of(tape, matrices.dropout, group.begin, group.count);
+    }
+    return lora;
+}
 
 // Hidden numbers are weighed before `down`, which is linear: n_ff numbers a token to multiply and to keep instead of n_embd.
 expert_output train_experts(train_tape & tape, const train_value & x, const train_value & weights, const expert_ffn & ffn, const routing_inputs & routing) {

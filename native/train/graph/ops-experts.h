@@ -29,6 +29,9 @@ struct used_adapter {
     train_value             a, b;
 };
 
+// An expert's adapter as values of the tape, which are noted in `adapters`. For ops that compute experts; `matrices` have adapters.
+lora_weights expert_lora(train_tape & tape, const expert_matrices & matrices, const expert_groups::group & group, std::vector<used_adapter> & adapters);
+
 struct expert_output {
     train_value               sum;  // [n_embd, tokens]
     std::vector<used_adapter> adapters;

@@ -20,7 +20,10 @@ struct lora_weights {
     ggml_tensor * dropout = nullptr;  // F32 [n_in, columns]: 0 or 1 / (1 - p) for the adapter's input; null: none
 };
 
-// W^T x + scale * b^T a^T (x * dropout) -> [n_out, columns]
+// scale * b^T a^T (x * dropout) -> [n_out, columns]
+train_value train_low_rank(train_tape & tape, const lora_weights & lora, const train_value & x);
+
+// W^T x + the same
 train_value train_lora(train_tape & tape, ggml_tensor * weight, const lora_weights & lora, const train_value & x);
 
 }  // namespace moebius

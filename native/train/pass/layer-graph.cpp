@@ -40,7 +40,7 @@ std::vector<int32_t> chosen_experts(const base_shape & shape, std::vector<float>
 }
 
 layer_graph::layer_graph(train_tape & on, const base_shape & of, const base_weights & from, const adapter_tensors & with, int64_t layer, bool learns)
-    : tape(on), shape(of), base(from), weights(from.layer(layer)), adapters(with), trains(learns), rope(of.rope) {}
+    : tape(on), shape(of), base(from), weights(from.layer(layer)), adapters(with), trains(learns), rope(of.rope), mixture_router(with.router_of_mixture(layer)) {}
 
 train_value layer_graph::used_value(size_t parameter, ggml_tensor * tensor) {
     if (!trains) {
@@ -110,7 +110,7 @@ train_value layer_graph::attention(const train_value & x, const attention_inputs
 router_values layer_graph::router(const train_value & x) {
     router_values made;
     made.normed        = norm(weights.norm, x);
-    made.logits        = linear(weights.router, made.normed);
+    made.logits        = mixture_router.tensor ? train_linear(tape, used_value(mixture_router.index, mixture_router.tensor), made.normed) : linear(weights.router, made.normed);
     const bool softens = shape.scores == scoring::softmax;
     made.probabilities = softens ? train_softmax(tape, made.logits) : train_sigmoid(tape, made.logits);
     made.shares        = softens ? made.probabilities : train_shares(tape, made.probabilities);

@@ -58,7 +58,7 @@ class layer_graph {
 
     // x [n_embd, tokens] plus attention
     train_value attention(const train_value & x, const attention_inputs & inputs);
-    bool is_routed() const { return weights.router != nullptr; }
+    bool is_routed() const { return weights.router || mixture_router.tensor; }
     // x: behind attention, of a layer that is routed
     router_values router(const train_value & x);
     // x: the same of one that is not; x plus its FFN
@@ -89,6 +89,7 @@ class layer_graph {
     const adapter_tensors &    adapters;
     bool                       trains;
     rope_settings              rope;
+    whole_tensor               mixture_router;
     dropout_stream             dropped;
     routing_inputs::writer     write_mask;
     std::vector<parameter_use> used;

@@ -25,6 +25,17 @@ std::vector<float> scaled(std::vector<float> values, float factor) {
     return values;
 }
 
+// A mixture's experts in place of the dense FFN; their weights add up to 1, as llama.cpp's graphs of the merged model have it.
+base_shape routed_shape(base_shape shape, const lora_mixture & mixture) {
+    if (mixture.experts > 0) {
+        shape.experts            = mixture.experts;
+        shape.experts_used       = mixture.experts_used;
+        shape.normalises_weights = true;
+        shape.weights_scale      = 1;
+    }
+    return shape;
+}
+
 // Which rows of a matrix are taken, each at most once.
 struct taken_rows {
     std::vector<int32_t> copies;   // [all]
@@ -43,11 +54,12 @@ struct taken_rows {
 train_pass::train_pass(const gguf_model & file, const base_shape & of, const adapter & trained, const pass_devices & where)
     : device(where.main),
       runner(device, where.threads),
-      shape(of),
-      base(file, shape, device),
+      shape(routed_shape(of, trained.mixture)),
+      base(file, of, device),
       adapters(trained, device),
       no_adapters({}, device),
-      experts(file, shape, trained, where.experts.empty() && shape.experts > 0 ? std::vector<copies_room>{ { device, shape.experts, UINT64_MAX } } : where.experts, where.threads) {}
+      experts(file, of, trained, where.experts.empty() && of.experts > 0 ? std::vector<copies_room>{ { device, of.experts, UINT64_MAX } } : where.experts, where.threads),
+      mixture(device, where.threads, shape, base, adapters) {}
 
 void train_pass::write(const adapter & of) {
     adapters.write(of);
@@ -122,7 +134,10 @@ train_pass::rows train_pass::behind_experts(int64_t layer, const std::vector<int
     ggml_tensor * const shared  = graph.has_shared_expert() ? what.tape.keep(graph.shared_expert(train_value(what.floats(normed, shape.n_embd, groups.tokens))).tensor) : nullptr;
     what.tape.keep(weights.tensor);
     what.run(runner);
-    const rows of_experts = experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, { { ids, groups }, normed, train_runner::read(weights.tensor), mode.dropped, mode.is_adapted });
+    const rows          of_assignments = train_runner::read(weights.tensor);
+    const batch_routes  routes{ ids, groups };
+    const expert_inputs inputs{ routes, normed, of_assignments, mode.dropped, mode.is_adapted };
+    const rows of_experts = adapters.mixture().experts > 0 ? mixture.forward(layer, inputs) : experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, inputs);
     const rows of_shared  = shared ? train_runner::read(shared) : rows();
     rows       sum        = behind;
     for (size_t i = 0; i < sum.size(); i++) {
@@ -224,8 +239,12 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
     tape.backward();
     ggml_tensor * const below = keep_gradients(tape, graph, x);
     what.run(runner);
-    const expert_input_gradients found =
-        experts.backward(layer, layer - 1, { { state.ids, groups }, train_runner::read(router.normed.tensor), train_runner::read(weights.tensor), stream }, of_branch, of_normed || of_weights, of);
+    const rows                   normed = train_runner::read(router.normed.tensor), of_assignments = train_runner::read(weights.tensor);
+    const batch_routes           routes{ state.ids, groups };
+    const expert_inputs          inputs{ routes, normed, of_assignments, stream };
+    const bool                   wants_inputs = of_normed || of_weights;
+    const expert_input_gradients found        = adapters.mixture().experts > 0 ? mixture.backward(layer, inputs, of_branch, wants_inputs, of) :
+                                                                                 experts.backward(layer, layer - 1, inputs, of_branch, wants_inputs, of);
     for (const auto & [its, values] : { std::pair(of_normed, &found.normed), std::pair(of_weights, &found.weights) }) {
         if (its) {
             what.write(its, values->data());

@@ -3,6 +3,7 @@
 
 #include "expert-stage.h"
 #include "layer-graph.h"
+#include "mixture-stage.h"
 #include "train/graph/tape-job.h"
 
 #include <functional>
@@ -85,10 +86,11 @@ class train_pass {
 
     ggml_backend_dev_t device;
     train_runner       runner;
-    const base_shape & shape;
+    const base_shape   shape;  // with the experts of a mixture
     base_weights       base;
     adapter_tensors    adapters, no_adapters;
     expert_stage       experts;
+    mixture_stage      mixture;  // in its place, if the adapter is one
 };
 
 }  // namespace moebius

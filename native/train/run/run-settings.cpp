@@ -12,15 +12,34 @@ namespace {
 
 constexpr double  huge       = std::numeric_limits<double>::max();
 constexpr int64_t most_steps = int64_t(1) << 40;
+constexpr float   mixture_balance = 0.01f;  // the paper's: a new router would send all to a few
+
+lora_settings lora_in(parameters & source) {
+    lora_settings how;
+    how.lora_rank          = source.integer("loraRank", 1, 4096);
+    how.lora_alpha         = float(source.optional_number("loraAlpha", 1e-6, 1e6).value_or(2 * double(how.lora_rank)));
+    how.is_rank_stabilised = source.optional_boolean("rankStabilised").value_or(false);
+    how.dropout            = float(source.optional_number("dropout", 0, 0.99).value_or(0));
+    return how;
+}
 
 lora_settings lora_of(parameters & from, const char * key) {
     lora_settings how;
     if (const json * wanted = from.optional_object(key)) {
         parameters source(*wanted, std::string("adapter.") + key);
-        how.lora_rank          = source.integer("loraRank", 1, 4096);
-        how.lora_alpha         = float(source.optional_number("loraAlpha", 1e-6, 1e6).value_or(2 * double(how.lora_rank)));
-        how.is_rank_stabilised = source.optional_boolean("rankStabilised").value_or(false);
-        how.dropout            = float(source.optional_number("dropout", 0, 0.99).value_or(0));
+        how = lora_in(source);
+        source.finish();
+    }
+    return how;
+}
+
+mixture_settings mixture_of(parameters & from) {
+    mixture_settings how;
+    if (const json * wanted = from.optional_object("mixture")) {
+        parameters source(*wanted, "adapter.mixture");
+        how.lora         = lora_in(source);
+        how.experts      = source.optional_integer("expertCount", 2, 256).value_or(8);
+        how.experts_used = source.optional_integer("expertUsedCount", 1, how.experts).value_or(2);
         source.finish();
     }
     return how;
@@ -31,6 +50,7 @@ adapter_settings adapter_of(const json & wanted, uint64_t seed) {
     adapter_settings settings;
     settings.attention    = lora_of(source, "attention");
     settings.ffn          = lora_of(source, "ffn");
+    settings.mixture      = mixture_of(source);
     settings.experts      = lora_of(source, "experts");
     settings.shared       = lora_of(source, "shared");
     settings.router       = lora_of(source, "router");
@@ -160,9 +180,10 @@ run_settings run_settings_of(const json & wanted) {
         }
     }
     settings.threads          = int(source.optional_integer("threads", 1, 512).value_or(std::max(1u, std::thread::hardware_concurrency())));
+    settings.router_losses.balance = settings.adapter.mixture.experts > 0 ? mixture_balance : 0;
     if (const json * factors = source.optional_object("routerLosses")) {
         parameters of(*factors, "settings.routerLosses");
-        settings.router_losses.balance = float(of.optional_number("balance", 0, 1e3).value_or(0));
+        settings.router_losses.balance = float(of.optional_number("balance", 0, 1e3).value_or(double(settings.router_losses.balance)));
         settings.router_losses.z       = float(of.optional_number("z", 0, 1e3).value_or(0));
         of.finish();
     }

@@ -1,0 +1,28 @@
+// The experts of a mixture of LoRA experts (MixLoRA) in a layer, by tapes of their own as expert-stage's: the host chooses between router and experts. All on the device that has the dense FFN
+// which they share.
+#pragma once
+
+#include "expert-stage.h"
+#include "train/adapter/adapter-tensors.h"
+#include "train/base/base-weights.h"
+
+namespace moebius {
+
+class mixture_stage {
+  public:
+    // All outlive it. shape: with the mixture's experts. threads: of a CPU device.
+    mixture_stage(ggml_backend_dev_t device, int threads, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters);
+
+    // As expert_stage's.
+    std::vector<float>     forward(int64_t layer, const expert_inputs & inputs);
+    expert_input_gradients backward(int64_t layer, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs, adapter & of);
+
+  private:
+    ggml_backend_dev_t      device;
+    train_runner            runner;
+    const base_shape &      shape;
+    const base_weights &    base;
+    const adapter_tensors & adapters;
+};
+
+}  // namespace moebius
