@@ -22,9 +22,9 @@ void fill_uniform(train_parameter & parameter, float bound, uint64_t seed) {
 
 // Box and Muller 1958, from the bits of two numbers.
 void fill_normal(train_parameter & parameter, double deviation, uint64_t seed) {
-    const uint64_t stream = mixed(seed ^ hash_of(parameter.name));
+    const uint64_t stream = random_stream(seed, parameter.name);
     for (size_t i = 0; i < parameter.values.size(); i++) {
-        const double radius = (double(mixed(stream + 2 * i) >> 11) + 1) * 0x1p-53, angle = double(mixed(stream + 2 * i + 1) >> 11) * 0x1p-53;
+        const double radius = 1 - random_unit(stream + 2 * i), angle = random_unit(stream + 2 * i + 1);  // radius: above 0
         parameter.values[i] = float(deviation * std::sqrt(-2 * std::log(radius)) * std::cos(2 * 3.141592653589793 * angle));
     }
 }

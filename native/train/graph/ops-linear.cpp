@@ -33,16 +33,23 @@ train_value train_linear(train_tape & tape, const train_value & weight, const tr
     });
 }
 
+namespace {
+
+train_value kept_input(train_tape & tape, const lora_weights & lora, const train_value & x) {
+    return lora.dropout ? train_mul(tape, x, train_value(lora.dropout)) : x;
+}
+
+}  // namespace
+
 train_value train_low_rank(train_tape & tape, const lora_weights & lora, const train_value & x) {
-    const train_value input = lora.dropout ? train_mul(tape, x, train_value(lora.dropout)) : x;
-    if (tape.on_cpu()) {
-        return train_grouped_linear(tape, x, one_group(x), { { weight, lora.a.tensor, lora.b.tensor, lora.scale, { lora.a }, { lora.b }, input } })[0];
-    }
-    const train_value inner = train_scale(tape, train_linear(tape, lora.a, input), lora.scale);  // [r, columns]: the smallest to scale
+    const train_value inner = train_scale(tape, train_linear(tape, lora.a, kept_input(tape, lora, x)), lora.scale);  // [r, columns]: the smallest to scale
     return train_linear(tape, lora.b, inner);
 }
 
 train_value train_lora(train_tape & tape, ggml_tensor * weight, const lora_weights & lora, const train_value & x) {
+    if (tape.on_cpu()) {
+        return train_grouped_linear(tape, x, one_group(x), { { weight, lora.a.tensor, lora.b.tensor, lora.scale, { lora.a }, { lora.b }, kept_input(tape, lora, x) } })[0];
+    }
     const train_value frozen = train_linear(tape, weight, x);
     return train_add(tape, frozen, train_low_rank(tape, lora, x));
 }
