@@ -125,6 +125,12 @@ adapter_settings a_mixture(int64_t count = 4) {
 void gradients_are_those_of_the_losses(const small_base & of, const std::string & path) {
     trainee all(path, a_mixture());
     check_slopes("mixture on " + of.architecture, all, batch_of({ 9, 6 }), { 0.3f, 0.02f });
+    adapter_settings dropping          = a_mixture();
+    dropping.mixture.lora.dropout      = 0.25f;
+    trainee           dropped(path, dropping);
+    const token_batch batch = batch_of({ 9, 6 });
+    check_slopes("mixture with dropout on " + of.architecture, dropped, batch, { 0.3f, 0.02f });
+    CHECK(dropped.pass.forward_backward(batch, {}, dropped.trained, 1).row_losses != dropped.pass.forward_backward(batch, {}, dropped.trained, 2).row_losses);
 }
 
 void experts_without_tokens_have_no_gradient(const std::string & path) {
