@@ -210,6 +210,9 @@ void bad_files_are_refused(const adapter_files & files) {
     refused("file.not-found", files.folder.path("nowhere.gguf"));
     refused("model.unsupported", files.base);
     for (const small_base & other : small_bases()) {  // of another architecture, or of another size
+        if (other.architecture == "deepseek2") {
+            continue;  // its attention's adapters have no place in such a file
+        }
         const std::string path = write_small_base(other);
         adapter_write(everywhere(gguf_open(path), 2, 4, 0.1f), files.folder.path("other.gguf"), GGML_TYPE_F32);
         std::filesystem::remove(path);
