@@ -84,7 +84,7 @@ export const tasks = {
   'test:native': {
     needs: [...tools, buildSystemStep, nativeTestStep, nativeSanitizeStep],
     commands: [ctest(nativeBuild, 'native'), ctest(nativeSanitizeBuild, 'native-sanitized')],
-    limitSeconds: minutes(10),
+    limitSeconds: minutes(30),
   },
   'test:integration': { needs: [...engine, pluginStep, testSystemStep], commands: [vitest('integration')], limitSeconds: minutes(18) },
   'test:e2e': { needs: [...app, testSystemStep], commands: [playwright('e2e')], limitSeconds: minutes(12) },
