@@ -61,9 +61,7 @@ export const Schedule = z.strictObject({
 
 /** Where a run computes. */
 export const TrainDevices = z.strictObject({
-  /** all but routed experts; default: CPU */
-  main: z.string().min(1).optional(),
-  /** routed experts; default: all on `main` */
+  /** routed experts; default: all on the CPU, which computes the rest */
   experts: z
     .array(
       z.strictObject({

@@ -8,9 +8,11 @@
 #include "train/run/run-settings.h"
 #include "trainee.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <numeric>
 #include <random>
 
@@ -112,6 +114,7 @@ void layers_that_are_read_when_they_are_next_give_the_same_bits(const std::strin
 void devices_with_copies_that_follow_the_load_agree_with_one(const std::string & path, const std::vector<copies_room> & rooms) {
     trainee                           one(path, everything()), several(path, everything(), rooms);
     std::vector<std::vector<int64_t>> before;
+    std::vector<int64_t>              computed_by(rooms.size());
     int                               changes = 0;
     int64_t                           slots   = 0;
     const double                      tolerance = tolerance_on(rooms);
@@ -135,12 +138,13 @@ void devices_with_copies_that_follow_the_load_agree_with_one(const std::string &
         }
         const uint64_t computed = uint64_t(std::accumulate(seen.assignments.begin(), seen.assignments.end(), int64_t(0)));
         CHECK(computed == uint64_t(one.shape.layers) * 64 * uint64_t(one.shape.experts_used));
-        CHECK(std::count(seen.assignments.begin(), seen.assignments.end(), 0) == 0);  // everybody has something to do
+        std::transform(computed_by.begin(), computed_by.end(), seen.assignments.begin(), computed_by.begin(), std::plus<>());
         CHECK(seen.adapter_bytes > 0);
         changes += i > 0 && seen.copies != before;
         before = seen.copies;
     }
     CHECK(changes > 0);
+    CHECK(std::count(computed_by.begin(), computed_by.end(), 0) == 0);  // in one step a device that was slow may have nothing to do
 }
 
 void too_few_slots_and_unknown_devices_are_refused() {

@@ -1,8 +1,6 @@
 // Gradients of routers and of experts with adapters; experts that nobody chose have none.
-#include "train-check.h"
-#include "train/graph/nodes.h"
+#include "expert-stacks.h"
 #include "train/graph/ops-elementwise.h"
-#include "train/graph/ops-experts.h"
 #include "train/graph/ops-router.h"
 #include "train/graph/ops-softmax.h"
 
@@ -201,47 +199,23 @@ std::vector<operand> experts_operands(const expert_groups & groups, bool fused) 
     return all;
 }
 
-// The stacks of `of`, from `first` on
-expert_matrices matrices_of(const values & of, size_t first) {
-    expert_matrices matrices{ of[first].tensor, of[first + 1].tensor, of[first + 2].tensor };
-    matrices.scale   = 0.5f;
-    matrices.trained = of[first + 1].wanted() || of[first + 2].wanted();
-    return matrices;
-}
-
-// A stack's gradient from those of its experts; others' are zero.
-void add_stack_gradient(train_tape & tape, const train_value & stack, const expert_output & output, ggml_tensor * expert_matrices::* which, train_value used_adapter::* part) {
-    if (!stack.wanted()) {
-        return;
-    }
-    std::vector<ggml_tensor *> pieces(experts, nullptr);
-    for (const used_adapter & used : output.adapters) {
-        if (used.matrices->*which == stack.tensor) {
-            pieces[size_t(used.expert)] = tape.gradient(used.*part);
-        }
-    }
-    CHECK(pieces[3] == nullptr);
-    const int64_t * ne = stack.tensor->ne;
-    tape.add_gradient(stack, ggml_reshape_3d(tape.context(), joined_columns(tape, pieces, std::vector<int64_t>(experts, ne[1])), ne[0], ne[1], ne[2]));
-}
-
 void experts_with_adapters(const std::vector<int32_t> & ids, bool fused) {
     const expert_groups groups(ids, used, experts);
     expert_ffn          ffn;
     expert_output       output;
     check_op({ fused ? "experts with gate and up in one" : "experts", experts_operands(groups, fused),
                [&](graph_maker & maker, const values & of) {
-                   ffn.gate = matrices_of(of, 2);
-                   ffn.up   = fused ? expert_matrices() : matrices_of(of, 5);
-                   ffn.down = matrices_of(of, fused ? 5 : 8);
+                   ffn.gate = expert_stack(of, 2, 0.5f);
+                   ffn.up   = fused ? expert_matrices() : expert_stack(of, 5, 0.5f);
+                   ffn.down = expert_stack(of, fused ? 5 : 8, 0.5f);
                    output   = train_experts(maker.tape, of[0], of[1], ffn, routing_in(maker, groups));
                    return output.sum;
                },
                [&](const std::vector<numbers> & of) { return experts_output(of, groups, fused); },
                [&](graph_maker & maker, const values & of) {
                    for (size_t first = 2; first < of.size(); first += 3) {
-                       add_stack_gradient(maker.tape, of[first + 1], output, &expert_matrices::lora_a, &used_adapter::a);
-                       add_stack_gradient(maker.tape, of[first + 2], output, &expert_matrices::lora_b, &used_adapter::b);
+                       add_stack_gradient(maker.tape, of[first + 1], output, &expert_matrices::lora_a, &used_adapter::a, 3);
+                       add_stack_gradient(maker.tape, of[first + 2], output, &expert_matrices::lora_b, &used_adapter::b, 3);
                    }
                } });
 }

@@ -1,12 +1,11 @@
 // MixLoRA: the op against loops, whole models' gradients as central differences of the losses, losses as stock llama.cpp's of the merged models.
+#include "expert-stacks.h"
 #include "model/backends.h"
 #include "small-base.h"
 #include "train-adapters.h"
-#include "train-check.h"
 #include "train/export/adapter-file.h"
 #include "train/export/merge.h"
 #include "train/export/peft-export.h"
-#include "train/graph/nodes.h"
 #include "train/graph/ops-mixture.h"
 #include "trainee.h"
 
@@ -64,29 +63,6 @@ numbers mixture_output(const std::vector<numbers> & of, const expert_groups & gr
     return y;
 }
 
-expert_matrices matrices_of(const values & of, size_t first) {
-    expert_matrices matrices{ of[first].tensor, of[first + 1].tensor, of[first + 2].tensor };
-    matrices.scale   = float(scale);
-    matrices.trained = of[first + 1].wanted() || of[first + 2].wanted();
-    return matrices;
-}
-
-// A stack's gradient from those of its experts; who has none is not among them.
-void add_stack_gradient(train_tape & tape, const train_value & stack, const expert_output & output, ggml_tensor * expert_matrices::* which, train_value used_adapter::* part) {
-    if (!stack.wanted()) {
-        return;
-    }
-    std::vector<ggml_tensor *> pieces(experts, nullptr);
-    for (const used_adapter & adapter : output.adapters) {
-        if (adapter.matrices->*which == stack.tensor) {
-            pieces[size_t(adapter.expert)] = tape.gradient(adapter.*part);
-        }
-    }
-    CHECK(pieces[2] == nullptr);
-    const int64_t * ne = stack.tensor->ne;
-    tape.add_gradient(stack, ggml_reshape_3d(tape.context(), joined_columns(tape, pieces, std::vector<int64_t>(experts, ne[1])), ne[0], ne[1], ne[2]));
-}
-
 void the_op_is_that_of_the_loops(const std::vector<int32_t> & ids) {
     const expert_groups  groups(ids, used, experts);
     std::vector<operand> operands{ { int64_t(embd), int64_t(tokens) }, { 1, int64_t(groups.token.size()) } };
@@ -101,15 +77,15 @@ void the_op_is_that_of_the_loops(const std::vector<int32_t> & ids) {
                [&](graph_maker & maker, const values & of) {
                    const routing_inputs routing(maker.tape, groups);
                    routing.fill(groups, [&](ggml_tensor * input, const void * data) { maker.keep(input, data); });
-                   ffn    = { matrices_of(of, 2), matrices_of(of, 5), matrices_of(of, 8) };
+                   ffn    = { expert_stack(of, 2, float(scale)), expert_stack(of, 5, float(scale)), expert_stack(of, 8, float(scale)) };
                    output = train_mixture(maker.tape, of[0], of[1], ffn, routing);
                    return output.sum;
                },
                [&](const std::vector<numbers> & of) { return mixture_output(of, groups); },
                [&](graph_maker & maker, const values & of) {
                    for (const size_t first : { 2, 5, 8 }) {
-                       add_stack_gradient(maker.tape, of[first + 1], output, &expert_matrices::lora_a, &used_adapter::a);
-                       add_stack_gradient(maker.tape, of[first + 2], output, &expert_matrices::lora_b, &used_adapter::b);
+                       add_stack_gradient(maker.tape, of[first + 1], output, &expert_matrices::lora_a, &used_adapter::a, 2);
+                       add_stack_gradient(maker.tape, of[first + 2], output, &expert_matrices::lora_b, &used_adapter::b, 2);
                    }
                } });
 }

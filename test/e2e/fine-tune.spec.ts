@@ -239,14 +239,14 @@ test('a run is paused, goes on, is stopped and deleted; another waits in the que
 
 test('the base and the tuned model answer the same question beside each other', async ({ app, core }) => {
   test.setTimeout(180_000);
-  const { id } = await begin(core, 'beside', { ...quick, schedule: { steps: 3, learningRate: 0.01 }, saveEvery: 0, validateEvery: 0, samples: undefined });
+  const { id } = await begin(core, 'beside', { ...quick, schedule: { steps: 3, learningRate: 0.002 }, saveEvery: 0, validateEvery: 0, samples: undefined });
   await done(core, id);
   await goTo(app, `fine-tune/run/${id}/before-after`);
   await app.getByRole('textbox', { name: 'Question' }).fill('Write 14 as a Roman numeral.');
   await app.getByRole('button', { name: 'Ask both' }).click();
   const side = (name: string) => app.getByRole('article', { name, exact: true }).locator('[class*="markdown"]');
   const [base, tuned] = [side('Base'), side('With the adapter of step 3')];
-  for (const answer of [base, tuned]) await expect(answer).toHaveText(/\w/, { timeout: 60_000 });
+  for (const answer of [base, tuned]) await expect(answer).toHaveText(/\S/, { timeout: 60_000 });
   await expect.poll(async () => (await base.textContent()) === (await tuned.textContent())).toBe(false);
   const stop = app.getByRole('button', { name: 'Stop', exact: true });
   if (await stop.isVisible()) await stop.click();

@@ -94,7 +94,6 @@ void expert_copies::make_areas() {
                              " frozen experts of a layer, and two layers of them need " + std::to_string(needed(stay)) + ". Let it have more, or fewer experts.",
                          { { "device", ggml_backend_dev_name(room.device) }, { "have", room.bytes }, { "need", needed(stay) } });
     }
-    staying = int64_t(stay);
     areas.resize(stay == bytes.size() ? stay : std::min(stay + 2, bytes.size()));
     std::vector<uint64_t> sizes(areas.size(), 0);
     for (size_t i = 0; i < layers.size(); i++) {

@@ -61,7 +61,6 @@ class expert_copies {
     float dropout_of(int64_t layer, size_t part) const { return layers[size_t(layer)].stacks[part].dropout; }  // part: as above
 
     ggml_backend_dev_t     device() const { return room.device; }
-    int64_t                staying_layers() const { return staying; }
     const copies_traffic & traffic() const { return written; }
 
   private:
@@ -110,7 +109,6 @@ class expert_copies {
     ggml_context_ptr             frozen;
     std::vector<layer_copies_of> layers;
     std::vector<area>            areas;
-    int64_t                      staying = 0;  // layers
     copies_traffic               written;
     std::future<fetched>         reading;  // valid: under way
 };

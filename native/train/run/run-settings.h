@@ -23,8 +23,7 @@ struct expert_device_settings {
 };
 
 struct device_settings {
-    std::string                         main = "CPU";  // computes all but routed experts
-    std::vector<expert_device_settings> experts;       // none: all of them on `main`
+    std::vector<expert_device_settings> experts;  // none: all of them on the CPU, which computes the rest
 };
 
 struct run_settings {

@@ -1,5 +1,5 @@
 // Tensors of a GGUF file, to be written into another one with other shapes. Format: ggml/include/gguf.h.
-import { fstatSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import type { Entry } from './gguf-metadata.ts';
 
 export interface Tensor {
@@ -18,7 +18,7 @@ export const F32 = 0;
 export const Q8_0 = 8;
 export const BLOCK_WEIGHTS = 32;
 export const BLOCK_BYTES = 34;
-export const pad = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+const pad = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 const u32 = (value: number) => Buffer.from(new Uint32Array([value]).buffer);
 const u64 = (value: number) => Buffer.from(new BigUint64Array([BigInt(value)]).buffer);
 
@@ -32,7 +32,7 @@ export function bytesOf(tensor: Pick<Tensor, 'name' | 'shape' | 'type'>): number
 }
 
 /** Tensors in the order of their data. */
-export function readTensors(file: number, entries: Entry[]): Tensor[] {
+function readTensors(file: number, entries: Entry[]): Tensor[] {
   const head = Buffer.alloc(8 << 20);
   readSync(file, head, 0, head.length, 0);
   let at = 24 + entries.reduce((sum, { raw }) => sum + raw.length, 0);
@@ -54,7 +54,7 @@ export function readTensors(file: number, entries: Entry[]): Tensor[] {
 }
 
 /** Everything before the first tensor's data; each tensor's `bytes` are to follow, padded. */
-export function writeHead(out: number, entries: Entry[], tensors: Omit<Tensor, 'offset'>[]): void {
+function writeHead(out: number, entries: Entry[], tensors: Omit<Tensor, 'offset'>[]): void {
   let offset = 0;
   const infos = tensors.map(({ name, shape, type, bytes }) => {
     const info = Buffer.concat([u64(Buffer.byteLength(name)), Buffer.from(name), u32(shape.length), ...shape.map(u64), u32(type), u64(offset)]);
@@ -63,4 +63,33 @@ export function writeHead(out: number, entries: Entry[], tensors: Omit<Tensor, '
   });
   const head = Buffer.concat([Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(entries.length), ...entries.map(({ raw }) => raw), ...infos]);
   writeSync(out, Buffer.concat([head, Buffer.alloc(pad(head.length) - head.length)]));
+}
+
+export interface Rewriting {
+  /** metadata of the new file */
+  entries: Entry[];
+  /** shape and bytes of a tensor there */
+  shaped: (tensor: Tensor) => Tensor;
+  /** writes its data, without the padding; `tensor` is as in the old file */
+  write: (file: number, out: number, tensor: Tensor) => void;
+}
+
+/** Writes `from` with other tensors to `to`, all or nothing. */
+export function rewriteModel(from: string, to: string, oldEntries: Entry[], { entries, shaped, write }: Rewriting): void {
+  const file = openSync(from, 'r');
+  const out = openSync(`${to}.new`, 'w');
+  try {
+    const tensors = readTensors(file, oldEntries);
+    const made = tensors.map(shaped);
+    writeHead(out, entries, made);
+    for (const [index, tensor] of tensors.entries()) {
+      write(file, out, tensor);
+      const bytes = made[index]?.bytes ?? 0;
+      writeSync(out, Buffer.alloc(pad(bytes) - bytes));
+    }
+  } finally {
+    closeSync(file);
+    closeSync(out);
+  }
+  renameSync(`${to}.new`, to);
 }

@@ -2,10 +2,10 @@
 // side by side, and so do hidden units and values of heads. In queries and keys zeros stand behind each number instead: so each pair is turned by the angle that it had.
 // Weights are Q8_0 as they were: a repeated weight has its scale divided by `factor`, a power of two.
 // Run by itself: node test/bench/support/scale-model.ts FROM FACTOR TO
-import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Entry, readMetadata } from './gguf-metadata.ts';
-import { BLOCK_BYTES, BLOCK_WEIGHTS, bytesOf, F32, pad, readTensors, type Tensor, writeHead } from './gguf-tensors.ts';
+import { BLOCK_BYTES, BLOCK_WEIGHTS, bytesOf, F32, rewriteModel, type Tensor } from './gguf-tensors.ts';
 
 /** What becomes of a tensor's rows: numbers of a row repeated and divided, rows repeated, or followed by zero rows each. */
 interface Change {
@@ -90,29 +90,14 @@ function scaledEntry(entry: Entry, factor: number): Entry {
 /** Writes the scaled model to `to`, all or nothing. `factor`: 2, 4, 8 ... Throws if the weights are neither F32 nor Q8_0. */
 export function scaleModel(from: string, factor: number, to: string): void {
   const entries = readMetadata(from);
-  const file = openSync(from, 'r');
-  const out = openSync(`${to}.new`, 'w');
-  try {
-    const tensors = readTensors(file, entries);
-    const scaled = tensors.map((tensor) => {
+  rewriteModel(from, to, entries, {
+    entries: entries.map((entry) => scaledEntry(entry, factor)),
+    shaped: (tensor) => {
       const shape = scaledShape(tensor, factor);
       return { ...tensor, shape, bytes: bytesOf({ ...tensor, shape }) };
-    });
-    writeHead(
-      out,
-      entries.map((entry) => scaledEntry(entry, factor)),
-      scaled,
-    );
-    for (const [index, tensor] of tensors.entries()) {
-      writeScaled(file, out, tensor, factor);
-      const bytes = scaled[index]?.bytes ?? 0;
-      writeSync(out, Buffer.alloc(pad(bytes) - bytes));
-    }
-  } finally {
-    closeSync(file);
-    closeSync(out);
-  }
-  renameSync(`${to}.new`, to);
+    },
+    write: (file, out, tensor) => writeScaled(file, out, tensor, factor),
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

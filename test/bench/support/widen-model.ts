@@ -1,10 +1,10 @@
 // Makes a large MoE with the routing of a small trained one: the experts of a qwen3moe with Q8_0 experts get hidden units whose weights are all zero. silu(0) * 0 = 0,
 // and nothing comes out of the new columns of `down`: the model's function is the same to the bit, its experts are `factor` times as large.
 // Run by itself: node test/bench/support/widen-model.ts FROM FACTOR TO
-import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { readMetadata } from './gguf-metadata.ts';
-import { BLOCK_BYTES, BLOCK_WEIGHTS, bytesOf, pad, Q8_0, readTensors, type Tensor, writeHead } from './gguf-tensors.ts';
+import { BLOCK_BYTES, BLOCK_WEIGHTS, bytesOf, Q8_0, rewriteModel, type Tensor } from './gguf-tensors.ts';
 
 const isExperts = (name: string) => /\.ffn_(gate|up|down)_exps\.weight$/.test(name);
 const isDown = (name: string) => name.includes('ffn_down_exps');
@@ -50,28 +50,18 @@ function copyTensor(file: number, out: number, tensor: Tensor, factor: number): 
 
 /** Writes the widened model to `to`, all or nothing. Throws if the experts are not Q8_0. */
 export function widenModel(from: string, factor: number, to: string): void {
-  const entries = readMetadata(from).map((entry) => {
+  const old = readMetadata(from);
+  const entries = old.map((entry) => {
     if (!entry.key.endsWith('.expert_feed_forward_length')) return entry;
     const raw = Buffer.from(entry.raw);
     raw.writeUInt32LE(raw.readUInt32LE(entry.valueOffset) * factor, entry.valueOffset);
     return { ...entry, raw };
   });
-  const file = openSync(from, 'r');
-  const out = openSync(`${to}.new`, 'w');
-  try {
-    const tensors = readTensors(file, entries);
-    const wide = tensors.map((tensor) => widened(tensor, factor));
-    writeHead(out, entries, wide);
-    for (const [index, tensor] of tensors.entries()) {
-      copyTensor(file, out, tensor, factor);
-      const bytes = wide[index]?.bytes ?? 0;
-      writeSync(out, Buffer.alloc(pad(bytes) - bytes));
-    }
-  } finally {
-    closeSync(file);
-    closeSync(out);
-  }
-  renameSync(`${to}.new`, to);
+  rewriteModel(from, to, old, {
+    entries,
+    shaped: (tensor) => widened(tensor, factor),
+    write: (file, out, tensor) => copyTensor(file, out, tensor, factor),
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
