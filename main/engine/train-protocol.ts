@@ -12,6 +12,23 @@ const Lora = z.strictObject({
   dropout: z.number().min(0).max(0.99).optional(),
 });
 
+/** Experts that are adapted, the others not at all: those that are named, or those that the data uses most (ESFT, arXiv 2407.01906). */
+export const ChosenExperts = z.union([
+  z.strictObject({
+    /** by layer (from 0) the numbers of its experts: { "0": [1, 5] }; none of layers that are not named */
+    layers: z.record(z.string().regex(/^(0|[1-9]\d{0,4})$/), z.array(count).min(1)),
+  }),
+  z.strictObject({
+    /** an expert's affinity: the average weight that the router gives it, or the share of tokens that it gets */
+    method: z.enum(['gate', 'tokens']),
+    /** of each layer the fewest experts whose share of its affinity reaches this; default: 0.2 */
+    topP: z.number().min(1e-6).max(1).optional(),
+    /** tokens of the data that are looked at; default: 16384 */
+    sampleTokens: z.number().int().min(1).max(1e9).optional(),
+  }),
+]);
+export type ChosenExperts = z.infer<typeof ChosenExperts>;
+
 /** What is trained; nothing that is not named. */
 export const AdapterSettings = z.strictObject({
   attention: Lora.optional(),
@@ -24,8 +41,8 @@ export const AdapterSettings = z.strictObject({
     /** experts that a token uses; default: 2 */
     expertUsedCount: z.number().int().min(1).max(256).optional(),
   }).optional(),
-  /** gate, up and down of every expert */
-  experts: Lora.optional(),
+  /** gate, up and down of every expert, or only of chosen ones */
+  experts: Lora.extend({ chosen: ChosenExperts.optional() }).optional(),
   /** of shared experts */
   shared: Lora.optional(),
   router: Lora.optional(),
@@ -124,6 +141,15 @@ export const OpenedRun = z.object({
   /** numbers that are trained, and the tensors that they are in */
   parameters: count,
   tensors: z.array(z.object({ name: z.string(), shape: Shape })),
+  /** if only some experts are adapted: of each layer that has some, ascending */
+  chosenExperts: z
+    .object({
+      /** of the data that decided; null: they were named */
+      sampledTokens: count.nullable(),
+      /** affinities: of these experts, shares of their layer's; empty: they were named */
+      layers: z.array(z.object({ layer: count, experts: z.array(count), affinities: z.array(z.number()) })),
+    })
+    .optional(),
   optimiserBytes: count,
 });
 export type OpenedRun = z.infer<typeof OpenedRun>;
@@ -186,7 +212,7 @@ export const trainMethods = {
   'train.step': { parameters: Run, result: StepReport },
   'train.validate': { parameters: Run, result: ValidationReport },
   'train.save': { parameters: Run.extend({ path: z.string().min(1) }), result: z.object({ path: z.string(), step: count }) },
-  /** How far each expert's adapter is from the base: Frobenius norms, [experts] of each adapted tensor (one, if it is no stack). */
+  /** How far each expert's adapter is from the base: Frobenius norms, [experts] of each adapted tensor (one, if it is no stack); 0 of experts that are not adapted. */
   'train.movement': { parameters: Run, result: Movement },
   'train.close': { parameters: Run, result: z.object({}) },
   'train.export': {
