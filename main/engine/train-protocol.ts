@@ -94,6 +94,27 @@ export const TrainDevices = z.strictObject({
     .optional(),
 });
 
+/** What a router learns of its choice of experts, which has no derivative (native/train/README.md, "Routers"). */
+export const RouterGradient = z.strictObject({
+  /**
+   * straight-through: nothing, only of the weights of those that were chosen (the default). sparse-mixer: experts are drawn by chance in steps, and losses of other draws estimated
+   * (arXiv 2310.00811, 2409.12136). default-moe: running averages of their outputs stand in for experts that a token does not use (arXiv 2504.12463).
+   */
+  kind: z.enum(['straight-through', 'sparse-mixer', 'default-moe']).optional(),
+  /** of sparse-mixer: experts are drawn among those whose logit is less than twice this share below the best one's; 1: among all; default 0.01 */
+  reach: z.number().min(0).max(1).optional(),
+  /** of default-moe: the share of a running average that a step keeps; default 0.9 */
+  beta: z.number().min(0).max(0.9999).optional(),
+});
+
+/** Matryoshka (arXiv 2509.26520): each step draws for each layer how many experts a token uses, from min to max. Validation has the model's own number. */
+export const ExpertUsedCount = z.strictObject({
+  min: z.number().int().min(1).max(1024),
+  max: z.number().int().min(1).max(1024),
+  /** validation also tells the loss with every number from min to max, each at the cost of another validation; default: false */
+  validateEach: z.boolean().optional(),
+});
+
 /** Of the objective "dpo" (arXiv 2305.18290). */
 const Preference = z.strictObject({
   /** less goes further from the base; default 0.1 */
@@ -110,6 +131,9 @@ export const Recipe = z.strictObject({
   optimiser: OptimiserSettings.optional(),
   schedule: Schedule,
   routerLosses: z.strictObject({ balance: z.number().min(0).max(1000).optional(), z: z.number().min(0).max(1000).optional() }).optional(),
+  routerGradient: RouterGradient.optional(),
+  /** default: as many as the model uses, always */
+  expertUsedCount: ExpertUsedCount.optional(),
   /** what comes next, or of two answers the better one, from data that is all pairs; default: next-token */
   objective: z.enum(['next-token', 'dpo']).optional(),
   dpo: Preference.optional(),
@@ -181,6 +205,8 @@ export const StepReport = z.object({
   guardian: z.object({ action: z.enum(['go-on', 'skip', 'roll-back']), reason: z.string() }),
   /** [layers][experts] */
   expertTokens: z.array(z.array(count)),
+  /** [layers] experts that a token used, where they were drawn; 0: of a layer without routing */
+  expertUsedCounts: z.array(count).optional(),
   /** of several devices: copies of each expert as the next step finds them [layers][experts]; assignments of tokens that each device computed, and bytes written to all of them, since the step before */
   devices: z.object({ copies: z.array(z.array(count)), assignments: z.array(count), frozenBytes: count, adapterBytes: count }).nullable(),
   /** after the first step: what should have moved and did not */
@@ -190,7 +216,14 @@ export const StepReport = z.object({
 });
 export type StepReport = z.infer<typeof StepReport>;
 
-export const ValidationReport = z.object({ loss: z.number().nullable(), targets: count, seconds: z.number(), preference: PreferenceReport.optional() });
+export const ValidationReport = z.object({
+  loss: z.number().nullable(),
+  targets: count,
+  seconds: z.number(),
+  preference: PreferenceReport.optional(),
+  /** if asked for (expertUsedCount.validateEach) */
+  byExpertUsedCount: z.array(z.object({ expertUsedCount: count, loss: z.number().nullable() })).optional(),
+});
 export type ValidationReport = z.infer<typeof ValidationReport>;
 
 export const Movement = z.object({ tensors: z.array(z.object({ tensor: z.string(), norms: z.array(z.number()) })) });
