@@ -82,6 +82,14 @@ const std::vector<reference_case> & reference_cases() {
             cases.back().trained.attention = cases.back().trained.ffn = { 3, 5, false };
             cases.back().trained.whole_norms                          = true;
         }
+        for (const small_base & base : dense_bases()) {
+            cases.push_back({ base.architecture + "-mixture", base, {}, { 0.3f, 0.02f }, { 9, 6 } });
+            cases.back().trained.attention   = { 3, 5, false };
+            cases.back().trained.mixture     = { { 2, 3, true }, 4, 2 };
+            cases.back().trained.whole_norms = true;
+        }
+        cases.push_back({ "qwen3-mixture-of-many", dense_bases().back(), {}, { 0.1f, 0.1f }, { 4 } });  // experts without any tokens
+        cases.back().trained.mixture = { { 2, 3, false }, 12, 2 };
         cases.push_back(quantised("qwen3moe-q8_0", GGML_TYPE_Q8_0));
         cases.push_back(quantised("qwen3moe-q4_k", GGML_TYPE_Q4_K));
         return cases;
@@ -126,6 +134,10 @@ void write_reference_case(const reference_case & of, const adapter & trained, co
     set_batch(file.get(), reference_batch(of));
     gguf_set_val_f32(file.get(), "factor.balance", of.factors.balance);
     gguf_set_val_f32(file.get(), "factor.z", of.factors.z);
+    if (trained.mixture.experts > 0) {
+        gguf_set_val_u32(file.get(), "mixture.expert_count", uint32_t(trained.mixture.experts));
+        gguf_set_val_u32(file.get(), "mixture.expert_used_count", uint32_t(trained.mixture.experts_used));
+    }
     for (const train_parameter & parameter : trained.parameters) {
         ggml_tensor * const tensor = ggml_new_tensor_3d(tensors.get(), GGML_TYPE_F32, parameter.n0, parameter.n1, parameter.n2);
         ggml_set_name(tensor, parameter.name.c_str());

@@ -20,7 +20,7 @@ struct reference_case {
     std::vector<int64_t>         lengths;  // of the batch's sequences
 };
 
-// Every architecture, quantised bases, whole routers and norms.
+// Every architecture, quantised bases, whole routers and norms, mixtures of LoRA experts.
 const std::vector<reference_case> & reference_cases();
 
 // No number of it is 0: `b` neither.
@@ -28,7 +28,7 @@ moebius::adapter     reference_adapter(const reference_case & of, const moebius:
 moebius::token_batch reference_batch(const reference_case & of);
 
 // GGUF: the parameters' values as F32 tensors; `lora.base`, `.rank`, `.alpha` and `.is_rank_stabilised`, lists of the same length; `tokens`, `lengths`, `rows`, `labels`, `weights` of the
-// batch; `factor.balance` and `factor.z`. The same bytes everywhere.
+// batch; `factor.balance` and `factor.z`; of a mixture `mixture.expert_count` and `.expert_used_count`. The same bytes everywhere.
 void write_reference_case(const reference_case & of, const moebius::adapter & trained, const std::string & path);
 
 }  // namespace moebius_test

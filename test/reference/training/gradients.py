@@ -1,12 +1,13 @@
 """`gradients.py CASES OUTPUT`: gradients in double precision of each NAME.case.gguf and NAME.base.gguf that native/test/train-reference-test wrote, as OUTPUT/NAME.gguf."""
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
 import numpy
 import torch
-from gguf_model import File, read_shape
+from gguf_model import File, Shape, read_shape
 from model import Batch, Lora, Losses, Model
 from torch import Tensor
 
@@ -22,6 +23,12 @@ def read_loras(case: File, parameters: dict[str, Tensor]) -> dict[str, Lora]:
     return {
         base: Lora(parameters[f"{base}.lora_a"], parameters[f"{base}.lora_b"], alpha / divisor(rank, stabilised)) for base, rank, alpha, stabilised in listed
     }
+
+
+def with_mixture(shape: Shape, case: File) -> Shape:
+    """Of a dense model with a mixture of LoRA experts, if the case has one."""
+    experts = case.get("mixture.expert_count")
+    return shape if experts is None else replace(shape, experts=experts, experts_used=case.get("mixture.expert_used_count"))
 
 
 def write(path: Path, checksum: int, loss: float, losses: Losses, parameters: dict[str, Tensor]) -> None:
@@ -48,7 +55,7 @@ def main(cases: Path, output: Path) -> None:
         parameters = {key: tensor.requires_grad_() for key, tensor in case.tensors(torch.float64).items()}
         weights = base.tensors(torch.float64) | parameters
         batch = read_batch(case)
-        losses = Model(read_shape(base), weights, read_loras(case, parameters)).losses(batch)
+        losses = Model(with_mixture(read_shape(base), case), weights, read_loras(case, parameters)).losses(batch)
         loss = (losses.tokens * batch.weights).sum()
         (loss + case.get("factor.balance") * losses.balance + case.get("factor.z") * losses.z).backward()
         checksum = zlib.crc32(base_path.read_bytes()) ^ zlib.crc32(path.read_bytes())

@@ -97,7 +97,8 @@ class Model:
         return y if bias is None else y + bias
 
     def of_expert(self, name: str, expert: int, x: Tensor) -> Tensor:
-        y = x @ self.weights[f"{name}.weight"][expert].T
+        weight = self.weights[f"{name}.weight"]
+        y = x @ (weight if weight.dim() == 2 else weight[expert]).T  # a mixture's experts share one
         lora = self.each.get(f"{name}.weight")
         return y + lora[expert].scale * (x @ lora[expert].a.T) @ lora[expert].b.T if lora else y
 
@@ -153,11 +154,12 @@ class Model:
         return self.linear(f"{block}.attn_output", y.transpose(0, 1).flatten(1))
 
     def expert(self, block: str, expert: int, x: Tensor) -> Tensor:
+        kind = "_exps" if f"{block}.ffn_down_exps.weight" in self.weights else ""  # else MixLoRA's (arXiv 2404.15159)
         if f"{block}.ffn_gate_up_exps.weight" in self.weights:
             gate, up = self.of_expert(f"{block}.ffn_gate_up_exps", expert, x).chunk(2, -1)
         else:
-            gate, up = (self.of_expert(f"{block}.ffn_{part}_exps", expert, x) for part in ("gate", "up"))
-        return self.of_expert(f"{block}.ffn_down_exps", expert, F.silu(gate) * up)
+            gate, up = (self.of_expert(f"{block}.ffn_{part}{kind}", expert, x) for part in ("gate", "up"))
+        return self.of_expert(f"{block}.ffn_down{kind}", expert, F.silu(gate) * up)
 
     def dense(self, block: str, x: Tensor, kind: str = "") -> Tensor:
         return self.linear(f"{block}.ffn_down{kind}", F.silu(self.linear(f"{block}.ffn_gate{kind}", x)) * self.linear(f"{block}.ffn_up{kind}", x))
