@@ -1,6 +1,6 @@
 // Training runs: what one is to do, what happens in it, and what is left of it.
 import { z } from 'zod';
-import { ExportFormat, Movement, OpenedRun, Recipe, StepReport, ValidationReport } from '../engine/protocol.ts';
+import { ExportFormat, Movement, OpenedRun, PreferenceReport, Recipe, StepReport, ValidationReport } from '../engine/protocol.ts';
 import { TrainingData } from './datasets.ts';
 import { ErrorBody } from './errors.ts';
 
@@ -17,7 +17,7 @@ export const SampleSettings = z.strictObject({
 });
 export type SampleSettings = z.infer<typeof SampleSettings>;
 
-/** All of a run but its base and its folder: the recipe, the data, and how often to look and to save. */
+/** All of a run but its base and its folder: the recipe, the data, and how often to look and to save. Without an objective: "dpo" for data that is all pairs. */
 export const TrainingPlan = Recipe.extend({
   data: TrainingData,
   /** steps between two looks at the validation part; 0: only at the end */
@@ -91,6 +91,8 @@ export const TrainingRun = z.object({
   folder: z.string(),
   plan: TrainingPlan,
   state: RunState,
+  /** of queued runs the one with the least is next; null: it is not queued */
+  queuePlace: count.nullable(),
   /** paused because the app ended while it was at work */
   interrupted: z.boolean(),
   /** of the encoding of its data, 0 to 1; null unless preparing */
@@ -124,6 +126,8 @@ export const MetricPoint = z.object({
   gradientNorm: z.number().nullable(),
   tokensPerSecond: z.number(),
   memoryBytes: count.nullable(),
+  /** null: not of the objective "dpo" */
+  preference: PreferenceReport.nullable(),
 });
 export type MetricPoint = z.infer<typeof MetricPoint>;
 
@@ -131,7 +135,7 @@ export type MetricPoint = z.infer<typeof MetricPoint>;
 export const RunMetrics = z.object({
   id: z.string(),
   points: z.array(MetricPoint),
-  validations: z.array(z.object({ step: count, loss: z.number().nullable(), targets: count })),
+  validations: z.array(z.object({ step: count, loss: z.number().nullable(), targets: count, preference: PreferenceReport.nullable() })),
   saved: z.array(count),
   /** steps that the guardian did not let pass */
   interventions: z.array(z.object({ step: count, action: z.enum(['skip', 'roll-back']), reason: z.string() })),

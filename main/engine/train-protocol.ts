@@ -82,6 +82,7 @@ export const TrainDevices = z.strictObject({
   experts: z
     .array(
       z.strictObject({
+        /** as `devices.list` names it; RPC0@host:port of another machine */
         device: z.string().min(1),
         /** experts of a layer that it may have copies of; default: of one device all, of several a quarter more than all together */
         slots: z.number().int().min(1).max(65536).optional(),
@@ -179,13 +180,14 @@ export const OpenedRun = z.object({
 export type OpenedRun = z.infer<typeof OpenedRun>;
 
 /** Means over pairs. A reward: beta * (log probability of an answer - the same of the base). */
-const PreferenceReport = z.object({
+export const PreferenceReport = z.object({
   /** share of pairs whose chosen answer has the higher reward */
   accuracy: z.number(),
   margin: z.number().nullable(),
   chosenReward: z.number().nullable(),
   rejectedReward: z.number().nullable(),
 });
+export type PreferenceReport = z.infer<typeof PreferenceReport>;
 
 export const StepReport = z.object({
   step: count,

@@ -155,7 +155,10 @@ void too_few_slots_and_unknown_devices_are_refused() {
     CHECK(devices({ { { "device", "CPU" } } }).experts[0].slots == 8);
     CHECK(devices({ { { "device", "CPU" } }, { { "device", "CPU" } } }).experts[1].slots == 5);
     CHECK_THROWS(devices({ { { "device", "CPU" }, { "slots", 3 } }, { { "device", "CPU" }, { "slots", 4 } } }), user_error, error.details.at("have") == 7 && error.details.at("need") == 8);
-    CHECK_THROWS(devices({ { { "device", "GPU77" } } }), user_error, error.code == "request.invalid");
+    CHECK_THROWS(devices({ { { "device", "GPU77" } } }), user_error, error.code == "device.not-found");
+    const rpc_servers servers(1);
+    const std::string other = "RPC0@" + servers.endpoint(0);
+    CHECK(ggml_backend_dev_name(devices({ { { "device", other } } }).experts[0].device) == other);
 }
 
 }  // namespace

@@ -4,58 +4,12 @@ import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import type { TrainingPlan, TrainingRun } from '../../main/contract/index.ts';
 import type { CoreClient } from '../support/core-client.ts';
-import { EMBEDDED, goTo, SHAPE } from './app.ts';
+import { goTo, SHAPE } from './app.ts';
+import { addFile, begin, chartRows, datasets, done, fillNumber, quick, roman } from './fine-tune.ts';
 import { expect, test } from './fixture.ts';
 
-const datasets = join(import.meta.dirname, '../data/datasets');
-const roman = join(datasets, 'roman-numerals.jsonl');
-
-/** Small enough to take seconds. */
-const quick: TrainingPlan = {
-  data: { files: [roman], validation: 0.2 },
-  adapter: { attention: { loraRank: 4 }, experts: { loraRank: 4 } },
-  schedule: { kind: 'constant', steps: 6, learningRate: 0.002 },
-  batchTokens: 256,
-  validateEvery: 3,
-  saveEvery: 3,
-  samples: { prompts: ['Write 14 as a Roman numeral.'], maxTokens: 12 },
-  threads: 1,
-};
 /** Goes on until it is stopped. */
 const endless: TrainingPlan = { ...quick, schedule: { steps: 100_000, learningRate: 0.001 }, saveEvery: 0, samples: undefined };
-
-const begin = (core: CoreClient, name: string, plan: TrainingPlan): Promise<TrainingRun> => core.call('training.create', { name, modelId: EMBEDDED, plan });
-
-/** Waits until the run is done; fails with why it failed. */
-async function done(core: CoreClient, id: string): Promise<void> {
-  const state = async () => {
-    const run = await core.call('training.get', { id });
-    return run.error ? `failed: ${run.error.message}` : run.state;
-  };
-  await expect.poll(state, { timeout: 90_000 }).toBe('done');
-}
-
-async function addFile(page: Page, path: string): Promise<void> {
-  await page.getByRole('textbox', { name: 'Path of a file' }).fill(path);
-  await page.getByRole('button', { name: 'Add', exact: true }).click();
-}
-
-async function fillNumber(page: Page, name: string, value: string): Promise<void> {
-  const field = page.getByRole('spinbutton', { name, exact: true });
-  await field.fill(value);
-  await field.press('Enter');
-}
-
-/** x and y of a chart's drawn pixels would be a guess; its export says what it shows. */
-async function chartRows(page: Page, title: string): Promise<string[][]> {
-  const downloading = page.waitForEvent('download');
-  await page.getByRole('button', { name: `${title} as CSV` }).click();
-  const text = readFileSync(await (await downloading).path(), 'utf8');
-  return text
-    .trim()
-    .split('\n')
-    .map((line) => line.split(','));
-}
 
 const folder = test.extend<{ folder: string }>({
   folder: async ({ browserName: _ }, use) => {
@@ -205,6 +159,7 @@ test('a run is paused, goes on, is stopped and deleted; another waits in the que
   test.setTimeout(120_000);
   const run = await begin(core, 'long', endless);
   await begin(core, 'next', quick);
+  await begin(core, 'last', quick);
   await goTo(app, 'fine-tune');
   const card = (name: string) =>
     app
@@ -213,7 +168,16 @@ test('a run is paused, goes on, is stopped and deleted; another waits in the que
       .filter({ has: app.getByRole('link', { name, exact: true }) });
   await expect(card('next')).toContainText('queued');
   await expect(card('long')).toContainText(/step [1-9]\d* of 100,000 · [\d.]+k? tok\/s/, { timeout: 60_000 });
-  await expect(app.getByRole('contentinfo')).toContainText(/fine-tuning .* · 1 queued/);
+  await expect(app.getByRole('contentinfo')).toContainText(/fine-tuning .* · 2 queued/);
+  const names = app.getByRole('list', { name: 'Runs' }).getByRole('heading');
+  await expect(names).toHaveText(['long', 'next', 'last']);
+  await app.getByRole('button', { name: 'Move last up' }).click();
+  await expect(names).toHaveText(['long', 'last', 'next']);
+  await expect(card('last')).toContainText('next');
+  await app.getByRole('button', { name: 'Move last down' }).press('ArrowDown');
+  await expect(names).toHaveText(['long', 'next', 'last']);
+  await expect(app.getByRole('button', { name: 'Move last down' })).toBeDisabled();
+  await app.getByRole('button', { name: 'Pause last' }).click();
   await app.getByRole('button', { name: 'Pause next' }).click();
   await expect(card('next')).toContainText('paused');
   await app.getByRole('button', { name: 'Pause long' }).click();

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../main/contract/index.ts';
 import { tinyModel } from '../support/engine.ts';
 import { moebius, moebiusCommand } from '../support/moebius.ts';
+import { startRpcServers } from '../support/rpc-servers.ts';
 
 const STEPS = 8;
 const roman = join(import.meta.dirname, '../data/datasets/roman-numerals.jsonl');
@@ -128,8 +129,7 @@ describe('moebius train', () => {
     const pairs = Array.from({ length: 16 }, (_, i) => ({ prompt: `Say ${i}.`, chosen: `It is ${i}.`, rejected: 'No.' }));
     writeFileSync(path, pairs.map((pair) => JSON.stringify(pair)).join('\n'));
     const changes = {
-      data: { files: [path], validation: 0.25 },
-      objective: 'dpo',
+      data: { files: [path], validation: 0.25 }, // all pairs: the objective is "dpo"
       dpo: { beta: 0.2 },
       schedule: { steps: 6, learningRate: 3e-3 },
       validateEvery: 3,
@@ -145,12 +145,29 @@ describe('moebius train', () => {
     expect(looks).toEqual([0, expect.any(Number), expect.any(Number)]);
   });
 
-  it('refuses preferences without that objective, and that objective without preferences', async () => {
-    const pairs = { files: [join(import.meta.dirname, '../data/datasets/preferences.jsonl')], validation: 0 };
-    const told = await moebius(['train', '--config', writeJob('pairs', { data: pairs })]);
-    expect([told.code, JSON.parse(told.stderr)]).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('"dpo"') }]);
-    const plain = await moebius(['train', '--config', writeJob('plain', { objective: 'dpo' })]);
-    expect([plain.code, JSON.parse(plain.stderr)]).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('only 0 of') }]);
+  it('refuses data that is partly pairs, pairs with another objective, and that objective without pairs', async () => {
+    const pairs = join(import.meta.dirname, '../data/datasets/preferences.jsonl');
+    const refusal = async (name: string, changes: Record<string, unknown>) => {
+      const { code, stderr } = await moebius(['train', '--config', writeJob(name, changes)]);
+      return [code, JSON.parse(stderr)];
+    };
+    const mixed = { files: [roman, pairs], validation: 0 };
+    expect(await refusal('mixed', { data: mixed })).toMatchObject([
+      1,
+      { code: 'request.invalid', message: expect.stringMatching(/^Of the \d+ examples \d+ are preference pairs/) },
+    ]);
+    const next = { objective: 'next-token', data: { files: [pairs], validation: 0 } };
+    expect(await refusal('next', next)).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('"dpo"') }]);
+    expect(await refusal('plain', { objective: 'dpo' })).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('only 0 of') }]);
+  });
+
+  it('computes experts on another machine, too', async () => {
+    await using rig = await startRpcServers(1);
+    const experts = [{ device: 'CPU' }, ...rig.servers.map(({ device }) => ({ device }))];
+    const [first] = losses(await train('remote', { devices: { experts }, schedule: { kind: 'linear', steps: 1, learningRate: 3e-3, warmupSteps: 1 } }));
+    expect(first).toBeCloseTo(losses(whole)[0] ?? Number.NaN, 4); // sums have another order
+    const gone = await moebius(['train', '--config', writeJob('gone', { devices: { experts: [{ device: 'RPC0@127.0.0.1:1' }] } })]);
+    expect([gone.code, JSON.parse(gone.stderr)]).toMatchObject([1, { code: 'device.unreachable' }]);
   });
 
   it('tells what is wrong with a job', async () => {

@@ -1,5 +1,5 @@
 // The figures of a run, from what it wrote down: steps that were done twice count once, and long histories are told in fewer points.
-import type { MetricPoint, RunEvent, RunMetrics } from '../../contract/index.ts';
+import type { MetricPoint, PreferenceReport, RunEvent, RunMetrics } from '../../contract/index.ts';
 
 type Step = Extract<RunEvent, { event: 'step' }>;
 /** What of a step is kept; its expert load is added up. */
@@ -22,8 +22,8 @@ export class RunHistory {
         this.#addStep(event);
         return;
       case 'validation': {
-        const { step, loss, targets } = event;
-        this.#validations = [...this.#validations.filter((each) => each.step !== step), { step, loss, targets }];
+        const { step, loss, targets, preference = null } = event;
+        this.#validations = [...this.#validations.filter((each) => each.step !== step), { step, loss, targets, preference }];
         return;
       }
       case 'saved':
@@ -99,7 +99,15 @@ function pointOf(steps: readonly KeptStep[]): MetricPoint {
     gradientNorm: mean(numbers(steps, ({ gradientNorm }) => gradientNorm)),
     tokensPerSecond: seconds > 0 ? sum(steps.map(({ tokens }) => tokens)) / seconds : 0,
     memoryBytes: Math.max(0, ...numbers(steps, ({ memoryBytes }) => memoryBytes)) || null,
+    preference: preferenceOf(steps),
   };
+}
+
+function preferenceOf(steps: readonly KeptStep[]): PreferenceReport | null {
+  const reports = steps.flatMap(({ preference }) => preference ?? []);
+  const meanOf = (key: keyof PreferenceReport) => mean(reports.flatMap((report) => report[key] ?? []));
+  const accuracy = meanOf('accuracy');
+  return accuracy === null ? null : { accuracy, margin: meanOf('margin'), chosenReward: meanOf('chosenReward'), rejectedReward: meanOf('rejectedReward') };
 }
 
 const numbers = (steps: readonly KeptStep[], of: (step: KeptStep) => number | null) => steps.flatMap((step) => of(step) ?? []);

@@ -7,6 +7,7 @@ import { Checkpoints } from './checkpoints.ts';
 import { conduct } from './conductor.ts';
 import { Histories } from './histories.ts';
 import type { TrainJob } from './job.ts';
+import { objectiveFor } from './objective.ts';
 import { JsonLines, runFiles } from './run-folder.ts';
 import { Sampler } from './sampler.ts';
 
@@ -24,7 +25,7 @@ export interface Training {
   onEvent(event: RunEvent): void;
 }
 
-/** Goes on where the folder's newest checkpoint is. Throws as encodedDataset and conduct do. */
+/** Goes on where the folder's newest checkpoint is. Throws as encodedDataset, objectiveFor and conduct do. */
 export async function train(training: Training): Promise<void> {
   const { job, withEngine, signal, onEvent } = training;
   const files = runFiles(job.folder);
@@ -33,7 +34,7 @@ export async function train(training: Training): Promise<void> {
   const { data: _, folder, model, validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, samples, ...recipe } = job;
   const checkpoints = new Checkpoints(folder, keep);
   const sampler = samples && new Sampler({ withEngine, folder, settings: samples });
-  const settings = { ...recipe, model, data: files.data };
+  const settings = { ...recipe, objective: await objectiveFor(files.data, recipe), model, data: files.data };
   const history = await new Histories().of(folder);
   const isValidated = (step: number) => history.hasValidation(step);
   const log = await RunLog.open(folder, onEvent);

@@ -1,5 +1,6 @@
 #include "run-settings.h"
 
+#include "model/devices.h"
 #include "rpc/errors.h"
 #include "rpc/parameters.h"
 
@@ -120,15 +121,8 @@ preference_settings preference_of(const json & wanted) {
     return settings;
 }
 
-ggml_backend_dev_t device_named(const std::string & name) {
-    if (ggml_backend_dev_t const found = ggml_backend_dev_by_name(name.c_str())) {
-        return found;
-    }
-    std::string names;
-    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
-        names += (i > 0 ? ", " : "") + std::string(ggml_backend_dev_name(ggml_backend_dev_get(i)));
-    }
-    throw user_error("request.invalid", "There is no device " + name + " to train on. There are: " + names + ".", { { "parameter", "devices" } });
+ggml_backend_dev_t device_named(const std::string & id) {
+    return id == cpu_device_id ? ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) : gpu_device(id);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ enum class train_objective { next_token, dpo };
 
 // Room for routed experts on a device.
 struct expert_device_settings {
-    std::string            device;  // as ggml names it
+    std::string            device;  // id of `devices.list`
     std::optional<int64_t> slots;   // experts of a layer that it may have copies of
     uint64_t               bytes = UINT64_MAX;  // most for their frozen matrices
 };
@@ -48,7 +48,7 @@ struct run_settings {
 // Throws user_error request.invalid, which names the setting.
 run_settings run_settings_of(const json & wanted);
 
-// Throws user_error request.invalid: there is no such device, or there are too few slots for `experts` in all. Unless said, one device has slots for all, several for a quarter more than all.
+// Throws device.not-found, device.unreachable, and request.invalid: there are too few slots for `experts` in all. Unless said, one device has slots for all, several for a quarter more than all.
 pass_devices pass_devices_of(const device_settings & wanted, int threads, int64_t experts);
 
 }  // namespace moebius

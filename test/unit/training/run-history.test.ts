@@ -52,6 +52,20 @@ describe('a run history', () => {
     expect(interventions).toEqual([{ step: 2, action: 'roll-back', reason: 'a spike' }]);
   });
 
+  it('means what preferences say over the steps of a point, and keeps what validation says of them', () => {
+    const preference = { accuracy: 1, margin: 0.5, chosenReward: 0.2, rejectedReward: -0.3 };
+    const steps = [trainingStep(1, { preference }), trainingStep(2, { preference: { ...preference, accuracy: 0.5, margin: null } })];
+    const { points, validations } = historyOf([
+      openedAt(0),
+      validation(0, 1),
+      ...steps,
+      { event: 'validation', step: 2, loss: 1, targets: 9, seconds: 1, preference },
+    ]).metrics('a', 1);
+    expect(points.map((point) => point.preference)).toEqual([{ ...preference, accuracy: 0.75 }]);
+    expect(validations.map((each) => each.preference)).toEqual([null, preference]);
+    expect(historyOf([trainingStep(1)]).metrics('a', 1).points[0]?.preference).toBeNull();
+  });
+
   it('is told in fewer points: means, extremes, and the last of the learning rate', () => {
     const steps = [1, 2, 3, 4, 5].map((step) => trainingStep(step, { loss: step, learningRate: step / 10, tokens: 100 * step, seconds: 1 }));
     const { points } = historyOf([openedAt(0), ...steps]).metrics('a', 2);

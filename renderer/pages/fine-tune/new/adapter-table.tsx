@@ -1,42 +1,35 @@
 // Which parts of the model get an adapter, and how large.
-import type { Inspection, Recipe } from '../../../../main/contract/index.ts';
+import type { Inspection } from '../../../../main/contract/index.ts';
 import { Checkbox, NumberInput } from '../../../components/index.ts';
+import { adapterParts, type Lora, type Part, usualLora, whyNot } from './adapter-parts.ts';
+import { MixtureFields } from './mixture-fields.tsx';
 import style from './recipe.module.css';
 import { useRunDraft } from './run-draft.ts';
 
-type Adapter = Recipe['adapter'];
-type Part = 'attention' | 'ffn' | 'experts' | 'shared' | 'router';
-type Lora = NonNullable<Adapter[Part]>;
-
-const parts: { part: Part; label: string; hint: string }[] = [
-  { part: 'attention', label: 'Attention', hint: 'queries, keys, values and output of every layer' },
-  { part: 'ffn', label: 'Dense FFN', hint: 'gate, up and down of layers without experts' },
-  { part: 'experts', label: 'Experts', hint: 'gate, up and down of every expert of every layer' },
-  { part: 'shared', label: 'Shared experts', hint: 'the ones that every token goes through' },
-  { part: 'router', label: 'Router', hint: 'which experts a token goes to; small ranks suffice' },
-];
-
 export function AdapterTable({ inspection, error }: { inspection: Inspection | null; error: string | undefined }) {
   const adapter = useRunDraft((state) => state.draft.plan.adapter);
-  const fitting = parts.filter(({ part }) => adapter[part] !== undefined || inspection === null || hasPart(inspection, part));
   return (
-    <div className={style.scroll}>
-      <table className={style.adapters}>
-        <caption>What is trained</caption>
-        <thead>
-          <tr>
-            <th scope="col">Adapter on</th>
-            <th scope="col">Rank</th>
-            <th scope="col">Alpha</th>
-            <th scope="col">rsLoRA</th>
-          </tr>
-        </thead>
-        <tbody>
-          {fitting.map((row) => (
-            <AdapterRow key={row.part} {...row} lora={adapter[row.part]} />
-          ))}
-        </tbody>
-      </table>
+    <div>
+      <div className={style.scroll}>
+        <table className={style.adapters}>
+          <caption>What is trained</caption>
+          <thead>
+            <tr>
+              <th scope="col">Adapter on</th>
+              <th scope="col">Rank</th>
+              <th scope="col">Alpha</th>
+              <th scope="col">Dropout</th>
+              <th scope="col">rsLoRA</th>
+            </tr>
+          </thead>
+          <tbody>
+            {adapterParts.map((row) => (
+              <AdapterRow key={row.part} {...row} lora={adapter[row.part]} reason={inspection && whyNot(row.part, inspection)} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {adapter.mixture && <MixtureFields mixture={adapter.mixture} />}
       {error && (
         <p className={style.error} role="alert">
           {error}
@@ -46,23 +39,34 @@ export function AdapterTable({ inspection, error }: { inspection: Inspection | n
   );
 }
 
-function hasPart({ layerCount, moeLayers, sharedExpertCount }: Inspection, part: Part): boolean {
-  if (part === 'ffn') return moeLayers.length < layerCount;
-  if (part === 'shared') return sharedExpertCount > 0;
-  return part === 'attention' || moeLayers.length > 0;
+interface AdapterRowProps {
+  part: Part;
+  label: string;
+  hint: string;
+  lora: Lora | undefined;
+  /** why this model does not have it */
+  reason: string | null;
 }
 
-function AdapterRow({ part, label, hint, lora }: (typeof parts)[number] & { lora: Lora | undefined }) {
+function AdapterRow({ part, label, hint, lora, reason }: AdapterRowProps) {
   const change = (next: Lora | undefined) => {
     const { draft, changePlan } = useRunDraft.getState();
     const { [part]: _, ...others } = draft.plan.adapter;
     changePlan({ adapter: next ? { ...others, [part]: next } : others });
   };
-  const usual = part === 'router' ? { loraRank: 4, loraAlpha: 8 } : { loraRank: 16, loraAlpha: 32 };
+  const usual = usualLora(part);
+  const off = !lora || reason !== null;
   return (
-    <tr>
+    <tr className={reason === null ? undefined : style.impossible}>
       <th scope="row">
-        <Checkbox label={label} hint={hint} checked={lora !== undefined} onChange={(on) => change(on ? usual : undefined)} />
+        {/* what the model before had and this one has not can still be taken out */}
+        <Checkbox
+          label={label}
+          hint={reason ?? hint}
+          checked={lora !== undefined}
+          disabled={reason !== null && lora === undefined}
+          onChange={(on) => change(on ? usual : undefined)}
+        />
       </th>
       <td>
         <NumberInput
@@ -70,7 +74,7 @@ function AdapterRow({ part, label, hint, lora }: (typeof parts)[number] & { lora
           integer
           min={1}
           max={4096}
-          disabled={!lora}
+          disabled={off}
           value={lora?.loraRank}
           onCommit={(loraRank) => lora && change({ ...lora, loraRank: loraRank ?? usual.loraRank })}
         />
@@ -80,16 +84,29 @@ function AdapterRow({ part, label, hint, lora }: (typeof parts)[number] & { lora
           aria-label={`Alpha on ${label}`}
           min={0.001}
           max={1e6}
-          disabled={!lora}
+          disabled={off}
           placeholder={lora ? String(2 * lora.loraRank) : ''}
           value={lora?.loraAlpha}
           onCommit={(loraAlpha) => lora && change({ ...lora, loraAlpha })}
         />
       </td>
       <td>
+        <NumberInput
+          aria-label={`Dropout on ${label}`}
+          title="share of the adapter’s input numbers that each step leaves out"
+          min={0}
+          max={0.99}
+          step={0.05}
+          disabled={off}
+          placeholder={lora ? '0' : ''}
+          value={lora?.dropout}
+          onCommit={(dropout) => lora && change({ ...lora, dropout })}
+        />
+      </td>
+      <td>
         <Checkbox
           label={<span className="visually-hidden">rsLoRA on {label}</span>}
-          disabled={!lora}
+          disabled={off}
           checked={lora?.rankStabilised ?? false}
           onChange={(on) => lora && change({ ...lora, rankStabilised: on })}
         />

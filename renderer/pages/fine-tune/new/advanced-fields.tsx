@@ -1,8 +1,12 @@
 // Everything else that a run can be told, folded away.
-import type { DatasetReport, Recipe } from '../../../../main/contract/index.ts';
-import { Checkbox, Field, NumberInput, Select } from '../../../components/index.ts';
+import type { DatasetReport, Inspection, Recipe } from '../../../../main/contract/index.ts';
+import { Checkbox, Field, Select } from '../../../components/index.ts';
+import { DeviceFields } from './device-fields.tsx';
+import type { DraftErrors } from './draft-errors.ts';
+import { Figure } from './figure.tsx';
+import { PreferenceFields } from './preference-fields.tsx';
 import style from './recipe.module.css';
-import { useRunDraft } from './run-draft.ts';
+import { MIXTURE_BALANCE, useRunDraft } from './run-draft.ts';
 
 const kinds: { value: NonNullable<NonNullable<Recipe['optimiser']>['kind']>; label: string; hint?: string }[] = [
   { value: 'adamw', label: 'AdamW' },
@@ -14,7 +18,13 @@ const weightings: { value: NonNullable<Recipe['weighting']>; label: string }[] =
   { value: 'sequences', label: 'every example the same' },
 ];
 
-export function AdvancedFields({ report }: { report: DatasetReport | null }) {
+interface AdvancedFieldsProps {
+  report: DatasetReport | null;
+  inspection: Inspection | null;
+  errors: DraftErrors;
+}
+
+export function AdvancedFields({ report, inspection, errors }: AdvancedFieldsProps) {
   return (
     <details className={style.advanced}>
       <summary>Advanced</summary>
@@ -32,6 +42,12 @@ export function AdvancedFields({ report }: { report: DatasetReport | null }) {
           <LossFields />
           <ScheduleEnds />
         </Group>
+        <Group title="Preferences (DPO)">
+          <PreferenceFields report={report} />
+        </Group>
+        <Group title="Where experts are computed">
+          <DeviceFields inspection={inspection} error={errors.devices} />
+        </Group>
         <Group title="Looks and checkpoints">
           <CheckpointFields hasValidation={report?.split.validation !== 0} />
         </Group>
@@ -46,26 +62,6 @@ function Group({ title, wide, children }: { title: string; wide?: boolean; child
       <legend>{title}</legend>
       {children}
     </fieldset>
-  );
-}
-
-interface FigureProps {
-  label: string;
-  hint?: string;
-  value: number | undefined;
-  usual: string;
-  min: number;
-  max?: number;
-  integer?: boolean;
-  onCommit: (value: number | undefined) => void;
-}
-
-/** A number whose default is shown while it is empty. */
-function Figure({ label, hint, usual, ...input }: FigureProps) {
-  return (
-    <Field label={label} hint={hint}>
-      {(control) => <NumberInput {...control} {...input} placeholder={usual} />}
-    </Field>
   );
 }
 
@@ -143,11 +139,20 @@ function BatchFields() {
 
 function LossFields() {
   const losses = useRunDraft((state) => state.draft.plan.routerLosses) ?? {};
+  const isMixture = useRunDraft((state) => state.draft.plan.adapter.mixture !== undefined);
   const changePlan = useRunDraft((state) => state.changePlan);
   const change = (next: typeof losses) => changePlan({ routerLosses: { ...losses, ...next } });
   return (
     <>
-      <Figure label="Load balance loss" hint="factor" usual="0" min={0} max={1000} value={losses.balance} onCommit={(balance) => change({ balance })} />
+      <Figure
+        label="Load balance loss"
+        hint="factor"
+        usual={isMixture ? String(MIXTURE_BALANCE) : '0'}
+        min={0}
+        max={1000}
+        value={losses.balance}
+        onCommit={(balance) => change({ balance })}
+      />
       <Figure label="Router z-loss" hint="factor" usual="0" min={0} max={1000} value={losses.z} onCommit={(z) => change({ z })} />
     </>
   );

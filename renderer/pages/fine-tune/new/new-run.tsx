@@ -1,18 +1,19 @@
 // A new run: model, data, recipe, samples; what is wrong stands at its field, and the button waits for it.
 import { Play, RotateCcw } from 'lucide-react';
 import { useCallback, useEffect, useMemo, useState } from 'react';
-import { type ErrorBody, type ModelCard, toErrorBody } from '../../../../main/contract/index.ts';
+import { type DatasetReport, type ErrorBody, type ModelCard, toErrorBody } from '../../../../main/contract/index.ts';
 import { Button, ErrorNotice, Field, Figures, format, PageFrame, Section, Select, TextInput } from '../../../components/index.ts';
 import { address, navigate } from '../../../shell/navigation.ts';
 import { errorHelp } from '../../../stores/error-help.ts';
-import { useCommands, useModels, useStores, useTraining } from '../../../stores/index.tsx';
+import { useApp, useCommands, useModels, useStores, useTraining } from '../../../stores/index.tsx';
 import { chooseModel } from '../../../stores/models.ts';
 import { DataSection } from './data-section.tsx';
+import { type DraftErrors, draftErrors } from './draft-errors.ts';
 import style from './new-run.module.css';
 import { RecipeSection } from './recipe-section.tsx';
-import { type DraftErrors, draftErrors, planText, toRequest, useRunDraft } from './run-draft.ts';
+import { planText, toRequest, useRunDraft } from './run-draft.ts';
 import { SamplesSection } from './samples-section.tsx';
-import { usePreview } from './use-preview.ts';
+import { type Preview, usePreview } from './use-preview.ts';
 
 const BEGIN_KEYS = 'mod+enter';
 
@@ -22,8 +23,8 @@ export function NewRun({ like }: { like: string | null }) {
   const reset = useRunDraft((state) => state.reset);
   const model = useModel(draft.modelId);
   const preview = usePreview(model?.id, draft.plan.data);
-  const errors = draftErrors(draft, preview.error);
-  const { begin, busy, error } = useBegin(model, errors);
+  const errors = useDraftErrors(model, preview);
+  const { begin, busy, error } = useBegin(model, preview.report, errors);
   const stores = useStores();
   useCommands(
     useMemo(() => [{ id: 'tune.begin', title: 'Begin the run', group: 'Fine-tune', icon: Play, keys: BEGIN_KEYS, run: () => void begin() }], [begin]),
@@ -46,7 +47,7 @@ export function NewRun({ like }: { like: string | null }) {
       </div>
       <footer className={style.footer}>
         {error && <ErrorNotice className={style.refused} error={error} advice={errorHelp(error, stores).advice} />}
-        <p className={style.note}>{model === undefined ? 'There is no model to train.' : (Object.values(errors)[0] ?? planText(draft))}</p>
+        <p className={style.note}>{model === undefined ? 'There is no model to train.' : (Object.values(errors)[0] ?? planText(draft, preview.report))}</p>
         <Button icon={Play} variant="primary" keys={BEGIN_KEYS} busy={busy} disabled={!isReady(model, errors)} onClick={() => void begin()}>
           Begin
         </Button>
@@ -69,6 +70,12 @@ function useModel(wanted: string | null): ModelCard | undefined {
   );
 }
 
+function useDraftErrors(model: ModelCard | undefined, { report, error }: Preview): DraftErrors {
+  const draft = useRunDraft((state) => state.draft);
+  const devices = useApp((state) => state.devices);
+  return draftErrors(draft, { dataError: error, report, inspection: model?.inspection ?? null, devices: devices.map(({ id }) => id) });
+}
+
 /** `#/fine-tune/new?like=ID` begins with that run's settings. */
 function useLikeAnother(like: string | null): void {
   const run = useTraining((state) => state.runs?.find(({ id }) => id === like));
@@ -79,7 +86,7 @@ function useLikeAnother(like: string | null): void {
   }, [run?.id, takeRun]);
 }
 
-function useBegin(model: ModelCard | undefined, errors: DraftErrors) {
+function useBegin(model: ModelCard | undefined, report: DatasetReport | null, errors: DraftErrors) {
   const { training } = useStores();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ErrorBody | null>(null);
@@ -91,7 +98,7 @@ function useBegin(model: ModelCard | undefined, errors: DraftErrors) {
     setBusy(true);
     setError(null);
     try {
-      const run = await training.getState().create(toRequest(draft, modelId));
+      const run = await training.getState().create(toRequest(draft, modelId, report));
       reset();
       navigate('fine-tune', ['run', run.id]);
     } catch (thrown) {
@@ -99,7 +106,7 @@ function useBegin(model: ModelCard | undefined, errors: DraftErrors) {
     } finally {
       setBusy(false);
     }
-  }, [training, modelId, ready]);
+  }, [training, modelId, report, ready]);
   return { begin, busy, error };
 }
 

@@ -6,20 +6,21 @@ import { useStores } from '../../../stores/index.tsx';
 import { DEFAULT_RATE } from '../learning-rate.ts';
 import { AdapterTable } from './adapter-table.tsx';
 import { AdvancedFields } from './advanced-fields.tsx';
+import type { DraftErrors } from './draft-errors.ts';
 import style from './recipe.module.css';
-import { DEFAULT_BATCH_TOKENS, type DraftErrors, hasDecay, stepsOfEpoch, trainingTokens, useRunDraft } from './run-draft.ts';
+import { DEFAULT_BATCH_TOKENS, hasDecay, stepsOfEpoch, trainingTokens, useRunDraft } from './run-draft.ts';
 import { rateText, SchedulePlot } from './schedule-plot.tsx';
 
 export function RecipeSection({ model, report, errors }: { model: ModelCard | undefined; report: DatasetReport | null; errors: DraftErrors }) {
   return (
     <Section title="Recipe" hint="Empty fields take the default that they show.">
       <RecipePicker modelId={model?.id} report={report} />
-      <AdapterTable inspection={model?.inspection ?? null} error={errors.adapter ?? errors.router} />
+      <AdapterTable inspection={model?.inspection ?? null} error={errors.adapter ?? errors.router ?? errors.mixture} />
       <div className={style.main}>
         <MainFields report={report} errors={errors} />
         <Plot />
       </div>
-      <AdvancedFields report={report} />
+      <AdvancedFields report={report} inspection={model?.inspection ?? null} errors={errors} />
     </Section>
   );
 }

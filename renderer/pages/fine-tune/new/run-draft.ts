@@ -1,15 +1,6 @@
 // The form of a new run: what is chosen, and what is wrong with it. It outlives the page.
 import { create } from 'zustand';
-import type {
-  DatasetReport,
-  ErrorBody,
-  Recipe,
-  TrainingData,
-  TrainingDraft,
-  TrainingPlan,
-  TrainingRecipe,
-  TrainingRun,
-} from '../../../../main/contract/index.ts';
+import type { DatasetReport, Recipe, TrainingData, TrainingDraft, TrainingPlan, TrainingRecipe, TrainingRun } from '../../../../main/contract/index.ts';
 
 export interface RunDraft {
   name: string;
@@ -69,48 +60,33 @@ function withChanges<T extends object>(values: T, changes: Partial<T>): T {
   return Object.fromEntries(Object.entries({ ...values, ...changes }).filter(([, value]) => value !== undefined)) as T;
 }
 
-export type DraftField = 'files' | 'adapter' | 'router' | 'warmupSteps' | 'decaySteps' | 'batchSequences' | 'batchTokens';
-export type DraftErrors = Partial<Record<DraftField, string>>;
-
 export const DEFAULT_BATCH_TOKENS = 2048;
+/** Defaults of the trainer (native/train/run/run-settings.cpp). */
+export const MIXTURE_EXPERTS = 8;
+export const MIXTURE_USED = 2;
+/** Load balance loss's factor for a mixture, whose new router would send all to a few. */
+export const MIXTURE_BALANCE = 0.01;
 const PARTS = ['attention', 'ffn', 'experts', 'shared', 'router'] as const;
 
-/** What keeps the run from being begun, by field, with the numbers. `dataError`: why the data cannot be read as it is chosen now. */
-export function draftErrors({ plan }: RunDraft, dataError: ErrorBody | null): DraftErrors {
-  const { adapter, data } = plan;
-  const isAnyTrained = PARTS.some((part) => adapter[part] !== undefined) || adapter.wholeRouter || adapter.wholeNorms;
-  const room = plan.batchTokens ?? DEFAULT_BATCH_TOKENS;
-  const limit = data.maxTokens ?? 0;
-  return {
-    ...(data.files.length === 0 && { files: 'Add a file with examples first.' }),
-    ...(dataError &&
-      dataError.code !== 'cancelled' && {
-        files: dataError.code === 'dataset.format-unsure' ? 'Say first how the rows are meant.' : 'This data cannot be used; see below.',
-      }),
-    ...(!isAnyTrained && { adapter: 'Nothing would be trained: choose at least one part of the model.' }),
-    ...(adapter.wholeRouter && adapter.router && { router: 'The router is trained whole or with an adapter, not both.' }),
-    ...(limit > room && { batchTokens: `An example may have ${limit} tokens, and a batch has room for ${room}: give it more, or cut examples to less.` }),
-    ...scheduleErrors(plan.schedule),
-  };
-}
-
-function scheduleErrors({ kind, steps, warmupSteps = 0, decaySteps = 0, batchSequences = 0 }: Recipe['schedule']): DraftErrors {
-  const left = steps - Math.min(steps, warmupSteps);
-  return {
-    ...(warmupSteps > steps && { warmupSteps: `The warm-up has ${warmupSteps} steps, and the run only ${steps}.` }),
-    ...(hasDecay(kind) &&
-      decaySteps > left && { decaySteps: `The decay has ${decaySteps} steps, and the run of ${steps} has ${left} left behind the warm-up.` }),
-    ...(kind === 'power' && batchSequences < 1 && { batchSequences: 'The power schedule needs to know how many examples a step has: 1 or more.' }),
-  };
+/** Whether the data is preference pairs, of which the better answer is learnt (DPO). */
+export function learnsPreferences({ kinds, good }: DatasetReport): 'yes' | 'no' | 'partly' {
+  if (kinds.preference === 0) return 'no';
+  return kinds.preference === good ? 'yes' : 'partly';
 }
 
 export const hasDecay = (kind: Recipe['schedule']['kind']): boolean => kind === 'wsd' || kind === 'power';
 
 /** `60 steps of 2048 tokens · attention rank 16 · experts rank 16` */
-export function planText({ plan: { schedule, batchTokens = DEFAULT_BATCH_TOKENS, batchesPerStep = 1, adapter } }: RunDraft): string {
+export function planText(
+  { plan: { schedule, batchTokens = DEFAULT_BATCH_TOKENS, batchesPerStep = 1, adapter } }: RunDraft,
+  report: DatasetReport | null,
+): string {
   const adapters = PARTS.flatMap((part) => (adapter[part] ? [`${part} rank ${adapter[part].loraRank}`] : []));
+  const { mixture } = adapter;
+  const mixtures = mixture ? [`mixture of ${mixture.expertCount ?? MIXTURE_EXPERTS}, rank ${mixture.loraRank}`] : [];
   const whole = [...(adapter.wholeRouter ? ['whole routers'] : []), ...(adapter.wholeNorms ? ['norms'] : [])];
-  return [`${schedule.steps} steps of ${batchTokens * batchesPerStep} tokens`, ...adapters, ...whole].join(' · ');
+  const objective = report && learnsPreferences(report) === 'yes' ? ['preferences (DPO)'] : [];
+  return [`${schedule.steps} steps of ${batchTokens * batchesPerStep} tokens`, ...objective, ...adapters, ...mixtures, ...whole].join(' · ');
 }
 
 /** Steps of one pass over the training part; null: not known. Packing leaves next to nothing of a batch unused. */
@@ -125,11 +101,17 @@ export function trainingTokens(report: DatasetReport | null): number | null {
   return Math.round((report.tokens.total * report.split.train) / report.good);
 }
 
-/** What the core is asked for: without settings that do not belong to the choices, which the trainer would refuse. */
-export function toRequest({ name, plan }: RunDraft, modelId: string): TrainingDraft {
+/** What the core is asked for: without settings that do not belong to the choices, which the trainer would refuse; the objective follows from the data. */
+export function toRequest({ name, plan: { dpo, objective: _, ...plan } }: RunDraft, modelId: string, report: DatasetReport | null): TrainingDraft {
+  const isPairs = report === null || learnsPreferences(report) === 'yes';
   return {
     modelId,
-    plan: { ...plan, ...(plan.optimiser && { optimiser: cleanOptimiser(plan.optimiser) }), schedule: cleanSchedule(plan.schedule) },
+    plan: {
+      ...plan,
+      ...(dpo && isPairs && { dpo }),
+      ...(plan.optimiser && { optimiser: cleanOptimiser(plan.optimiser) }),
+      schedule: cleanSchedule(plan.schedule),
+    },
     ...named(name),
   };
 }

@@ -3,8 +3,11 @@ import { useMemo } from 'react';
 import type { TrainingRun } from '../../../../main/contract/index.ts';
 import { type ChartStyle, shown } from '../../../charts/live-chart.tsx';
 import { format } from '../../../components/index.ts';
+import { MIXTURE_BALANCE } from '../new/run-draft.ts';
 import { rateText } from '../new/schedule-plot.tsx';
 import { ChartCard } from './chart-card.tsx';
+import { PADDING, preciseLoss, significant, trainedAndValidated } from './chart-parts.ts';
+import { PreferenceCharts } from './preference-charts.tsx';
 import style from './run.module.css';
 import type { RunHistory } from './run-history.ts';
 
@@ -12,10 +15,12 @@ export function RunCharts({ run, history }: { run: TrainingRun; history: RunHist
   const { id, name, plan } = run;
   const data = useMemo(() => chartData(history), [history]);
   const together = `run ${id}`;
-  const hasRouterLosses = (plan.routerLosses?.balance ?? 0) > 0 || (plan.routerLosses?.z ?? 0) > 0;
+  const { balance = plan.adapter.mixture ? MIXTURE_BALANCE : 0, z = 0 } = plan.routerLosses ?? {};
+  const hasRouterLosses = balance > 0 || z > 0;
   return (
     <div className={style.charts}>
       <ChartCard wide title="Loss" data={data.loss} parts={lossParts} {...{ name, together }} />
+      {history.isOfPairs && <PreferenceCharts history={history} {...{ name, together }} />}
       <ChartCard title="Learning rate" data={data.learningRate} parts={rateParts} {...{ name, together }} />
       <ChartCard title="Gradient norm" data={data.gradientNorm} parts={gradientParts} {...{ name, together }} />
       <ChartCard title="Speed" data={data.speed} parts={speedParts} {...{ name, together }} />
@@ -27,7 +32,7 @@ export function RunCharts({ run, history }: { run: TrainingRun; history: RunHist
 
 function chartData(history: RunHistory) {
   return {
-    loss: () => history.lossColumns(),
+    loss: () => history.columnsOfBoth(({ loss }) => loss),
     learningRate: () => history.columns(['learningRate']),
     gradientNorm: () => history.columns(['gradientNorm']),
     speed: () => history.columns(['tokensPerSecond']),
@@ -36,29 +41,7 @@ function chartData(history: RunHistory) {
   };
 }
 
-/** room for the last step's number */
-const PADDING: [number, number, number, number] = [8, 16, 0, 0];
-const loss = shown((value) => value.toFixed(4));
-
-function lossParts({ axis, line, colour }: ChartStyle) {
-  return {
-    padding: PADDING,
-    scales: {},
-    series: [
-      { ...line, label: 'training', stroke: colour('--series-1'), value: loss, spanGaps: true },
-      {
-        ...line,
-        label: 'validation',
-        stroke: colour('--series-2'),
-        value: loss,
-        spanGaps: true,
-        dash: [6, 3],
-        points: { show: true, size: 6, fill: colour('--series-2') },
-      },
-    ],
-    axes: [{ ...axis, size: 52 }],
-  };
-}
+const lossParts = trainedAndValidated(preciseLoss);
 
 /** One line from 0, its figures in words of `text`. */
 const oneLine =
@@ -70,7 +53,6 @@ const oneLine =
     axes: [{ ...axis, size, values: (_: unknown, ticks: number[]) => ticks.map(text), ...(incrs && { incrs }) }],
   });
 
-const significant = (value: number) => String(Number(value.toPrecision(3)));
 const rateParts = oneLine('learning rate', '--series-3', rateText, 62);
 const gradientParts = oneLine('gradient norm, before clipping', '--series-4', significant, 52);
 const speedParts = oneLine('tokens a second', '--series-1', format.count, 52);
@@ -83,8 +65,8 @@ function routerParts({ axis, line, colour }: ChartStyle) {
     padding: PADDING,
     scales: {},
     series: [
-      { ...line, label: 'load balance', stroke: colour('--series-3'), value: loss },
-      { ...line, label: 'z', scale: 'z', stroke: colour('--series-4'), dash: [6, 3], value: loss },
+      { ...line, label: 'load balance', stroke: colour('--series-3'), value: shown(preciseLoss) },
+      { ...line, label: 'z', scale: 'z', stroke: colour('--series-4'), dash: [6, 3], value: shown(preciseLoss) },
     ],
     axes: [
       { ...axis, size: 52 },

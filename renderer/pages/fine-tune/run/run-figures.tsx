@@ -22,6 +22,7 @@ export function RunFigures({ run: { progress, steps, trained }, history }: { run
         { label: 'step', value: `${format.exact(progress.step)} of ${format.exact(steps)}` },
         figure('training loss', progress.loss, lossText),
         figure('validation loss', progress.validationLoss, lossText),
+        ...(history.isOfPairs ? [figure('pairs the right way', last?.preference?.accuracy, format.percent)] : []),
         figure('tokens a second', progress.tokensPerSecond ?? last?.tokensPerSecond, format.count),
         figure('memory', progress.memoryBytes ?? last?.memoryBytes, format.bytes),
         figure('parameters trained', trained?.parameters, format.count),

@@ -3,6 +3,8 @@ import type { MetricPoint, RunEvent, RunMetrics } from '../../../../main/contrac
 
 type Step = Extract<RunEvent, { event: 'step' }>;
 type Column = (number | null)[];
+/** what training and validation tell alike */
+type Judged = Pick<MetricPoint, 'loss' | 'preference'>;
 
 export class RunHistory {
   points: MetricPoint[] = [];
@@ -28,7 +30,8 @@ export class RunHistory {
     if (event.event === 'movement') this.movement = event;
     if (event.event === 'validation') {
       const others = this.validations.filter(({ step }) => step < event.step);
-      this.validations = [...others, { step: event.step, loss: event.loss, targets: event.targets }];
+      const { step, loss, targets, preference = null } = event;
+      this.validations = [...others, { step, loss, targets, preference }];
     }
   }
 
@@ -49,12 +52,23 @@ export class RunHistory {
     if ((this.points.at(-1)?.step ?? 0) > step) this.points = this.points.filter((point) => point.step <= step);
   }
 
-  /** steps, training loss, validation loss: the steps of both */
-  lossColumns(): [number[], Column, Column] {
-    const trained = new Map(this.points.map(({ step, loss }) => [step, loss]));
-    const validated = new Map(this.validations.map(({ step, loss }) => [step, loss]));
+  /** steps, of training, of validation: the steps of both */
+  columnsOfBoth(of: (figures: Judged) => number | null | undefined): [number[], Column, Column] {
+    const trained = new Map(this.points.map((point) => [point.step, of(point)]));
+    const validated = new Map(this.validations.map((validation) => [validation.step, of(validation)]));
     const steps = [...new Set([...trained.keys(), ...validated.keys()])].sort((a, b) => a - b);
     return [steps, steps.map((step) => trained.get(step) ?? null), steps.map((step) => validated.get(step) ?? null)];
+  }
+
+  /** It learns from preference pairs. */
+  get isOfPairs(): boolean {
+    return (this.points.at(-1) ?? this.validations.at(-1))?.preference != null;
+  }
+
+  /** steps, rewards of chosen and of rejected answers */
+  rewardColumns(): [number[], Column, Column] {
+    const column = (key: 'chosenReward' | 'rejectedReward') => this.points.map(({ preference }) => preference?.[key] ?? null);
+    return [this.points.map(({ step }) => step), column('chosenReward'), column('rejectedReward')];
   }
 
   /** steps, then a column for each key */
@@ -63,7 +77,20 @@ export class RunHistory {
   }
 }
 
-function pointOf({ step, loss, balanceLoss, zLoss, learningRate, gradientNorm, tokens, seconds, memoryBytes }: Step): MetricPoint {
+function pointOf({ step, loss, balanceLoss, zLoss, learningRate, gradientNorm, tokens, seconds, memoryBytes, preference }: Step): MetricPoint {
   const tokensPerSecond = seconds > 0 ? tokens / seconds : 0;
-  return { step, steps: 1, loss, lossLeast: loss, lossMost: loss, balanceLoss, zLoss, learningRate, gradientNorm, tokensPerSecond, memoryBytes };
+  return {
+    step,
+    steps: 1,
+    loss,
+    lossLeast: loss,
+    lossMost: loss,
+    balanceLoss,
+    zLoss,
+    learningRate,
+    gradientNorm,
+    tokensPerSecond,
+    memoryBytes,
+    preference: preference ?? null,
+  };
 }
