@@ -13,6 +13,8 @@ export interface TrainingState {
   pause(id: string): Promise<void>;
   resume(id: string): Promise<void>;
   stop(id: string): Promise<void>;
+  /** by: places, -1 is sooner. Nothing if there is no such place. */
+  move(id: string, by: number): Promise<void>;
   /** true: it is gone */
   delete(id: string): Promise<boolean>;
 }
@@ -40,6 +42,17 @@ export function createTrainingStore(client: CoreClient, notices: StoreApi<Notice
       pause: (id) => withRun(client.call('training.pause', { id })),
       resume: (id) => withRun(client.call('training.resume', { id })),
       stop: (id) => withRun(client.call('training.stop', { id })),
+      move: async (id, by) => {
+        const ids = queuedRuns(store.getState().runs ?? []).map((run) => run.id);
+        const [from, to] = [ids.indexOf(id), ids.indexOf(id) + by];
+        if (from < 0 || to < 0 || to >= ids.length) return;
+        ids.splice(to, 0, ...ids.splice(from, 1));
+        try {
+          set({ runs: await client.call('training.reorder', { ids }) });
+        } catch (error) {
+          notices.getState().error(error);
+        }
+      },
       delete: async (id) => {
         try {
           await client.call('training.delete', { id });
@@ -61,5 +74,9 @@ function withChanged(runs: TrainingRun[], run: TrainingRun): TrainingRun[] {
   if (runs.some(({ id }) => id === run.id)) return runs.map((other) => (other.id === run.id ? run : other));
   return [run, ...runs].sort((a, b) => b.createdAt - a.createdAt);
 }
+
+/** The next one first. */
+export const queuedRuns = (runs: readonly TrainingRun[]): TrainingRun[] =>
+  runs.filter(({ state }) => state === 'queued').sort((a, b) => (a.queuePlace ?? 0) - (b.queuePlace ?? 0));
 
 export const isAtWork = ({ state }: { state: RunState }): boolean => state === 'preparing' || state === 'running' || state === 'pausing';

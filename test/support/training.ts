@@ -10,6 +10,7 @@ export function trainingRun(changes: Partial<TrainingRun> = {}): TrainingRun {
     folder: '/runs/run',
     plan: { adapter: { experts: { loraRank: 4 } }, schedule: { steps: 10 }, data: { files: ['/data/roman.jsonl'] } },
     state: 'paused',
+    queuePlace: null,
     interrupted: false,
     preparing: null,
     progress: { step: 0, loss: null, validationLoss: null, learningRate: null, tokensPerSecond: null, secondsLeft: null, memoryBytes: null },

@@ -4,7 +4,7 @@ import { MoebiusError, type Publish, type RunEvent, type TrainingRun, toErrorBod
 import { type Logger, silentLogger } from '../../engine/log.ts';
 import { cancelledError, SerialQueue, Throttle } from '../../library/concurrency.ts';
 import { RunClock } from './run-clock.ts';
-import type { RunStore, StoredRun } from './run-store.ts';
+import type { RunStore } from './run-store.ts';
 
 const CHANGES_EVERY_MS = 250;
 
@@ -21,7 +21,8 @@ export interface TrainingQueueParts {
 /** What a run becomes that is told to end. */
 type Ending = 'paused' | 'stopped' | 'interrupted';
 
-interface Entry extends StoredRun {
+interface Entry {
+  run: TrainingRun;
   clock: RunClock;
   work: { controller: AbortController; ending: Ending; ended: Promise<void> } | null;
 }
@@ -41,8 +42,8 @@ export class TrainingQueue {
 
   /** What was at work when the app ended is paused now; what was queued begins. */
   async start(): Promise<void> {
-    for (const stored of await this.#parts.store.all()) {
-      const entry: Entry = { ...stored, clock: new RunClock(), work: null };
+    for (const run of await this.#parts.store.all()) {
+      const entry: Entry = { run, clock: new RunClock(), work: null };
       this.#entries.set(entry.run.id, entry);
       if (['preparing', 'running', 'pausing'].includes(entry.run.state)) await this.#change(entry, { state: 'paused', interrupted: true });
     }
@@ -67,8 +68,8 @@ export class TrainingQueue {
   }
 
   async add(run: TrainingRun): Promise<TrainingRun> {
-    const entry: Entry = { run: { ...run, state: 'queued' }, position: this.#lastPosition() + 1, clock: new RunClock(), work: null };
-    await this.#parts.store.save(entry);
+    const entry: Entry = { run: { ...run, state: 'queued', queuePlace: this.#lastPlace() + 1 }, clock: new RunClock(), work: null };
+    await this.#parts.store.save(entry.run);
     this.#entries.set(run.id, entry);
     this.#changes.now(entry);
     this.#startNext();
@@ -88,7 +89,7 @@ export class TrainingQueue {
   async resume(id: string): Promise<TrainingRun> {
     const entry = this.#entry(id);
     if (['paused', 'stopped', 'failed'].includes(entry.run.state)) {
-      await this.#change(entry, { state: 'queued', interrupted: false, error: null, endedAt: null }, this.#lastPosition() + 1);
+      await this.#change(entry, { state: 'queued', queuePlace: this.#lastPlace() + 1, interrupted: false, error: null, endedAt: null });
       this.#startNext();
     }
     return this.get(id);
@@ -108,7 +109,7 @@ export class TrainingQueue {
         const message = `The queue has ${queued.length} runs; the order names ${ids.length}, not all of them or others. Read the list again: one may have begun.`;
         throw new MoebiusError('request.invalid', message, { details: { queued: queued.map(({ run }) => run.id) } });
       }
-      for (const [position, id] of ids.entries()) await this.#change(this.#entry(id), {}, position);
+      for (const [queuePlace, id] of ids.entries()) await this.#change(this.#entry(id), { queuePlace });
       return this.list();
     });
   }
@@ -129,7 +130,7 @@ export class TrainingQueue {
     await this.#end(entry, ending);
     const { state } = entry.run;
     if (state === 'queued' || (ending === 'stopped' && (state === 'paused' || state === 'failed'))) {
-      await this.#change(entry, { state: ending, interrupted: false, endedAt: ending === 'stopped' ? Date.now() : null }, null);
+      await this.#change(entry, { state: ending, queuePlace: null, interrupted: false, endedAt: ending === 'stopped' ? Date.now() : null });
     }
     return structuredClone(entry.run);
   }
@@ -162,7 +163,7 @@ export class TrainingQueue {
     let end: Partial<TrainingRun>;
     try {
       entry.clock = new RunClock();
-      await this.#change(entry, { state: 'preparing', preparing: 0, startedAt: run.startedAt ?? Date.now() }, null);
+      await this.#change(entry, { state: 'preparing', queuePlace: null, preparing: 0, startedAt: run.startedAt ?? Date.now() });
       signal.throwIfAborted();
       await this.#parts.train(run, {
         signal,
@@ -228,24 +229,23 @@ export class TrainingQueue {
   /** Figures that nobody waits for. */
   #save(entry: Entry): void {
     this.#parts.store
-      .save(entry)
+      .save(entry.run)
       .catch((error: Error) => (this.#parts.logger ?? silentLogger).warn(`training run ${entry.run.id} was not noted: ${error.message}`));
   }
 
-  async #change(entry: Entry, change: Partial<TrainingRun>, position = entry.position): Promise<void> {
+  async #change(entry: Entry, change: Partial<TrainingRun>): Promise<void> {
     Object.assign(entry.run, change);
-    entry.position = position;
     this.#changes.now(entry);
-    await this.#parts.store.save(entry);
+    await this.#parts.store.save(entry.run);
   }
 
   #queued(): Entry[] {
     const queued = [...this.#entries.values()].filter(({ run }) => run.state === 'queued');
-    return queued.sort((a, b) => (a.position ?? 0) - (b.position ?? 0));
+    return queued.sort((a, b) => (a.run.queuePlace ?? 0) - (b.run.queuePlace ?? 0));
   }
 
-  #lastPosition(): number {
-    return Math.max(0, ...this.#queued().map(({ position }) => position ?? 0));
+  #lastPlace(): number {
+    return Math.max(0, ...this.#queued().map(({ run }) => run.queuePlace ?? 0));
   }
 
   #entry(id: string): Entry {

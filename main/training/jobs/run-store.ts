@@ -3,12 +3,6 @@ import { z } from 'zod';
 import { ErrorBody, RunProgress, RunState, TrainingPlan, TrainingRun } from '../../contract/index.ts';
 import type { Database } from '../../storage/database.ts';
 
-/** A run and its place in the queue; null: it is not in it. */
-export interface StoredRun {
-  run: TrainingRun;
-  position: number | null;
-}
-
 const Row = z.object({
   id: z.string(),
   name: z.string(),
@@ -36,12 +30,12 @@ export class RunStore {
   }
 
   /** Oldest first. */
-  async all(): Promise<StoredRun[]> {
+  async all(): Promise<TrainingRun[]> {
     const rows = z.array(Row).parse(await this.#database.all('SELECT * FROM training_runs ORDER BY created_at, id'));
     return rows.map(fromRow);
   }
 
-  async save({ run, position }: StoredRun): Promise<void> {
+  async save(run: TrainingRun): Promise<void> {
     await this.#database.run(
       `INSERT INTO training_runs (id, name, model_id, model_path, folder, plan, created_at, state, interrupted, queue_position, progress, trained, unmoved, error, started_at, ended_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -49,7 +43,7 @@ export class RunStore {
          progress = excluded.progress, trained = excluded.trained, unmoved = excluded.unmoved, error = excluded.error, started_at = excluded.started_at, ended_at = excluded.ended_at`,
       [
         ...[run.id, run.name, run.modelId, run.modelPath, run.folder, JSON.stringify(run.plan), run.createdAt],
-        ...[run.state, run.interrupted ? 1 : 0, position, JSON.stringify(run.progress)],
+        ...[run.state, run.interrupted ? 1 : 0, run.queuePlace, JSON.stringify(run.progress)],
         ...[run.trained && JSON.stringify(run.trained), JSON.stringify(run.unmoved), run.error && JSON.stringify(run.error), run.startedAt, run.endedAt],
       ],
     );
@@ -60,28 +54,26 @@ export class RunStore {
   }
 }
 
-function fromRow(row: z.infer<typeof Row>): StoredRun {
+function fromRow(row: z.infer<typeof Row>): TrainingRun {
   const plan = TrainingPlan.parse(JSON.parse(row.plan));
   return {
-    position: row.queue_position,
-    run: {
-      id: row.id,
-      name: row.name,
-      modelId: row.model_id,
-      modelPath: row.model_path,
-      folder: row.folder,
-      plan,
-      state: row.state,
-      interrupted: row.interrupted === 1,
-      preparing: null,
-      progress: RunProgress.parse(JSON.parse(row.progress)),
-      steps: plan.schedule.steps,
-      trained: row.trained === null ? null : TrainingRun.shape.trained.parse(JSON.parse(row.trained)),
-      unmoved: TrainingRun.shape.unmoved.parse(JSON.parse(row.unmoved)),
-      error: row.error === null ? null : ErrorBody.parse(JSON.parse(row.error)),
-      createdAt: row.created_at,
-      startedAt: row.started_at,
-      endedAt: row.ended_at,
-    },
+    id: row.id,
+    name: row.name,
+    modelId: row.model_id,
+    modelPath: row.model_path,
+    folder: row.folder,
+    plan,
+    state: row.state,
+    queuePlace: row.queue_position,
+    interrupted: row.interrupted === 1,
+    preparing: null,
+    progress: RunProgress.parse(JSON.parse(row.progress)),
+    steps: plan.schedule.steps,
+    trained: row.trained === null ? null : TrainingRun.shape.trained.parse(JSON.parse(row.trained)),
+    unmoved: TrainingRun.shape.unmoved.parse(JSON.parse(row.unmoved)),
+    error: row.error === null ? null : ErrorBody.parse(JSON.parse(row.error)),
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
   };
 }

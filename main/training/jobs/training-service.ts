@@ -179,6 +179,7 @@ export class TrainingService {
       // what does not fit into a batch cannot be learnt, and is cut unless told otherwise
       plan: { ...plan, data: { maxTokens: plan.batchTokens ?? BATCH_TOKENS, ...data } },
       state: 'queued',
+      queuePlace: null,
       interrupted: false,
       preparing: null,
       progress: { step: 0, loss: null, validationLoss: null, learningRate: null, tokensPerSecond: null, secondsLeft: null, memoryBytes: null },

@@ -4,13 +4,16 @@ import type { TrainingRun } from '../../../main/contract/index.ts';
 import { Badge, Button, Card, EmptyState, ErrorNotice, Figures, format, PageFrame, ProgressBar } from '../../components/index.ts';
 import { address, navigate } from '../../shell/navigation.ts';
 import { useModels } from '../../stores/index.tsx';
+import { queuedRuns } from '../../stores/training.ts';
 import style from './fine-tune.module.css';
 import { NEW_RUN_KEYS, openNewRun, usePageCommands } from './page-commands.ts';
+import { QueuePlace } from './queue-place.tsx';
 import { RunActions } from './run-actions.tsx';
-import { fractionOf, lossText, progressText, stateText, stateTones } from './run-texts.ts';
+import { fractionOf, inOrder, lossText, progressText, stateText, stateTones } from './run-texts.ts';
 
 export function RunList({ runs }: { runs: readonly TrainingRun[] | null }) {
   usePageCommands();
+  const queue = queuedRuns(runs ?? []).map(({ id }) => id);
   const newRun = (
     <Button icon={Plus} variant="primary" keys={NEW_RUN_KEYS} onClick={openNewRun}>
       New run
@@ -40,9 +43,9 @@ export function RunList({ runs }: { runs: readonly TrainingRun[] | null }) {
         </EmptyState>
       )}
       <ul className={style.runs} aria-label="Runs">
-        {runs?.map((run) => (
+        {inOrder(runs ?? []).map((run) => (
           <li key={run.id}>
-            <RunCard run={run} />
+            <RunCard run={run} queue={queue} />
           </li>
         ))}
       </ul>
@@ -50,7 +53,8 @@ export function RunList({ runs }: { runs: readonly TrainingRun[] | null }) {
   );
 }
 
-function RunCard({ run }: { run: TrainingRun }) {
+/** queue: ids of what waits, the next one first */
+function RunCard({ run, queue }: { run: TrainingRun; queue: readonly string[] }) {
   const model = useModels((state) => state.models?.find(({ id }) => id === run.modelId)?.name);
   const { progress } = run;
   return (
@@ -62,6 +66,7 @@ function RunCard({ run }: { run: TrainingRun }) {
         <Badge tone={stateTones[run.state]}>{stateText(run)}</Badge>
         <span className={style.note}>{model ?? run.modelId}</span>
         <span className={style.spring} />
+        {queue.length > 1 && run.state === 'queued' && <QueuePlace run={run} place={queue.indexOf(run.id)} length={queue.length} />}
         <RunActions run={run} />
       </header>
       <RunProgressBar run={run} />

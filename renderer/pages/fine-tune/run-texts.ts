@@ -1,6 +1,7 @@
 // What is said of a run in words.
 import type { RunState, TrainingRun } from '../../../main/contract/index.ts';
 import { format, type Tone } from '../../components/index.ts';
+import { isAtWork, queuedRuns } from '../../stores/training.ts';
 
 export const stateTones: Record<RunState, Tone> = {
   queued: 'neutral',
@@ -26,6 +27,13 @@ const stateTexts: Record<RunState, string> = {
 
 export const stateText = ({ state, interrupted }: Pick<TrainingRun, 'state' | 'interrupted'>): string =>
   state === 'paused' && interrupted ? 'interrupted' : stateTexts[state];
+
+/** As the list shows them: what is at work, what waits for it in its order, and the rest, the newest first. */
+export function inOrder(runs: readonly TrainingRun[]): TrainingRun[] {
+  const queue = queuedRuns(runs);
+  const rest = runs.filter((run) => !isAtWork(run) && run.state !== 'queued');
+  return [...runs.filter(isAtWork), ...queue, ...rest];
+}
 
 /** 0..1 of what is under way; undefined: it is not known how far */
 export function fractionOf({ state, preparing, progress, steps }: Pick<TrainingRun, 'state' | 'preparing' | 'progress' | 'steps'>): number | undefined {

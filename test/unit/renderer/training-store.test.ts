@@ -12,6 +12,7 @@ const run = (id: string, createdAt: number, changes: Partial<TrainingRun> = {}):
   folder: `/runs/${id}`,
   plan: { data: { files: ['/a'] }, adapter: {}, schedule: { steps: 10 } },
   state: 'queued',
+  queuePlace: createdAt,
   interrupted: false,
   preparing: null,
   progress: { step: 0, loss: null, validationLoss: null, learningRate: null, tokensPerSecond: null, secondsLeft: null, memoryBytes: null },
@@ -69,4 +70,26 @@ it('a refused run is the form’s to tell', async () => {
   };
   await expect(store.getState().create({ modelId: 'm', plan: run('a', 1).plan })).rejects.toThrow('No.');
   expect(notices.getState().toasts).toEqual([]);
+});
+
+it('moves a queued run by a place in the order in which they wait', async () => {
+  const { core, store } = makeStore();
+  core.answers['training.list'] = () => [
+    run('a', 1, { state: 'running', queuePlace: null }),
+    run('b', 2, { queuePlace: 7 }),
+    run('c', 3, { queuePlace: 5 }),
+    run('d', 4, { queuePlace: 9 }),
+  ];
+  await store.getState().fetch();
+  const asked: unknown[] = [];
+  core.answers['training.reorder'] = (parameters) => {
+    asked.push(parameters);
+    return [run('b', 2, { queuePlace: 0 })];
+  };
+  await store.getState().move('c', -1); // it is the next one already
+  await store.getState().move('a', 1); // it does not wait
+  expect(asked).toEqual([]);
+  await store.getState().move('b', -1);
+  expect(asked).toEqual([{ ids: ['b', 'c', 'd'] }]);
+  expect(store.getState().runs?.map(({ id }) => id)).toEqual(['b']);
 });

@@ -175,6 +175,13 @@ describe('the training queue', () => {
     await expect(rig.queue.reorder(['c'])).rejects.toMatchObject({ code: 'request.invalid', message: expect.stringContaining('2 runs') });
     await expect(rig.queue.reorder(['c', 'c'])).rejects.toMatchObject({ code: 'request.invalid' });
     await rig.queue.reorder(['c', 'b']);
+    expect(['c', 'b'].map((id) => rig.queue.get(id).queuePlace)).toEqual([0, 1]);
+    const stored = await new RunStore(rig.database).all();
+    expect(stored.map(({ id, queuePlace }) => [id, queuePlace]).sort()).toEqual([
+      ['a', null],
+      ['b', 1],
+      ['c', 0],
+    ]);
     (await rig.nth(0)).done();
     expect((await rig.nth(1)).id).toBe('c');
   });
@@ -195,7 +202,7 @@ describe('the training queue', () => {
     (await rig.nth(0)).done();
     await rig.state('a', 'done');
     const [stored] = await new RunStore(rig.database).all();
-    expect(stored?.run).toEqual(rig.queue.get('a'));
-    expect(stored?.run.plan).toEqual(run.plan);
+    expect(stored).toEqual(rig.queue.get('a'));
+    expect(stored?.plan).toEqual(run.plan);
   });
 });
