@@ -12,7 +12,7 @@ const SECONDS = 600;
 /** of PyTorch's final validation loss */
 const MOST = 1.05;
 /** Shares of the held-out questions that the tuned model is to answer to the letter: about half of those measured, for single answers tip with the number of threads. */
-const RIGHT = { roman: 0.1, pigLatin: 0.02 };
+const RIGHT = { roman: 0.45, pigLatin: 0.15 };
 
 let folder: string;
 let seconds: number;
