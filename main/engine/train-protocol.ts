@@ -76,7 +76,7 @@ export const Schedule = z.strictObject({
   batchSequences: count.optional(),
 });
 
-/** Where a run computes. */
+/** Where a run computes, and with how much memory. */
 export const TrainDevices = z.strictObject({
   /** routed experts; default: all on the CPU, which computes the rest */
   experts: z
@@ -93,6 +93,11 @@ export const TrainDevices = z.strictObject({
     .min(1)
     .max(8)
     .optional(),
+  /**
+   * most of RAM that a batch's activations may take until its backward pass; those of layers that have no room are computed again (checkpointing), which is slower and gives the same to the bit.
+   * 0: all of them. Default: half of what is free
+   */
+  activationBytes: count.optional(),
 });
 
 /** What a router learns of its choice of experts, which has no derivative (native/train/README.md, "Routers"). */

@@ -85,6 +85,7 @@ int main() {
         const std::string path = write_small_base(of);
         losses_are_stocks(of, path);
         gradients_are_those_of_the_losses(of, path);
+        check_kept_activations(path, everything(), {});
         what_a_dense_model_lacks_is_refused(path);
         std::remove(path.c_str());
         quantised_bases_are_their_weights(of);

@@ -211,6 +211,7 @@ int main() {
         a_new_mixture_changes_nothing(path);
         gradients_are_those_of_the_losses(of, path);
         experts_without_tokens_have_no_gradient(path);
+        check_kept_activations(path, a_mixture(), { 0.3f, 0.02f });
         the_merged_model_is_what_was_trained(of, path, folder);
         it_is_quantised_as_asked(of, folder);
         what_cannot_be_is_refused(path, folder);

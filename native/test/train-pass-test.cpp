@@ -156,6 +156,7 @@ int main() {
         }
         gradients_are_those_of_the_losses(of, path, everything(of));
         experts_without_tokens_have_no_gradient(of, path);
+        check_kept_activations(path, everything_with_dropout(of), { 0.3f, of.has_sigmoids ? 0 : 0.02f });
         if (&of == &small_bases().front()) {
             what_cannot_be_trained_is_refused(of, path);
             gradients_are_those_of_the_losses(of, path, everything_with_dropout(of));

@@ -80,8 +80,8 @@ double largest_difference(const std::vector<double> & x, const std::vector<float
     return most;
 }
 
-trainee::trainee(const std::string & path, const adapter_settings & settings, const std::vector<copies_room> & rooms)
-    : file(gguf_open(path)), shape(base_shape_of(file)), trained(new_adapter(file, settings)), pass(file, shape, trained, { cpu(), 1, rooms }) {}
+trainee::trainee(const std::string & path, const adapter_settings & settings, const std::vector<copies_room> & rooms, std::optional<uint64_t> activation_bytes)
+    : file(gguf_open(path)), shape(base_shape_of(file)), trained(new_adapter(file, settings)), pass(file, shape, trained, { cpu(), 1, rooms, activation_bytes }) {}
 
 void trainee::disturb() {
     std::mt19937                    random(9);
@@ -147,6 +147,39 @@ void check_slopes(const std::string & name, trainee & of, const token_batch & ba
         CHECK(error <= allowed);
     }
     std::fprintf(stderr, "%s: slopes along %zu gradients within %.1e of their lengths\n", name.c_str(), of.trained.parameters.size(), worst);
+}
+
+void check_kept_activations(const std::string & path, const adapter_settings & settings, const router_loss_factors & factors) {
+    const auto pass_with = [&](uint64_t bytes) {
+        auto of = std::make_unique<trainee>(path, settings, std::vector<copies_room>(), bytes);
+        of->disturb();
+        return of;
+    };
+    const token_batch batch = batch_of({ 17, 8 });
+    auto              none = pass_with(0), all = pass_with(UINT64_MAX);
+    const pass_result expected = none->pass.forward_backward(batch, factors, none->trained, 3);
+    pass_result       kept     = all->pass.forward_backward(batch, factors, all->trained, 3);
+    CHECK_EQUAL(expected.kept_layers, 0);
+    CHECK_EQUAL(kept.kept_layers, all->shape.layers);
+    std::unique_ptr<trainee> one;
+    pass_result              partly;
+    for (uint64_t bytes = 1 << 14; partly.kept_layers == 0; bytes += bytes / 2) {
+        one    = pass_with(bytes);
+        partly = one->pass.forward_backward(batch, factors, one->trained, 3);
+    }
+    CHECK_EQUAL(partly.kept_layers, 1);
+    for (const auto & [of, result] : { std::pair(&all, &kept), std::pair(&one, &partly) }) {
+        CHECK(result->row_losses == expected.row_losses);
+        CHECK(result->balance == expected.balance && result->z == expected.z);
+        for (size_t p = 0; p < none->trained.parameters.size(); p++) {
+            CHECK((*of)->trained.parameters[p].gradient == none->trained.parameters[p].gradient);
+        }
+        for (train_parameter & parameter : (*of)->trained.parameters) {
+            std::fill(parameter.gradient.begin(), parameter.gradient.end(), 0.0f);
+        }
+        (*of)->pass.forward_backward(batch, factors, (*of)->trained, 3);  // in the same memory again
+        CHECK((*of)->trained.parameters[0].gradient == none->trained.parameters[0].gradient);
+    }
 }
 
 void check_unused_parts(trainee & of, const pass_result & result, const std::string & part) {

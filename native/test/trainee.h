@@ -34,8 +34,8 @@ struct trainee {
     adapter    trained;
     train_pass pass;
 
-    // rooms: of routed experts, none: all stay
-    trainee(const std::string & path, const adapter_settings & settings, const std::vector<copies_room> & rooms = {});
+    // rooms: of routed experts, none: all stay. activation_bytes: as pass_devices has it
+    trainee(const std::string & path, const adapter_settings & settings, const std::vector<copies_room> & rooms = {}, std::optional<uint64_t> activation_bytes = std::nullopt);
 
     static ggml_backend_dev_t cpu() { return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU); }
 
@@ -52,6 +52,9 @@ struct trainee {
 
 // The gradients of loss and router losses, of every parameter, disturbed: the objective rises along each as fast as it is long.
 void check_slopes(const std::string & name, trainee & of, const token_batch & batch, const router_loss_factors & factors);
+
+// Losses and gradients are the same to the bit with activations of all layers kept, of one, and of none. The base has two layers or more.
+void check_kept_activations(const std::string & path, const adapter_settings & settings, const router_loss_factors & factors);
 
 // Experts' parts of what is trained of base tensors with `part` in their names: those that no token used have a gradient of exactly 0, and there are some of both kinds.
 void check_unused_parts(trainee & of, const pass_result & result, const std::string & part);

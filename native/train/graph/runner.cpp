@@ -18,20 +18,30 @@ bool is_software_gpu(ggml_backend_dev_t device) {
 
 }  // namespace
 
+void graph_memory::allocate(ggml_cgraph * graph) {
+    if (!allocator) {
+        allocator.reset(ggml_gallocr_new(ggml_backend_dev_buffer_type(device)));
+    }
+    if (!ggml_gallocr_alloc_graph(allocator.get(), graph)) {
+        throw no_room(device, "this training graph");
+    }
+}
+
+size_t graph_memory::needed(ggml_backend_dev_t device, ggml_cgraph * graph) {
+    const ggml_gallocr_ptr measure(ggml_gallocr_new(ggml_backend_dev_buffer_type(device)));  // another one: the graph would seem to have been allocated
+    size_t                 bytes = 0;
+    ggml_gallocr_reserve_n_size(measure.get(), graph, nullptr, nullptr, &bytes);
+    return bytes;
+}
+
 train_runner::train_runner(ggml_backend_dev_t device, int threads)
-    : device(device), backend(ggml_backend_dev_init(device, nullptr)), allocator(ggml_gallocr_new(ggml_backend_dev_buffer_type(device))), is_one_by_one(is_software_gpu(device)) {
+    : device(device), backend(ggml_backend_dev_init(device, nullptr)), own(device), is_one_by_one(is_software_gpu(device)) {
     if (!backend) {
         throw no_room(device, "anything");
     }
     const auto set_threads = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_set_n_threads"));
     if (set_threads) {
         set_threads(backend.get(), threads);
-    }
-}
-
-void train_runner::allocate(ggml_cgraph * graph) {
-    if (!ggml_gallocr_alloc_graph(allocator.get(), graph)) {
-        throw no_room(device, "this training graph");
     }
 }
 

@@ -8,19 +8,37 @@
 
 namespace moebius {
 
+// Memory for graphs, one after the other.
+class graph_memory {
+  public:
+    explicit graph_memory(ggml_backend_dev_t device) : device(device) {}
+
+    // For a graph's tensors that have none; of the last graph again where it is enough. Throws user_error model.does-not-fit.
+    void allocate(ggml_cgraph * graph);
+
+    size_t held() const { return allocator ? ggml_gallocr_get_buffer_size(allocator.get(), 0) : 0; }  // bytes
+    void   release() { allocator.reset(); }
+
+    // Bytes that a graph's tensors take on a device; nothing is allocated.
+    static size_t needed(ggml_backend_dev_t device, ggml_cgraph * graph);
+
+  private:
+    ggml_backend_dev_t device;
+    ggml_gallocr_ptr   allocator;
+};
+
 class train_runner {
   public:
     // threads: of a CPU device; others decide themselves
     train_runner(ggml_backend_dev_t device, int threads);
 
-    // Memory for a graph's tensors that have none; of the last graph again where it is enough. Throws user_error model.does-not-fit.
-    void allocate(ggml_cgraph * graph);
+    void allocate(ggml_cgraph * graph) { own.allocate(graph); }
 
     // Its nodes from `begin` up to `end`. Throws user_error device.lost.
     void compute(ggml_cgraph * graph, int begin, int end);
     void compute(ggml_cgraph * graph) { compute(graph, 0, ggml_graph_n_nodes(graph)); }
 
-    size_t bytes() const { return ggml_gallocr_get_buffer_size(allocator.get(), 0); }  // held for graphs
+    size_t bytes() const { return own.held(); }  // for graphs that have no memory of their own
 
     static void               write(ggml_tensor * tensor, const void * data) { ggml_backend_tensor_set(tensor, data, 0, ggml_nbytes(tensor)); }
     static std::vector<float> read(const ggml_tensor * tensor);  // F32
@@ -30,7 +48,7 @@ class train_runner {
 
     ggml_backend_dev_t device;
     ggml_backend_ptr   backend;
-    ggml_gallocr_ptr   allocator;
+    graph_memory       own;
     bool               is_one_by_one;  // nodes
 };
 

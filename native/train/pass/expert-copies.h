@@ -61,6 +61,7 @@ class expert_copies {
     float dropout_of(int64_t layer, size_t part) const { return layers[size_t(layer)].stacks[part].dropout; }  // part: as above
 
     ggml_backend_dev_t     device() const { return room.device; }
+    bool                   all_stay() const { return areas.size() == layers.size(); }  // nothing is read again
     const copies_traffic & traffic() const { return written; }
 
   private:

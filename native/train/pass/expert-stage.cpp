@@ -1,27 +1,12 @@
 #include "expert-stage.h"
 
 #include "experts/policy/token-assignment.h"
-#include "train/graph/tape-job.h"
 
 #include <chrono>
 
 namespace moebius {
 
 namespace {
-
-// Tensors of a tape: what the ops emit for each expert in both directions, and some more.
-size_t nodes_for(const expert_groups & groups) {
-    return 1024 + 512 * groups.groups.size();
-}
-
-std::vector<float> rows_of(const std::vector<float> & all, const std::vector<int32_t> & rows, int64_t n) {
-    std::vector<float> some;
-    some.reserve(rows.size() * size_t(n));
-    for (const int32_t row : rows) {
-        some.insert(some.end(), all.begin() + row * n, all.begin() + (row + 1) * n);
-    }
-    return some;
-}
 
 void add_rows(std::vector<float> & all, const std::vector<int32_t> & rows, int64_t n, const std::vector<float> & some) {
     for (size_t i = 0; i < rows.size() && !some.empty(); i++) {
@@ -63,6 +48,7 @@ expert_stage::expert_stage(const gguf_model & file, const base_shape & of, const
     settings.memory = 0;  // the last step is what counts
     for (int64_t layer = 0; layer < shape.layers; layer++) {
         placements.emplace_back(uint32_t(shape.experts), rig(), settings);
+        kept_memory.emplace_back(rooms[0].device);
         place(layer);
     }
     write(trained);
@@ -104,98 +90,53 @@ std::vector<expert_share> expert_stage::shares_of(int64_t layer, const batch_rou
     return share_assignments(routes, placements[size_t(layer)].placement(), speeds, slots_of, slots);
 }
 
-// None, or with dropout: masks are of the batch's tokens and experts, whichever device computes them.
-void expert_stage::set_adapters(expert_ffn & ffn, const worker & on, int64_t layer, tape_job & what, const expert_share & share, const expert_inputs & inputs) {
-    std::vector<int32_t> places;
-    for (const int32_t assignment : share.assignments) {
-        places.push_back(inputs.routes.groups.at[size_t(assignment)]);
-    }
-    size_t part = 0;
-    for (expert_matrices * each : { &ffn.gate, &ffn.up, &ffn.down }) {
-        if (!inputs.is_adapted) {
-            each->lora_a = each->lora_b = nullptr;
-        } else if (each->lora_a) {
-            each->dropout = dropout_input(what.tape, what.writer(), inputs.dropped, each->weight, on.copies->dropout_of(layer, part), places);
-        }
-        part++;
-    }
-}
-
 std::vector<float> expert_stage::forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const {
     const auto           began = std::chrono::steady_clock::now();
     const placed_experts here  = on.copies->use(layer, next, false);
     if (share.tokens.empty()) {
         return {};
     }
-    tape_job             what(on.copies->device(), nodes_for(share.groups));
-    const routing_inputs routing(what.tape, share.groups);
-    routing.fill(share.groups, what.writer());
-    expert_ffn          ffn = here.ffn;
-    set_adapters(ffn, on, layer, what, share, inputs);
-    const train_value   normed(what.floats(rows_of(inputs.normed, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
-    const train_value   weights(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
-    ggml_tensor * const sum = what.tape.keep(train_experts(what.tape, normed, weights, ffn, routing).sum.tensor);
-    what.run(on.runner);
-    std::vector<float> read = train_runner::read(sum);
+    std::vector<float> sum = expert_tape(*on.copies, here, layer, share, inputs, { true, false, false }).sum(on.runner);
     on.assignments += int64_t(share.assignments.size());
     on.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    return read;
-}
-
-std::vector<float> expert_stage::forward(int64_t layer, int64_t next, const expert_inputs & inputs) {
-    const std::vector<expert_share> shares = shares_of(layer, inputs.routes);
-    const auto         made = on_all(workers.size(), [&](size_t device) { return forward_on(workers[device], layer, next, shares[device], inputs); });
-    std::vector<float> sum(inputs.normed.size(), 0.0f);
-    for (size_t device = 0; device < made.size(); device++) {
-        add_rows(sum, shares[device].tokens, shape.n_embd, made[device]);
-        computed[device] += int64_t(shares[device].assignments.size());
-    }
     return sum;
 }
 
-expert_stage::worker_gradients expert_stage::backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient,
-                                                         bool wants_inputs) const {
-    const placed_experts here = on.copies->use(layer, next, true);
-    worker_gradients     found;
-    tape_job             what(on.copies->device(), nodes_for(share.groups));
-    train_tape &         tape = what.tape;
-    const routing_inputs routing(tape, share.groups);
-    routing.fill(share.groups, what.writer());
-    expert_ffn ffn = here.ffn;
-    set_adapters(ffn, on, layer, what, share, inputs);
-    const auto          value   = [&](ggml_tensor * input) { return wants_inputs ? tape.variable(input) : train_value(input); };
-    const train_value   normed  = value(what.floats(rows_of(inputs.normed, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
-    const train_value   weights = value(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
-    const expert_output made    = share.tokens.empty() ? expert_output() : train_experts(tape, normed, weights, ffn, routing);
-    if (!made.sum.wanted()) {
-        return found;
+// Of a stage with one device, the CPU, where all layers stay; null: there is no room, or it is another stage.
+std::unique_ptr<expert_tape> expert_stage::kept_tape(int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, activation_budget & budget,
+                                                      bool wants_inputs) {
+    expert_copies & copies = *workers[0].copies;
+    if (!budget.is_open() || workers.size() > 1 || !copies.all_stay() || share.tokens.empty() || ggml_backend_dev_type(copies.device()) != GGML_BACKEND_DEVICE_TYPE_CPU) {
+        return nullptr;
     }
-    tape.add_gradient(made.sum, what.floats(rows_of(gradient, share.tokens, shape.n_embd), shape.n_embd, share.groups.tokens));
-    tape.backward();
-    const auto kept = [&](const train_value & of) { return tape.gradient(of) ? tape.keep(tape.gradient(of)) : nullptr; };
-    kept(normed);
-    kept(weights);
-    for (const used_adapter & used : made.adapters) {
-        kept(used.a);
-        kept(used.b);
-    }
-    what.run(on.runner);
-    const auto read = [&](const train_value & of) { return tape.gradient(of) ? train_runner::read(tape.gradient(of)) : std::vector<float>(); };
-    found.normed    = read(normed);
-    found.weights   = read(weights);
-    for (const used_adapter & used : made.adapters) {
-        const adapter_indices indices = on.copies->indices_of(layer, used.matrices == &ffn.gate ? 0 : used.matrices == &ffn.up ? 1 : 2);
-        const size_t          expert  = size_t(here.experts[size_t(used.expert)]);
-        for (const auto & [index, of] : { std::pair(indices.a, used.a), std::pair(indices.b, used.b) }) {
-            if (tape.gradient(of)) {
-                found.parts.push_back({ index, expert * size_t(ggml_nelements(of.tensor)), read(of) });
-            }
-        }
-    }
-    return found;
+    auto tape = std::make_unique<expert_tape>(copies, copies.use(layer, next, true), layer, share, inputs, expert_purpose{ true, true, wants_inputs });
+    return budget.take(*tape, kept_memory[size_t(layer)]) ? std::move(tape) : nullptr;
 }
 
-expert_input_gradients expert_stage::backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs, adapter & of) {
+expert_outputs expert_stage::forward(int64_t layer, int64_t next, const expert_inputs & inputs, activation_budget * kept, bool wants_inputs) {
+    const std::vector<expert_share> shares = shares_of(layer, inputs.routes);
+    expert_outputs                  made;
+    made.kept = kept ? kept_tape(layer, next, shares[0], inputs, *kept, wants_inputs) : nullptr;
+    const auto sums = on_all(workers.size(), [&](size_t device) { return made.kept ? made.kept->sum(workers[0].runner) : forward_on(workers[device], layer, next, shares[device], inputs); });
+    made.sum.assign(inputs.normed.size(), 0.0f);
+    for (size_t device = 0; device < sums.size(); device++) {
+        add_rows(made.sum, shares[device].tokens, shape.n_embd, sums[device]);
+        computed[device] += int64_t(shares[device].assignments.size());
+    }
+    return made;
+}
+
+share_gradients expert_stage::backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient,
+                                          bool wants_inputs) const {
+    const placed_experts here = on.copies->use(layer, next, true);
+    if (share.tokens.empty()) {
+        return {};
+    }
+    return expert_tape(*on.copies, here, layer, share, inputs, { false, true, wants_inputs }).gradients(on.runner, rows_of(gradient, share.tokens, shape.n_embd));
+}
+
+expert_input_gradients expert_stage::backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::unique_ptr<expert_tape> & kept, const std::vector<float> & gradient,
+                                              bool wants_inputs, adapter & of) {
     const expert_groups &           groups = inputs.routes.groups;
     const std::vector<expert_share> shares = shares_of(layer, inputs.routes);
     std::vector<uint32_t>           load(size_t(shape.experts), 0);
@@ -203,7 +144,9 @@ expert_input_gradients expert_stage::backward(int64_t layer, int64_t next, const
         load[size_t(group.expert)] = uint32_t(group.count);
     }
     placements[size_t(layer)].observe(load, { inputs.routes.ids, uint32_t(groups.per_token) });
-    const auto             made = on_all(workers.size(), [&](size_t device) { return backward_on(workers[device], layer, next, shares[device], inputs, gradient, wants_inputs); });
+    const auto made = on_all(workers.size(), [&](size_t device) {
+        return kept ? kept->gradients(workers[0].runner, rows_of(gradient, shares[0].tokens, shape.n_embd)) : backward_on(workers[device], layer, next, shares[device], inputs, gradient, wants_inputs);
+    });
     expert_input_gradients found;
     if (wants_inputs) {
         found.normed.assign(inputs.normed.size(), 0.0f);
@@ -212,7 +155,7 @@ expert_input_gradients expert_stage::backward(int64_t layer, int64_t next, const
     for (size_t device = 0; device < made.size(); device++) {
         add_rows(found.normed, shares[device].tokens, shape.n_embd, made[device].normed);
         add_rows(found.weights, shares[device].assignments, 1, made[device].weights);
-        for (const gradient_part & part : made[device].parts) {
+        for (const share_gradients::part & part : made[device].parts) {
             float * const sum = of.parameters[part.parameter].gradient.data() + part.offset;
             for (size_t i = 0; i < part.values.size(); i++) {
                 sum[i] += part.values[i];

@@ -5,24 +5,19 @@
 // matrices themselves are frozen, so those of a new copy have to be read.
 #pragma once
 
-#include "dropout.h"
-#include "expert-copies.h"
-#include "expert-shares.h"
+#include "activation-budget.h"
+#include "expert-tape.h"
 #include "experts/policy/replica-controller.h"
-#include "train/graph/tape-job.h"
 
 namespace moebius {
 
-struct expert_inputs {
-    const batch_routes &       routes;
-    const std::vector<float> & normed;   // [tokens][n_embd]
-    const std::vector<float> & weights;  // [assignments]
-    dropout_stream             dropped    = std::nullopt;
-    bool                       is_adapted = true;
-};
-
 struct expert_input_gradients {
     std::vector<float> normed, weights;
+};
+
+struct expert_outputs {
+    std::vector<float>           sum;   // of each token's experts, weighed: [tokens][n_embd]
+    std::unique_ptr<expert_tape> kept;  // activations for backward(); null: it computes them again
 };
 
 // What a step used, for whoever looks.
@@ -38,11 +33,13 @@ class expert_stage {
     // Throws what expert_copies and check_rig do.
     expert_stage(const gguf_model & file, const base_shape & shape, const adapter & of, const std::vector<copies_room> & rooms, int threads);
 
-    // The sum of each token's experts, weighed: [tokens][n_embd]. next: the layer whose turn it is afterwards, -1: nobody knows. Throws what train_runner and expert_copies do.
-    std::vector<float> forward(int64_t layer, int64_t next, const expert_inputs & inputs);
+    // next: the layer whose turn it is afterwards, -1: nobody knows. kept: activations are kept there if they have room, for gradients of the inputs if those are wanted; null: none are.
+    // They are of the layer's latest call, until write(). Throws what train_runner and expert_copies do.
+    expert_outputs forward(int64_t layer, int64_t next, const expert_inputs & inputs, activation_budget * kept, bool wants_inputs);
 
-    // gradient: of that sum. Adds those of adapters to `of`. wants_inputs: else it gives nothing.
-    expert_input_gradients backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs, adapter & of);
+    // gradient: of the sum. Adds those of adapters to `of`. wants_inputs: else it gives nothing.
+    expert_input_gradients backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::unique_ptr<expert_tape> & kept, const std::vector<float> & gradient, bool wants_inputs,
+                                    adapter & of);
 
     // Values of adapters to where they are used.
     void write(const adapter & of);
@@ -54,14 +51,6 @@ class expert_stage {
     expert_copies_report report();
 
   private:
-    struct gradient_part {
-        size_t             parameter = 0, offset = 0;
-        std::vector<float> values;
-    };
-    struct worker_gradients {
-        std::vector<float>         normed, weights;  // of its tokens and assignments
-        std::vector<gradient_part> parts;
-    };
     struct worker {
         std::unique_ptr<expert_copies> copies;
         train_runner                   runner;
@@ -71,9 +60,9 @@ class expert_stage {
     };
 
     std::vector<expert_share> shares_of(int64_t layer, const batch_routes & routes) const;
-    static void               set_adapters(expert_ffn & ffn, const worker & on, int64_t layer, tape_job & what, const expert_share & share, const expert_inputs & inputs);
+    std::unique_ptr<expert_tape> kept_tape(int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, activation_budget & budget, bool wants_inputs);
     std::vector<float>        forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const;
-    worker_gradients          backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs) const;
+    share_gradients           backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs) const;
     layer_rig                 rig() const;
     void                      place(int64_t layer);
     void                      measure_speeds();
@@ -82,7 +71,8 @@ class expert_stage {
     std::vector<worker>             workers;
     std::vector<double>             speeds;  // [workers], assignments a second, once they are measured
     bool                            is_measured = false;
-    std::vector<replica_controller> placements;  // [layers]
+    std::vector<replica_controller> placements;   // [layers]
+    std::vector<graph_memory>       kept_memory;  // [layers]
     copies_traffic                  reported;
     std::vector<int64_t>            computed;  // [workers], since the last report
 };

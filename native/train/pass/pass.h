@@ -1,26 +1,21 @@
 // A forward pass through a whole model, and the backward pass that adds up gradients, layer by layer (README).
 #pragma once
 
-#include "expert-stage.h"
-#include "layer-graph.h"
+#include "layer-tape.h"
 #include "mixture-stage.h"
-#include "train/graph/tape-job.h"
 
 #include <functional>
+#include <memory>
+#include <optional>
 
 namespace moebius {
-
-// Factors of the router's losses in the sum, each the mean over layers. 0: it is not computed backward.
-struct router_loss_factors {
-    float balance = 0;  // train_balance_loss
-    float z       = 0;  // train_router_z_loss
-};
 
 struct pass_result {
     double                            loss = 0;      // sum over supervised rows of weight * loss
     double                            balance = 0, z = 0;  // of the router, mean over layers, without factors; of backward passes only
     std::vector<float>                row_losses;    // [rows], -log of the label's probability
     std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts]
+    int64_t                           kept_layers = 0;  // whose activations were kept for the backward pass
 };
 
 // Where a pass computes.
@@ -28,6 +23,9 @@ struct pass_devices {
     ggml_backend_dev_t       main    = nullptr;  // all but routed experts
     int                      threads = 1;        // of CPU devices
     std::vector<copies_room> experts;            // none: all of them on `main`
+    // Most that a batch's activations may take between forward and backward pass; those of layers beyond it are computed again (checkpointing, arXiv 1604.06174). Unless said, half of the RAM
+    // that is free once the base is there.
+    std::optional<uint64_t>  activation_bytes;
 };
 
 // d loss / d row_losses [rows] of a batch whose loss is no weighted sum of them.
@@ -58,31 +56,29 @@ class train_pass {
 
     // What a forward pass leaves for the backward pass.
     struct layer_state {
-        rows                 input;
-        std::vector<int32_t> ids;  // [tokens][experts_used]; none of a layer that is not routed
+        rows                         input;
+        std::vector<int32_t>         ids;  // [tokens][experts_used]; none of a layer that is not routed
+        std::unique_ptr<layer_tape>  kept;          // null: it is built again
+        std::unique_ptr<expert_tape> kept_experts;  // null: as above
     };
-    struct forward_mode {
-        bool           is_adapted = true;
-        dropout_stream dropped    = std::nullopt;
-    };
-    struct router_loss_values {
-        train_value balance, z;
+    // What is done with a batch.
+    struct batch_purpose {
+        bool                is_adapted = true;
+        const adapter *     trained    = nullptr;  // null: no gradients are wanted
+        dropout_stream      dropped    = std::nullopt;
+        router_loss_factors factors    = {};
     };
 
-    rows   embedded(const token_batch & batch);
-    rows   through_layer(const token_batch & batch, int64_t layer, layer_state & state, const forward_mode & mode);
-    rows   loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result);
-    rows   back_through_layer(const token_batch & batch, int64_t layer, const layer_state & state, const rows & gradient, const router_loss_factors & factors, adapter & of, uint64_t stream,
-                              pass_result & result);
-    rows   back_through_dense(const token_batch & batch, int64_t layer, const rows & input, const rows & gradient, adapter & of, uint64_t stream);
-    rows   behind_experts(int64_t layer, const std::vector<int32_t> & ids, const rows & behind, const rows & normed, const rows & probabilities, const forward_mode & mode);
-    void   check(const token_batch & batch) const;
-    bool   trains_below(const adapter & of, int64_t layer) const;
-    router_loss_values       router_losses(tape_job & what, const router_values & router, const std::vector<int64_t> & expert_tokens, int64_t tokens) const;
-    void                     add_gradients(tape_job & what, const router_loss_values & losses, const router_loss_factors & factors) const;
-    static ggml_tensor *     keep_gradients(train_tape & tape, const layer_graph & graph, const train_value & x);
-    static void              add_up(const train_tape & tape, const layer_graph & graph, adapter & of);
-    std::vector<layer_state> forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const forward_mode & mode);
+    rows                        embedded(const token_batch & batch);
+    std::unique_ptr<layer_tape> tape_of(const token_batch & batch, int64_t layer, const rows & input, const batch_purpose & purpose, bool gives, bool trains);
+    std::unique_ptr<layer_tape> forward_tape(const token_batch & batch, int64_t layer, layer_state & state, const batch_purpose & purpose, activation_budget & budget);
+    rows                        through_layer(const token_batch & batch, int64_t layer, layer_state & state, const batch_purpose & purpose, activation_budget & budget);
+    rows                        loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result);
+    rows                        back_through_layer(const token_batch & batch, int64_t layer, layer_state & state, const rows & gradient, const batch_purpose & purpose, adapter & of, pass_result & result);
+    expert_input_gradients      back_through_experts(int64_t layer, layer_state & state, layer_tape & tape, const rows & gradient, const batch_purpose & purpose, adapter & of);
+    void                        check(const token_batch & batch) const;
+    static bool                 trains_below(const adapter & of, int64_t layer);
+    std::vector<layer_state>    forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const batch_purpose & purpose);
 
     ggml_backend_dev_t device;
     train_runner       runner;
@@ -91,6 +87,8 @@ class train_pass {
     adapter_tensors    adapters, no_adapters;
     expert_stage       experts;
     mixture_stage      mixture;  // in its place, if the adapter is one
+    const uint64_t            activation_bytes;
+    std::vector<graph_memory> kept_memory;  // [layers]
 };
 
 }  // namespace moebius

@@ -96,6 +96,9 @@ learning_rate_schedule schedule_of(const json & wanted) {
 device_settings devices_of(const json & wanted) {
     parameters      source(wanted, "devices");
     device_settings settings;
+    if (const auto bytes = source.optional_integer("activationBytes", 0, std::numeric_limits<int64_t>::max())) {
+        settings.activation_bytes = uint64_t(*bytes);
+    }
     if (const json * experts = source.optional_array("experts")) {
         for (const json & each : *experts) {
             parameters             of(each, "devices.experts");
@@ -128,7 +131,7 @@ ggml_backend_dev_t device_named(const std::string & id) {
 }  // namespace
 
 pass_devices pass_devices_of(const device_settings & wanted, int threads, int64_t experts) {
-    pass_devices  where{ ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads, {} };
+    pass_devices  where{ ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads, {}, wanted.activation_bytes };
     const int64_t count  = int64_t(wanted.experts.size());
     if (count > 0 && experts == 0) {
         throw user_error("request.invalid", "This model has no experts to place on devices; leave devices.experts out.", { { "parameter", "devices" } });

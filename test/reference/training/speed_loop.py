@@ -183,7 +183,7 @@ def timed(work):
     return time.perf_counter() - began
 
 
-def main():
+def read_options():
     parser = argparse.ArgumentParser()
     parser.add_argument('model')
     parser.add_argument('data')
@@ -193,22 +193,32 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
-    model, tokens = Model(options.model, options.rank), read_examples(options.data)
-    optimiser = torch.optim.AdamW(model.parameters, lr=2e-4, weight_decay=0, fused=True)
+    return options
+
+
+def run(steps, parameters, tokens, loss_of):
+    """Takes the steps of loss_of(), and prints what they cost."""
+    optimiser = torch.optim.AdamW(parameters, lr=2e-4, weight_decay=0, fused=True)
     losses, seconds = [], []
 
     def step():
         optimiser.zero_grad(set_to_none=True)
-        loss = model.loss(tokens, options.checkpointing)
+        loss = loss_of()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters, 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         losses.append(loss.item())
 
-    for _ in range(options.steps):
+    for _ in range(steps):
         seconds.append(timed(step))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({'torch': torch.__version__, 'losses': losses, 'seconds': seconds[1:], 'tokens': tokens.numel(), 'peak_bytes': peak, 'gemm_flops': gemm_flops()}))
+
+
+def main():
+    options = read_options()
+    model, tokens = Model(options.model, options.rank), read_examples(options.data)
+    run(options.steps, model.parameters, tokens, lambda: model.loss(tokens, options.checkpointing))
 
 
 if __name__ == '__main__':

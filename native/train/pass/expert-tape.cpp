@@ -1,0 +1,103 @@
+#include "expert-tape.h"
+
+namespace moebius {
+
+namespace {
+
+// Tensors of a tape: what the ops emit for each expert in both directions, and some more.
+size_t nodes_for(const expert_groups & groups) {
+    return 1024 + 512 * groups.groups.size();
+}
+
+}  // namespace
+
+std::vector<float> rows_of(const std::vector<float> & all, const std::vector<int32_t> & rows, int64_t n) {
+    std::vector<float> some;
+    some.reserve(rows.size() * size_t(n));
+    for (const int32_t row : rows) {
+        some.insert(some.end(), all.begin() + row * n, all.begin() + (row + 1) * n);
+    }
+    return some;
+}
+
+expert_tape::expert_tape(const expert_copies & of, const placed_experts & here, int64_t its_layer, const expert_share & share, const expert_inputs & inputs, const expert_purpose & purpose)
+    : copies(of), layer(its_layer), experts(here.experts), what(of.device(), nodes_for(share.groups)), ffn(here.ffn) {
+    const int64_t        n_embd = int64_t(inputs.normed.size()) / inputs.routes.groups.tokens;
+    const routing_inputs routing(what.tape, share.groups);
+    routing.fill(share.groups, what.writer());
+    set_adapters(share, inputs);
+    const auto value = [&](ggml_tensor * input) { return purpose.wants_inputs ? what.tape.variable(input) : train_value(input); };
+    normed           = value(what.floats(rows_of(inputs.normed, share.tokens, n_embd), n_embd, share.groups.tokens));
+    weights          = value(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
+    made             = train_experts(what.tape, normed, weights, ffn, routing);
+    if (purpose.sums) {
+        what.tape.keep(made.sum.tensor);
+    }
+    what.pause();
+    if (purpose.trains && made.sum.wanted()) {
+        differentiate();
+    }
+}
+
+// None, or with dropout: masks are of the batch's tokens and experts, whichever device computes them.
+void expert_tape::set_adapters(const expert_share & share, const expert_inputs & inputs) {
+    std::vector<int32_t> places;
+    for (const int32_t assignment : share.assignments) {
+        places.push_back(inputs.routes.groups.at[size_t(assignment)]);
+    }
+    size_t part = 0;
+    for (expert_matrices * each : { &ffn.gate, &ffn.up, &ffn.down }) {
+        if (!inputs.is_adapted) {
+            each->lora_a = each->lora_b = nullptr;
+        } else if (each->lora_a) {
+            each->dropout = dropout_input(what.tape, what.writer(), inputs.dropped, each->weight, copies.dropout_of(layer, part), places);
+        }
+        part++;
+    }
+}
+
+void expert_tape::differentiate() {
+    of_sum = what.tape.input(GGML_TYPE_F32, made.sum.tensor->ne[0], made.sum.tensor->ne[1]);
+    what.tape.add_gradient(made.sum, of_sum);
+    what.tape.backward();
+    const auto keep = [this](const train_value & of) {
+        if (ggml_tensor * const found = what.tape.gradient(of)) {
+            what.tape.keep(found);
+        }
+    };
+    keep(normed);
+    keep(weights);
+    for (const used_adapter & used : made.adapters) {
+        keep(used.a);
+        keep(used.b);
+    }
+}
+
+std::vector<float> expert_tape::sum(train_runner & runner) {
+    what.run(runner, 0);
+    return train_runner::read(made.sum.tensor);
+}
+
+share_gradients expert_tape::gradients(train_runner & runner, const std::vector<float> & gradient) {
+    share_gradients found;
+    if (!of_sum) {
+        return found;
+    }
+    what.write(of_sum, gradient.data());
+    what.run(runner);
+    const auto read = [this](const train_value & of) { return what.tape.gradient(of) ? train_runner::read(what.tape.gradient(of)) : std::vector<float>(); };
+    found.normed    = read(normed);
+    found.weights   = read(weights);
+    for (const used_adapter & used : made.adapters) {
+        const adapter_indices indices = copies.indices_of(layer, used.matrices == &ffn.gate ? 0 : used.matrices == &ffn.up ? 1 : 2);
+        const size_t          expert  = size_t(experts[size_t(used.expert)]);
+        for (const auto & [index, of] : { std::pair(indices.a, used.a), std::pair(indices.b, used.b) }) {
+            if (what.tape.gradient(of)) {
+                found.parts.push_back({ index, expert * size_t(ggml_nelements(of.tensor)), read(of) });
+            }
+        }
+    }
+    return found;
+}
+
+}  // namespace moebius

@@ -1,0 +1,68 @@
+// A tape of the routed experts of a layer on one device: their sum, and its gradients.
+#pragma once
+
+#include "dropout.h"
+#include "expert-copies.h"
+#include "expert-shares.h"
+#include "train/graph/tape-job.h"
+
+namespace moebius {
+
+struct expert_inputs {
+    const batch_routes &       routes;
+    const std::vector<float> & normed;   // [tokens][n_embd]
+    const std::vector<float> & weights;  // [assignments]
+    dropout_stream             dropped    = std::nullopt;
+    bool                       is_adapted = true;
+};
+
+// What a tape of experts is for.
+struct expert_purpose {
+    bool sums         = false;  // their sum is wanted
+    bool trains       = false;  // gradients are
+    bool wants_inputs = false;  // of their inputs, too
+};
+
+// Gradients of some assignments and their tokens.
+struct share_gradients {
+    struct part {
+        size_t             parameter = 0, offset = 0;  // of adapter::parameters, and where in it
+        std::vector<float> values;
+    };
+    std::vector<float> normed, weights;
+    std::vector<part>  parts;
+};
+
+class expert_tape {
+  public:
+    // here: of `copies`, which outlive it; other arguments are read and forgotten. `share` has tokens.
+    expert_tape(const expert_copies & copies, const placed_experts & here, int64_t layer, const expert_share & share, const expert_inputs & inputs, const expert_purpose & purpose);
+
+    // As tape_job's.
+    void   lie_in(graph_memory & memory) { what.lie_in(memory); }
+    size_t needed() { return what.needed(); }
+
+    // [tokens of the share][n_embd]. Throws what train_runner does.
+    std::vector<float> sum(train_runner & runner);
+
+    // gradient: of that sum. Throws as above.
+    share_gradients gradients(train_runner & runner, const std::vector<float> & gradient);
+
+  private:
+    void set_adapters(const expert_share & share, const expert_inputs & inputs);
+    void differentiate();
+
+    const expert_copies &        copies;
+    const int64_t                layer;
+    const std::vector<int32_t> & experts;  // [slots]
+    tape_job                     what;
+    expert_ffn                   ffn;
+    expert_output                made;
+    train_value                  normed, weights;
+    ggml_tensor *                of_sum = nullptr;  // its gradient; null: nothing is trained
+};
+
+// Rows of a matrix [all][n].
+std::vector<float> rows_of(const std::vector<float> & all, const std::vector<int32_t> & rows, int64_t n);
+
+}  // namespace moebius

@@ -1,0 +1,180 @@
+#include "layer-tape.h"
+
+#include "train/graph/ops-router.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace moebius {
+
+namespace {
+
+// Where a tape stops: behind the router, and where experts compute.
+constexpr size_t at_choice = 0, at_experts = 1;
+
+// Tensors: some hundred for attention and router, and for each sequence what its ops emit in both directions.
+size_t nodes_for(size_t sequences) {
+    return 2048 + 128 * sequences;
+}
+
+std::vector<float> scaled(std::vector<float> values, float factor) {
+    for (float & value : values) {
+        value *= factor;
+    }
+    return values;
+}
+
+}  // namespace
+
+layer_tape::layer_tape(ggml_backend_dev_t device, const layer_tools & with, const token_batch & batch, int64_t layer, const std::vector<float> & input, const layer_purpose & of)
+    : tools(with),
+      purpose(of),
+      tokens(int64_t(batch.tokens.size())),
+      what(device, nodes_for(batch.lengths.size())),
+      graph(what.tape, tools.shape, tools.base, tools.adapters, layer, of.trains),
+      seen(what.tape, batch),
+      routing(what.tape, tokens, tools.shape.experts_used, tools.shape.experts) {
+    graph.drop(of.dropped, what.writer());
+    seen.fill(batch, what.writer());
+    ggml_tensor * const entry = what.floats(input, tools.shape.n_embd, tokens);
+    x                         = of.wants_input ? what.tape.variable(entry) : train_value(entry);
+    behind                    = graph.attention(x, seen);
+    graph.is_routed() ? build_routed() : build_dense();
+    if (of.trains) {
+        differentiate();
+    }
+}
+
+void layer_tape::build_dense() {
+    behind = graph.dense(behind);
+    keep_output({ &behind });
+    what.pause();
+}
+
+void layer_tape::keep_output(std::initializer_list<const train_value *> parts) {
+    for (const train_value * part : parts) {
+        if (purpose.gives && part->tensor) {
+            what.tape.keep(part->tensor);
+        }
+    }
+}
+
+void layer_tape::build_routed() {
+    router = graph.router(behind);
+    what.tape.keep(router.scores.tensor);
+    what.pause();
+    weights = graph.expert_weights(router.probabilities, routing);
+    shared  = graph.has_shared_expert() ? graph.shared_expert(router.normed) : train_value();
+    what.tape.keep(router.normed.tensor);
+    what.tape.keep(weights.tensor);
+    keep_output({ &behind, &shared });
+    if (purpose.trains) {
+        add_router_losses();
+    }
+    what.pause();
+}
+
+void layer_tape::add_router_losses() {
+    ggml_tensor * const share = what.floats(std::vector<float>(size_t(tokens), 1 / float(tokens)), 1, tokens);
+    load                      = what.tape.input(GGML_TYPE_F32, tools.shape.experts);
+    balance                   = train_balance_loss(what.tape, router.shares, load, share);
+    z                         = train_router_z_loss(what.tape, router.logits, share);
+    what.tape.keep(balance.tensor);
+    what.tape.keep(z.tensor);
+}
+
+// A gradient that the host writes; null: nobody wants it.
+ggml_tensor * layer_tape::seed(const train_value & value) {
+    ggml_tensor * const made = value.wanted() ? what.tape.input(GGML_TYPE_F32, value.tensor->ne[0], value.tensor->ne[1]) : nullptr;
+    if (made) {
+        what.tape.add_gradient(value, made);
+    }
+    return made;
+}
+
+void layer_tape::differentiate() {
+    const float of_mean = 1 / float(tools.shape.layers - tools.shape.dense_layers);
+    for (const auto & [value, factor] : { std::pair(balance, purpose.factors.balance), std::pair(z, purpose.factors.z) }) {
+        if (value.wanted() && factor != 0) {
+            what.tape.add_gradient(value, what.floats({ factor * of_mean }, 1));
+        }
+    }
+    of_normed  = seed(router.normed);
+    of_weights = seed(weights);
+    of_behind  = seed(behind);
+    of_shared  = seed(shared);
+    what.tape.backward();
+    for (const parameter_use & use : graph.uses()) {
+        if (ggml_tensor * const found = what.tape.gradient(use.value)) {
+            what.tape.keep(found);
+        }
+    }
+    of_input = what.tape.gradient(x);
+    if (of_input) {
+        what.tape.keep(of_input);
+    }
+}
+
+std::vector<float> layer_tape::scores() {
+    what.run(tools.runner, at_choice);
+    return train_runner::read(router.scores.tensor);
+}
+
+expert_entry layer_tape::enter(const expert_groups & groups) {
+    choose(groups);
+    what.run(tools.runner, at_experts);
+    return { train_runner::read(router.normed.tensor), train_runner::read(weights.tensor) };
+}
+
+// Once: afterwards the inputs' memory may be something else's.
+void layer_tape::choose(const expert_groups & groups) {
+    if (std::exchange(is_chosen, true)) {
+        return;
+    }
+    routing.fill(groups, what.writer());
+    if (load) {
+        std::vector<float> loads(size_t(groups.experts), 0.0f);
+        for (const expert_groups::group & group : groups.groups) {
+            loads[size_t(group.expert)] = float(double(groups.experts) * double(group.count) / double(tokens));
+        }
+        what.write(load, loads.data());
+    }
+}
+
+std::vector<float> layer_tape::output(const std::vector<float> & of_experts) {
+    what.run(tools.runner, at_choice);
+    std::vector<float> sum = train_runner::read(behind.tensor);
+    if (!is_routed()) {
+        return sum;
+    }
+    const std::vector<float> of_shared = shared.tensor ? train_runner::read(shared.tensor) : std::vector<float>();
+    for (size_t i = 0; i < sum.size(); i++) {
+        sum[i] += tools.shape.residual_scale * (of_experts[i] + (of_shared.empty() ? 0.0f : of_shared[i]));
+    }
+    return sum;
+}
+
+layer_gradients layer_tape::backward(const std::vector<float> & gradient, const expert_input_gradients & of_experts, adapter & of) {
+    const std::vector<float> of_branch = scaled(gradient, tools.shape.residual_scale);
+    for (const auto & [input, values] : { std::pair(of_behind, &gradient), std::pair(of_shared, &of_branch), std::pair(of_normed, &of_experts.normed), std::pair(of_weights, &of_experts.weights) }) {
+        if (input) {
+            what.write(input, values->data());
+        }
+    }
+    what.run(tools.runner);
+    add_up(of);
+    const auto number = [](const train_value & value) { return value.tensor ? double(train_runner::read(value.tensor)[0]) : 0.0; };
+    return { of_input ? train_runner::read(of_input) : std::vector<float>(), number(balance), number(z) };
+}
+
+void layer_tape::add_up(adapter & of) const {
+    for (const parameter_use & use : graph.uses()) {
+        if (ggml_tensor * const found = what.tape.gradient(use.value)) {
+            const std::vector<float> values = train_runner::read(found);
+            std::vector<float> &     sum    = of.parameters[use.parameter].gradient;
+            std::transform(values.begin(), values.end(), sum.begin(), sum.begin(), std::plus<float>());
+        }
+    }
+}
+
+}  // namespace moebius
