@@ -66,7 +66,9 @@ void computes_the_same() {
         for (size_t i = 0; i < prompt.size(); i++) {
             prompt[i] = llama_token(100 + 37 * i % 3000);
         }
-        llama_context * context  = llama_init_from_model(engine.model.get(), llama_context_default_params());
+        llama_context_params parameters = llama_context_default_params();
+        parameters.n_threads = parameters.n_threads_batch = 1;  // more than there are cores would wait for each other
+        llama_context * context  = llama_init_from_model(engine.model.get(), parameters);
         for (int step = 0; step < 16; step++) {
             llama_memory_clear(llama_get_memory(context), true);
             CHECK_EQUAL(llama_decode(context, llama_batch_get_one(prompt.data(), int32_t(prompt.size()))), 0);

@@ -21,10 +21,10 @@ using namespace moebius_test;
 
 namespace {
 
-// Sums over devices have another order. Of the largest gradient of a tensor; on CPUs 1.2e-5 was seen, on lavapipe, which has exponentials of its own, 2e-5.
+// Sums over devices have another order. Of the largest gradient of a tensor; on CPUs 4.1e-5 was seen, on lavapipe, which has exponentials of its own, 2e-5; how work is dealt depends on how fast each was.
 double tolerance_on(const std::vector<copies_room> & rooms) {
     const bool is_cpu = std::all_of(rooms.begin(), rooms.end(), [](const copies_room & room) { return std::string(ggml_backend_dev_name(room.device)).rfind("Vulkan", 0) != 0; });
-    return is_cpu ? 4e-5 : 1e-4;
+    return is_cpu ? 8e-5 : 1e-4;
 }
 
 small_base small() {

@@ -40,6 +40,7 @@ std::vector<double> stock_losses(const std::string & path, const token_batch & b
     CHECK(model != nullptr);
     llama_context_params parameters = llama_context_default_params();
     parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = 512;
+    parameters.n_threads = parameters.n_threads_batch = 1;  // small models: more would wait for each other
     parameters.type_k = parameters.type_v = GGML_TYPE_F32;
     parameters.flash_attn_type            = LLAMA_FLASH_ATTN_TYPE_DISABLED;
     const llama_context_ptr context(llama_init_from_model(model.get(), parameters));

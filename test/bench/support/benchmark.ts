@@ -58,14 +58,19 @@ export function toCase(spec: CaseSpec): Case {
   return { case: spec.case, ours, baseline, unit: spec.unit, ratio, bar: spec.bar, ok: ratio >= spec.bar };
 }
 
+type Side<T> = (run: number) => Promise<T>;
+
 /**
  * Runs the sides in turn, `runs` times each, the first one changing every round: drift of the machine meets both alike.
  * Every side must have been warmed up before.
  */
-export async function alternate<T>(runs: number, sides: [(run: number) => Promise<T>, (run: number) => Promise<T>]): Promise<[T[], T[]]> {
-  const results: [T[], T[]] = [[], []];
+export async function alternate<T>(runs: number, sides: [Side<T>, Side<T>]): Promise<[T[], T[]]>;
+export async function alternate<T>(runs: number, sides: Side<T>[]): Promise<T[][]>;
+export async function alternate<T>(runs: number, sides: Side<T>[]): Promise<T[][]> {
+  const results = sides.map((): T[] => []);
   for (let run = 0; run < runs; run++) {
-    for (const side of run % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) results[side].push(await sides[side](run));
+    const turn = sides.map((side, index) => ({ side, to: results[index] }));
+    for (const { side, to } of run % 2 === 0 ? turn : turn.reverse()) to?.push(await side(run));
   }
   return results;
 }
