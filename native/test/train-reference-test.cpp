@@ -93,7 +93,7 @@ void check_gradients(const reference_case & of, const std::string & path) {
     const base_shape shape = base_shape_of(file);
     ggml_backend_dev_t const cpu   = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     adapter           trained = reference_adapter(of, file);
-    train_pass        pass(file, shape, trained, { cpu, 1, {} });
+    train_pass        pass(file, shape, trained, { cpu, 1, {}, std::nullopt });
     const pass_result     result = pass.forward_backward(reference_batch(of), of.factors, trained);
 
     const std::string expected_path = std::string(MOEBIUS_TEST_DATA) + "/gradients/" + of.name + ".gguf";
