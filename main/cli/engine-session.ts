@@ -16,10 +16,10 @@ import { embeddedModel } from './paths.ts';
 const logger: Logger = process.env.MOEBIUS_LOG ? { debug: note, info: note, warn: note, error: note } : silentLogger;
 
 /** Starts the engine, runs `work`, and ends the engine whatever happens. */
-export const withEngine: WithEngine = async (work) => {
+export const withEngine: WithEngine = async (work, environment) => {
   const location = locateEngine();
   const { executable: command, llamaVersion } = location;
-  return engineOfItsOwn({ command, environment: engineEnvironment(location), llamaVersion, logger })(work);
+  return engineOfItsOwn({ command, environment: engineEnvironment(location), llamaVersion, logger })(work, environment);
 };
 
 export interface ModelSession {

@@ -2,12 +2,15 @@
 import type { Engine } from './engine.ts';
 import { EngineSupervisor, type SupervisorOptions } from './supervisor.ts';
 
-/** Gives the work an engine that is ready, and ends that whatever happens. Rejects as `Engine.call`, and as the work does. */
-export type WithEngine = <T>(work: (engine: Engine) => Promise<T>) => Promise<T>;
+/**
+ * Gives the work an engine that is ready, and ends that whatever happens. Rejects as `Engine.call`, and as the work does.
+ * `environment` is what this work wants unless the user's environment says otherwise.
+ */
+export type WithEngine = <T>(work: (engine: Engine) => Promise<T>, environment?: Record<string, string>) => Promise<T>;
 
 export function engineOfItsOwn(options: SupervisorOptions): WithEngine {
-  return async (work) => {
-    const engine = new EngineSupervisor(options);
+  return async (work, environment) => {
+    const engine = new EngineSupervisor({ ...options, environment: { ...environment, ...(options.environment ?? process.env) } });
     try {
       await engine.start();
       return await work(engine);

@@ -44,11 +44,14 @@ export async function train(training: Training): Promise<void> {
         await log.tell(event);
         if (event.event === 'saved' && !signal.aborted) await sampler?.ask(event, signal, (sample) => log.tell({ event: 'sample', ...sample }));
       }
-    });
+    }, wholeFactors);
   } finally {
     await log.close();
   }
 }
+
+/** llama.cpp's Vulkan backend rounds the factors of matrix products to 16 bits where it may: gradients would be 1e-3 off. */
+const wholeFactors = { GGML_VK_DISABLE_F16: '1' };
 
 /** Writes what happens to the run's folder before it is told. */
 class RunLog {
