@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type CheckpointExport, MoebiusError, Perplexity, type RunCheckpoint, type TrainingRun, TrainingSample } from '../../contract/index.ts';
 import type { WithEngine } from '../../engine/own-engine.ts';
+import type { LoadedModel } from '../../engine/protocol.ts';
 import { evaluateExamples, evaluationLoad, examplePart } from '../evaluate/evaluate.ts';
 import { withCheckpointModel } from '../run/checkpoint-model.ts';
 import { type CheckpointFile, Checkpoints } from '../run/checkpoints.ts';
@@ -81,7 +82,7 @@ export class CheckpointWork {
     const checkpoint = await this.#find(run, step);
     const settings = { ...run.plan.samples, ...(prompts && { prompts }) };
     const samples: TrainingSample[] = [];
-    await new Sampler({ withEngine: this.#withEngine, folder: run.folder, settings }).ask(checkpoint, signal, (sample) => {
+    await new Sampler({ withEngine: this.#withEngine, model: run.modelPath, folder: run.folder, settings }).ask(checkpoint, signal, (sample) => {
       samples.push(sample);
       onProgress(samples.length / (prompts?.length ?? settings.prompts?.length ?? samples.length + 1));
     });
@@ -102,20 +103,19 @@ export class CheckpointWork {
     const options = evaluationLoad(longest);
     const known = await readEvaluations(run.folder);
     const half = (from: number) => ({ signal, onProgress: (fraction: number) => onProgress(from + fraction / 2) });
-    return this.#withEngine(async (engine) => {
-      const evaluateBase = async () => {
-        const loaded = await engine.call('model.load', { path: run.modelPath, options }, { signal });
-        const result = await evaluateExamples(engine, loaded, part, half(0));
-        await engine.call('model.unload', { model: loaded.model });
-        return result;
+    const kept = known.steps[step];
+    if (known.base && kept) return { base: known.base, tuned: kept };
+    let { base } = known;
+    const tuned = await this.#withEngine((engine) => {
+      const ofBase = async (loaded: LoadedModel) => {
+        base = await evaluateExamples(engine, loaded, part, half(0));
       };
-      const base = known.base ?? (await evaluateBase());
-      const evaluateTuned = () =>
-        withCheckpointModel(engine, { checkpoint: checkpoint.path, scratch, options, signal }, (loaded) => evaluateExamples(engine, loaded, part, half(0.5)));
-      const tuned = known.steps[step] ?? (await evaluateTuned());
-      await writeEvaluations(run.folder, { base, steps: { ...known.steps, [step]: tuned } });
-      return { base, tuned };
+      const model = { checkpoint: checkpoint.path, model: run.modelPath, scratch, options, signal, ...(base === null && { ofBase }) };
+      return withCheckpointModel(engine, model, ({ loaded, adapters }) => evaluateExamples(engine, loaded, part, { ...half(0.5), adapters }));
     });
+    if (base === null) throw new Error('a checkpoint was evaluated before its base');
+    await writeEvaluations(run.folder, { base, steps: { ...known.steps, [step]: tuned } });
+    return { base, tuned };
   }
 
   async #find({ id, folder, plan }: TrainingRun, step: number): Promise<CheckpointFile> {

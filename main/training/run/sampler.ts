@@ -6,7 +6,7 @@ import type { WithEngine } from '../../engine/own-engine.ts';
 import type { LoadedModel } from '../../engine/protocol.ts';
 import { readExamples } from '../data/encoded/read.ts';
 import type { Sequence } from '../data/encoded/record.ts';
-import { withCheckpointModel } from './checkpoint-model.ts';
+import { type AnsweringModel, withCheckpointModel } from './checkpoint-model.ts';
 import type { CheckpointFile } from './checkpoints.ts';
 import { runFiles } from './run-folder.ts';
 
@@ -17,6 +17,8 @@ const TEXT_PROMPT_TOKENS = 32;
 
 export interface SamplerParts {
   withEngine: WithEngine;
+  /** GGUF of the base */
+  model: string;
   /** of the run, with its encoded data */
   folder: string;
   settings: SampleSettings;
@@ -37,16 +39,16 @@ export class Sampler {
 
   /** The answers, greedy. What fails is the sample's `problem`; aborted, the rest is left out. */
   async ask({ step, path }: CheckpointFile, signal: AbortSignal, onSample: (sample: TrainingSample) => Promise<void> | void): Promise<void> {
-    const { withEngine, folder } = this.#parts;
+    const { withEngine, model, folder } = this.#parts;
     let asked = 0;
     try {
       await withEngine((engine) =>
         withCheckpointModel(
           engine,
-          { checkpoint: path, scratch: runFiles(folder).scratch, options: { sequences: 1, telemetry: false }, signal },
-          async (loaded) => {
-            for (const { input, prompt, expected } of await this.#questions(engine, loaded)) {
-              const answer = await this.#answer(engine, loaded, input, signal);
+          { checkpoint: path, model, scratch: runFiles(folder).scratch, options: { sequences: 1, telemetry: false }, signal },
+          async (answering) => {
+            for (const { input, prompt, expected } of await this.#questions(engine, answering.loaded)) {
+              const answer = await this.#answer(engine, answering, input, signal);
               await onSample({ step, index: asked++, prompt, expected, answer, problem: null });
             }
           },
@@ -58,13 +60,14 @@ export class Sampler {
     }
   }
 
-  async #answer(engine: Engine, { model }: LoadedModel, input: Question['input'], signal: AbortSignal): Promise<string> {
+  async #answer(engine: Engine, { loaded: { model }, adapters }: AnsweringModel, input: Question['input'], signal: AbortSignal): Promise<string> {
     const { maxTokens = MAX_TOKENS } = this.#parts.settings;
     let answer = '';
     const onTokens = (tokens: { text: string }[]) => {
       for (const { text } of tokens) answer += text;
     };
-    const { finishReason } = await engine.call('generate', { model, ...input, maxTokens, sampling: { temperature: 0 } }, { signal, onTokens });
+    const how = { maxTokens, sampling: { temperature: 0 }, adapters: adapters.map((adapter) => ({ adapter })) };
+    const { finishReason } = await engine.call('generate', { model, ...input, ...how }, { signal, onTokens });
     if (finishReason === 'cancelled') throw new MoebiusError('cancelled', 'The question was given up.');
     return answer;
   }

@@ -33,7 +33,7 @@ export async function train(training: Training): Promise<void> {
   await encode(training, files.data);
   const { data: _, folder, model, validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, samples, ...recipe } = job;
   const checkpoints = new Checkpoints(folder, keep);
-  const sampler = samples && new Sampler({ withEngine, folder, settings: samples });
+  const sampler = samples && new Sampler({ withEngine, model, folder, settings: samples });
   const settings = { ...recipe, objective: await objectiveFor(files.data, recipe), model, data: files.data };
   const history = await new Histories().of(folder);
   const isValidated = (step: number) => history.hasValidation(step);
