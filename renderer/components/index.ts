@@ -1,5 +1,6 @@
 export * from './badge.tsx';
 export * from './button.tsx';
+export * from './choose-file.tsx';
 export * from './classes.ts';
 export * from './dialog.tsx';
 export * from './empty-state.tsx';

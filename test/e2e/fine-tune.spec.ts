@@ -205,6 +205,13 @@ test('the base and the tuned model answer the same question beside each other', 
   test.setTimeout(180_000);
   const { id } = await begin(core, 'beside', { ...quick, schedule: { steps: 3, learningRate: 0.002 }, saveEvery: 0, validateEvery: 0, samples: undefined });
   await done(core, id);
+  await goTo(app, 'chat');
+  await app.getByRole('button', { name: 'Adapters' }).click();
+  const panel = app.getByRole('dialog', { name: 'Adapters' });
+  await panel.getByRole('button', { name: 'Add beside, step 3' }).click();
+  await expect(panel.getByRole('switch', { name: 'beside, step 3' })).not.toBeChecked({ timeout: 60_000 });
+  await expect(panel.getByRole('list', { name: 'Finished runs of this model' })).toBeHidden();
+  await app.keyboard.press('Escape');
   await goTo(app, `fine-tune/run/${id}/before-after`);
   await app.getByRole('textbox', { name: 'Question' }).fill('Write 14 as a Roman numeral.');
   await app.getByRole('button', { name: 'Ask both' }).click();
@@ -212,6 +219,7 @@ test('the base and the tuned model answer the same question beside each other', 
   const [base, tuned] = [side('Base'), side('With the adapter of step 3')];
   for (const answer of [base, tuned]) await expect(answer).toHaveText(/\S/, { timeout: 60_000 });
   await expect.poll(async () => (await base.textContent()) === (await tuned.textContent())).toBe(false);
+  expect(await core.call('adapters.list', {})).toHaveLength(1); // the one that was added in the chat
   const stop = app.getByRole('button', { name: 'Stop', exact: true });
   if (await stop.isVisible()) await stop.click();
   await expect(app.getByRole('button', { name: 'Ask both' })).toBeEnabled({ timeout: 30_000 });

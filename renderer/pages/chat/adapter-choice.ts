@@ -1,5 +1,5 @@
 // Which adapters a conversation has on, as its control shows them.
-import type { AdapterChoice, ModelAdapter } from '../../../main/contract/index.ts';
+import type { AdapterChoice, ModelAdapter, TrainingRun } from '../../../main/contract/index.ts';
 
 export interface AdapterRow {
   id: string;
@@ -28,4 +28,13 @@ export function withAdapter(rows: readonly AdapterRow[], choices: readonly Adapt
   const before = choices ?? rows.filter((row) => row.on).map((row) => ({ id: row.id, scale: row.scale }));
   const others = before.filter((choice) => choice.id !== id);
   return scale === 0 ? others : [...others, { id, scale }];
+}
+
+const RUNS_SHOWN = 5;
+
+/** Finished runs of this model whose last adapter is not among its adapters yet, the newest first. What an adapter file has no place for is left out: mixtures, whole routers and norms. */
+export function runsToAdd(runs: readonly TrainingRun[], modelId: string, adapters: readonly Pick<ModelAdapter, 'path'>[]): TrainingRun[] {
+  const isKnown = ({ folder }: TrainingRun) => adapters.some(({ path }) => path.startsWith(folder));
+  const isFile = ({ plan: { adapter } }: TrainingRun) => !adapter.mixture && !adapter.wholeRouter && !adapter.wholeNorms;
+  return runs.filter((run) => run.state === 'done' && run.modelId === modelId && isFile(run) && !isKnown(run)).slice(0, RUNS_SHOWN);
 }

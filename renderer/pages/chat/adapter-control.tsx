@@ -1,12 +1,13 @@
-import { Blend, Plus, Trash2 } from 'lucide-react';
+import { Blend, Trash2 } from 'lucide-react';
 import { useMemo, useState } from 'react';
-import { type ErrorBody, type ModelAdapter, toErrorBody } from '../../../main/contract/index.ts';
-import { ariaKeys, Button, ErrorNotice, format, IconButton, NumberInput, Popover, Slider, Switch, TextInput } from '../../components/index.ts';
+import type { ModelAdapter } from '../../../main/contract/index.ts';
+import { ariaKeys, Button, ErrorNotice, format, IconButton, NumberInput, Popover, Slider, Switch } from '../../components/index.ts';
 import { useCurrentModel } from '../../shell/current-model.ts';
 import { errorHelp } from '../../stores/error-help.ts';
 import { useAdapters, useCommands, useStores } from '../../stores/index.tsx';
 import { type AdapterRow, adapterRows, withAdapter } from './adapter-choice.ts';
 import style from './adapter-control.module.css';
+import { AddAdapter } from './add-adapter.tsx';
 import { useChatSetup, withParameter } from './setup.ts';
 
 const NONE: readonly ModelAdapter[] = [];
@@ -41,9 +42,7 @@ export function AdapterControl({ chatId }: { chatId: string | null }) {
     <Popover trigger={trigger} label="Adapters" align="end" open={open} onOpenChange={setOpen}>
       <div className={style.body}>
         {rows.length === 0 ? (
-          <p className={style.empty}>
-            A LoRA adapter changes how {model.name} answers, and can be switched for every reply. None is there yet: add a GGUF file.
-          </p>
+          <p className={style.empty}>A LoRA adapter changes how {model.name} answers, and can be switched for every reply. None is there yet.</p>
         ) : (
           <ul className={style.rows}>
             {rows.map((row) => (
@@ -126,38 +125,5 @@ function Content({ adapter: { content } }: { adapter: ModelAdapter }) {
     >
       LoRA rank {rank} · {what} · {format.bytes(bytes)}
     </p>
-  );
-}
-
-function AddAdapter({ modelId }: { modelId: string }) {
-  const stores = useStores();
-  const [path, setPath] = useState('');
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<ErrorBody | null>(null);
-  const add = async () => {
-    setBusy(true);
-    setError(null);
-    try {
-      await stores.adapters.getState().add(modelId, path.trim());
-      setPath('');
-    } catch (refusal) {
-      setError(toErrorBody(refusal));
-    }
-    setBusy(false);
-  };
-  return (
-    <form
-      className={style.add}
-      onSubmit={(event) => {
-        event.preventDefault();
-        void add();
-      }}
-    >
-      <TextInput aria-label="Adapter file" mono placeholder="Path of an adapter .gguf" value={path} onChange={(event) => setPath(event.target.value)} />
-      <Button submit size="small" icon={Plus} busy={busy} disabled={path.trim() === ''}>
-        Add
-      </Button>
-      {error && <ErrorNotice error={error} advice={errorHelp(error, stores).advice} className={style.refusal} />}
-    </form>
   );
 }

@@ -1,8 +1,9 @@
 // Adds a file that is already on this machine.
 import { type FormEvent, useState } from 'react';
 import { type ErrorBody, toErrorBody } from '../../../main/contract/index.ts';
-import { Button, Dialog, Field, TextInput } from '../../components/index.ts';
+import { Button, ChooseFile, Dialog, Field, TextInput } from '../../components/index.ts';
 import { useStores } from '../../stores/index.tsx';
+import style from './models.module.css';
 
 const FORM = 'add-model';
 
@@ -47,7 +48,10 @@ export function AddModelDialog({ open, onOpenChange }: { open: boolean; onOpenCh
       <form id={FORM} onSubmit={(event) => void add(event)}>
         <Field label="Path of a GGUF file" error={error?.message}>
           {(control) => (
-            <TextInput {...control} mono autoFocus value={path} onChange={(event) => setPath(event.target.value)} placeholder="/models/name.gguf" />
+            <div className={style.inline}>
+              <TextInput {...control} mono autoFocus value={path} onChange={(event) => setPath(event.target.value)} placeholder="/models/name.gguf" />
+              <ChooseFile label="Choose a GGUF file" onChoose={setPath} />
+            </div>
           )}
         </Field>
       </form>

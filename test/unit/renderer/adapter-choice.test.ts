@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelAdapter } from '../../../main/contract/index.ts';
-import { adapterRows, withAdapter } from '../../../renderer/pages/chat/adapter-choice.ts';
+import { adapterRows, runsToAdd, withAdapter } from '../../../renderer/pages/chat/adapter-choice.ts';
+import { trainingRun } from '../../support/training.ts';
 
 // the rows read nothing else of an adapter
 const adapter = (id: string, scale: number) => ({ id, name: id.toUpperCase(), scale }) as ModelAdapter;
@@ -45,5 +46,18 @@ describe('the adapters of a conversation', () => {
       { id: 'of-another-model', scale: 1 },
       { id: 'a', scale: 2 },
     ]);
+  });
+});
+
+describe('the runs whose adapters can be added', () => {
+  const plan = trainingRun().plan;
+  const done = (id: string, changes = {}) => trainingRun({ id, folder: `/runs/${id}`, state: 'done', ...changes });
+  const whole = { ...plan, adapter: { ...plan.adapter, wholeNorms: true } };
+
+  it('are finished ones of the model that an adapter file holds, and that are not added yet', () => {
+    const runs = [done('a'), done('b', { state: 'paused' }), done('c', { modelId: 'another' }), done('d', { plan: whole }), done('e')];
+    const ids = (adapters: { path: string }[]) => runsToAdd(runs, 'tiny-moe', adapters).map(({ id }) => id);
+    expect(ids([])).toEqual(['a', 'e']);
+    expect(ids([{ path: '/runs/a/adapters/step-00000010.gguf' }])).toEqual(['e']);
   });
 });

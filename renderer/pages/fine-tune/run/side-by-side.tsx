@@ -1,7 +1,7 @@
 // The same question to the base and to the base with the adapter, answered at once.
 import { MessagesSquare, Square } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
-import { type CoreClient, type ErrorBody, type TrainingRun, toErrorBody } from '../../../../main/contract/index.ts';
+import { type ErrorBody, type TrainingRun, toErrorBody } from '../../../../main/contract/index.ts';
 import { Button, ErrorNotice, Field, format, Section, TextArea } from '../../../components/index.ts';
 import { Markdown } from '../../../markdown/markdown.tsx';
 import { errorHelp } from '../../../stores/error-help.ts';
@@ -81,7 +81,7 @@ function AnswerView({ name, answer: { text, speed, running } }: { name: string; 
 }
 
 function useTwoAnswers(run: TrainingRun, step: number) {
-  const { client } = useStores();
+  const { client, adapters } = useStores();
   const preparing = useTicket();
   const [answers, setAnswers] = useState<Record<Side, Answer>>({ base: empty, tuned: empty });
   const [error, setError] = useState<ErrorBody | null>(null);
@@ -92,7 +92,7 @@ function useTwoAnswers(run: TrainingRun, step: number) {
   };
   // biome-ignore lint/correctness/useExhaustiveDependencies: when the component goes
   useEffect(() => stop, []);
-  const answer = async (side: Side, question: string, adapters: { id: string; scale: number }[]) => {
+  const answer = async (side: Side, question: string, on: { id: string; scale: number }[]) => {
     const ticket = `side-${Date.now()}-${last++}`;
     tickets.current.push(ticket);
     const unsubscribe = client.on(
@@ -101,7 +101,7 @@ function useTwoAnswers(run: TrainingRun, step: number) {
     );
     try {
       const input = { chat: { messages: [{ role: 'user' as const, content: question }] } };
-      const parameters = { adapters, maxTokens: MOST_TOKENS, sampling: { temperature: 0 } };
+      const parameters = { adapters: on, maxTokens: MOST_TOKENS, sampling: { temperature: 0 } };
       const { text, stats } = await client.call('trials.run', { ticket, modelId: run.modelId, input, parameters });
       change(side, () => ({ text, speed: stats.tokensPerSecond, running: false }));
     } finally {
@@ -113,7 +113,7 @@ function useTwoAnswers(run: TrainingRun, step: number) {
     setError(null);
     tickets.current = [];
     try {
-      const id = await adapterOf(client, run, step, preparing);
+      const { id } = await preparing.run((ticket) => adapters.getState().addFromRun(run, step, ticket));
       setAnswers({ base: { ...empty, running: true }, tuned: { ...empty, running: true } });
       await Promise.all([answer('base', question, []), answer('tuned', question, [{ id, scale: 1 }])]);
     } catch (thrown) {
@@ -122,13 +122,4 @@ function useTwoAnswers(run: TrainingRun, step: number) {
     }
   };
   return { answers, ask, stop, preparing, error };
-}
-
-/** The adapter of this step, known to the library; made and loaded with its model if need be. */
-async function adapterOf(client: CoreClient, run: TrainingRun, step: number, { run: withTicket }: ReturnType<typeof useTicket>): Promise<string> {
-  const { id, modelId, name } = run;
-  return withTicket(async (ticket) => {
-    const { path } = await client.call('training.adapter', { id, step, ticket });
-    return (await client.call('adapters.add', { modelId, path, name: `${name}, step ${step}`.slice(0, 100) })).id;
-  });
 }
