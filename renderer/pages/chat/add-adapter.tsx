@@ -61,6 +61,9 @@ function FinishedRuns({ modelId, busy, onAdd }: FinishedRunsProps) {
   if (offered.length === 0) return null;
   return (
     <ul className={style.runs} aria-label="Finished runs of this model">
+      <li className={style.content} aria-hidden>
+        Finished runs of this model
+      </li>
       {offered.map((run) => (
         <li key={run.id}>
           <span className={style.name} title={run.name}>

@@ -14,8 +14,8 @@ const kinds: { value: NonNullable<NonNullable<Recipe['optimiser']>['kind']>; lab
   { value: 'sgd', label: 'SGD', hint: 'no momentum unless asked' },
 ];
 const weightings: { value: NonNullable<Recipe['weighting']>; label: string }[] = [
-  { value: 'tokens', label: 'every token the same' },
-  { value: 'sequences', label: 'every example the same' },
+  { value: 'tokens', label: 'every token' },
+  { value: 'sequences', label: 'every example' },
 ];
 
 interface AdvancedFieldsProps {
@@ -128,7 +128,7 @@ function BatchFields() {
         onCommit={(value) => change({ batchesPerStep: value })}
       />
       <Figure label="Clip gradients at" hint="largest norm; 0: any" usual="1" min={0} value={clip} onCommit={(value) => change({ clip: value })} />
-      <Field label="What counts">
+      <Field label="Counts the same">
         {(control) => <Select {...control} value={weighting} onChange={(value) => change({ weighting: value })} options={weightings} />}
       </Field>
       <Figure label="Seed" hint="of order and new adapters" usual="1" integer min={0} value={seed} onCommit={(value) => change({ seed: value })} />
