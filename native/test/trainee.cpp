@@ -97,7 +97,7 @@ void trainee::disturb() {
 
 double trainee::objective(const token_batch & batch, const router_loss_factors & factors, std::vector<std::vector<int64_t>> & routes) {
     adapter           unused = trained;
-    const pass_result result = pass.forward_backward(batch, factors, unused);
+    const pass_result result = pass.forward_backward(batch, factors, unused, 0, {}, plan);
     routes                   = result.expert_tokens;
     return result.loss + double(factors.balance) * result.balance + double(factors.z) * result.z;
 }
@@ -125,7 +125,7 @@ double trainee::slope(size_t parameter, const std::vector<float> & direction, do
 
 void check_slopes(const std::string & name, trainee & of, const token_batch & batch, const router_loss_factors & factors) {
     of.disturb();
-    of.pass.forward_backward(batch, factors, of.trained);
+    of.pass.forward_backward(batch, factors, of.trained, 0, {}, of.plan);
     double worst = 0;
     for (size_t p = 0; p < of.trained.parameters.size(); p++) {
         std::vector<float> direction = of.trained.parameters[p].gradient;
@@ -150,7 +150,7 @@ void check_slopes(const std::string & name, trainee & of, const token_batch & ba
     std::fprintf(stderr, "%s: slopes along %zu gradients within %.1e of their lengths\n", name.c_str(), of.trained.parameters.size(), worst);
 }
 
-void check_kept_activations(const std::string & path, const adapter_settings & settings, const router_loss_factors & factors) {
+void check_kept_activations(const std::string & path, const adapter_settings & settings, const router_loss_factors & factors, const routing_plan & plan) {
     const auto pass_with = [&](uint64_t bytes) {
         auto of = std::make_unique<trainee>(path, settings, std::vector<copies_room>(), bytes);
         of->disturb();
@@ -158,15 +158,15 @@ void check_kept_activations(const std::string & path, const adapter_settings & s
     };
     const token_batch batch = batch_of({ 17, 8 });
     auto              none = pass_with(0), all = pass_with(UINT64_MAX);
-    const pass_result expected = none->pass.forward_backward(batch, factors, none->trained, 3);
-    pass_result       kept     = all->pass.forward_backward(batch, factors, all->trained, 3);
+    const pass_result expected = none->pass.forward_backward(batch, factors, none->trained, 3, {}, plan);
+    pass_result       kept     = all->pass.forward_backward(batch, factors, all->trained, 3, {}, plan);
     CHECK_EQUAL(expected.kept_layers, 0);
     CHECK_EQUAL(kept.kept_layers, all->shape.layers);
     std::unique_ptr<trainee> one;
     pass_result              partly;
     for (uint64_t bytes = 1 << 14; partly.kept_layers == 0; bytes += bytes / 2) {
         one    = pass_with(bytes);
-        partly = one->pass.forward_backward(batch, factors, one->trained, 3);
+        partly = one->pass.forward_backward(batch, factors, one->trained, 3, {}, plan);
     }
     CHECK_EQUAL(partly.kept_layers, 1);
     for (const auto & [of, result] : { std::pair(&all, &kept), std::pair(&one, &partly) }) {
@@ -178,7 +178,7 @@ void check_kept_activations(const std::string & path, const adapter_settings & s
         for (train_parameter & parameter : (*of)->trained.parameters) {
             std::fill(parameter.gradient.begin(), parameter.gradient.end(), 0.0f);
         }
-        (*of)->pass.forward_backward(batch, factors, (*of)->trained, 3);  // in the same memory again
+        (*of)->pass.forward_backward(batch, factors, (*of)->trained, 3, {}, plan);  // in the same memory again
         CHECK((*of)->trained.parameters[0].gradient == none->trained.parameters[0].gradient);
     }
 }

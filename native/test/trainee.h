@@ -33,6 +33,7 @@ struct trainee {
     base_shape shape;
     adapter    trained;
     train_pass pass;
+    routing_plan plan = {};  // of objective() and slopes
 
     // rooms: of routed experts, none: all stay. activation_bytes: as pass_devices has it
     trainee(const std::string & path, const adapter_settings & settings, const std::vector<copies_room> & rooms = {}, std::optional<uint64_t> activation_bytes = std::nullopt);
@@ -54,7 +55,7 @@ struct trainee {
 void check_slopes(const std::string & name, trainee & of, const token_batch & batch, const router_loss_factors & factors);
 
 // Losses and gradients are the same to the bit with activations of all layers kept, of one, and of none. The base has two layers or more.
-void check_kept_activations(const std::string & path, const adapter_settings & settings, const router_loss_factors & factors);
+void check_kept_activations(const std::string & path, const adapter_settings & settings, const router_loss_factors & factors, const routing_plan & plan = {});
 
 // Experts' parts of what is trained of base tensors with `part` in their names: those that no token used have a gradient of exactly 0, and there are some of both kinds.
 void check_unused_parts(trainee & of, const pass_result & result, const std::string & part);

@@ -145,6 +145,25 @@ describe('moebius train', () => {
     expect(looks).toEqual([0, expect.any(Number), expect.any(Number)]);
   });
 
+  it('has routers that hear of all experts, and layers that use as many as are drawn', async () => {
+    const all = await train('routers', {
+      adapter: { experts: { loraRank: 4 }, wholeRouter: true },
+      routerGradient: { kind: 'default-moe', beta: 0.5 },
+      expertUsedCount: { min: 1, max: 3, validateEach: true },
+      schedule: { steps: 2, learningRate: 3e-3 },
+    });
+    const steps = all.flatMap((event) => (event.event === 'step' ? [event] : []));
+    for (const { tokens, expertTokens, expertUsedCounts } of steps) {
+      expect(expertTokens.map((layer) => layer.reduce((sum, each) => sum + each, 0))).toEqual(expertUsedCounts?.map((used) => used * tokens));
+    }
+    expect(new Set(steps.flatMap(({ expertUsedCounts }) => expertUsedCounts ?? [])).size).toBeGreaterThan(1);
+    const looks = all.flatMap((event) => (event.event === 'validation' ? [event] : []));
+    expect(looks.at(-1)?.byExpertUsedCount?.map(({ expertUsedCount }) => expertUsedCount)).toEqual([1, 2, 3]);
+    expect(looks.at(-1)?.byExpertUsedCount).toContainEqual({ expertUsedCount: 2, loss: looks.at(-1)?.loss }); // the model's own number
+    const refused = await moebius(['train', '--config', writeJob('untrained', { routerGradient: { kind: 'sparse-mixer' } })]);
+    expect([refused.code, JSON.parse(refused.stderr)]).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('wholeRouter') }]);
+  });
+
   it('refuses data that is partly pairs, pairs with another objective, and that objective without pairs', async () => {
     const pairs = join(import.meta.dirname, '../data/datasets/preferences.jsonl');
     const refusal = async (name: string, changes: Record<string, unknown>) => {

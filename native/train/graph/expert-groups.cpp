@@ -41,6 +41,14 @@ expert_groups::expert_groups(const std::vector<int32_t> & ids, int64_t per_token
     }
 }
 
+std::vector<int64_t> expert_groups::counts() const {
+    std::vector<int64_t> made(size_t(experts), 0);
+    for (const group & each : groups) {
+        made[size_t(each.expert)] = each.count;
+    }
+    return made;
+}
+
 std::vector<float> within_best_groups(std::vector<float> scores, int64_t experts, int64_t groups, int64_t groups_used) {
     const int64_t      each = experts / groups;
     std::vector<float> best;  // [tokens][groups]

@@ -31,6 +31,8 @@ struct expert_groups {
     std::vector<int32_t> of_number;   // [tokens][experts] assignment, or 0
     std::vector<float>   chosen;      // [tokens][experts] 1 or 0
 
+    std::vector<int64_t> counts() const;  // [experts] assignments
+
     bool even() const { return int64_t(token.size()) == tokens * per_token; }  // every token has as many
 };
 

@@ -35,10 +35,11 @@ lora_weights expert_lora(train_tape & tape, const expert_matrices & matrices, co
 struct expert_output {
     train_value               sum;  // [n_embd, tokens]
     std::vector<used_adapter> adapters;
+    ggml_tensor *             by_expert = nullptr;  // [n_embd, groups], each expert's outputs added up, not weighed; if wanted
 };
 
 // sum over a token's experts of weight * down(swiglu(gate x, up x)). x: [n_embd, tokens]; weights: [1, assignments].
-// Experts without tokens emit nothing. ffn is to outlive the tape's use.
-expert_output train_experts(train_tape & tape, const train_value & x, const train_value & weights, const expert_ffn & ffn, const routing_inputs & routing);
+// Experts without tokens emit nothing. ffn is to outlive the tape's use. wants_by_expert: at the cost of one more column of `down` for each expert; without its dropout.
+expert_output train_experts(train_tape & tape, const train_value & x, const train_value & weights, const expert_ffn & ffn, const routing_inputs & routing, bool wants_by_expert = false);
 
 }  // namespace moebius

@@ -34,6 +34,40 @@ train_value train_router_weights(train_tape & tape, const train_value & probabil
     return train_scale(tape, train_pick(tape, all, routing.weights), scale);
 }
 
+train_value train_drawn_weights(train_tape & tape, const train_value & weights, const train_value & logits, const routing_inputs & routing, const draw_inputs & draws) {
+    const train_value mine = train_gather(tape, logits, routing.tokens);  // [experts, assignments]
+    return tape.record(ggml_mul(tape.context(), weights.tensor, draws.shares), { weights, mine }, [&tape, weights, mine, draws, routing](ggml_tensor * gradient) {
+        ggml_context * const context = tape.context();
+        if (weights.wanted()) {
+            tape.add_gradient(weights, ggml_mul(context, gradient, draws.paths));
+        }
+        if (mine.wanted()) {
+            ggml_tensor * const slopes = ggml_get_rows(context, draws.slopes, routing.tokens.rows);
+            tape.add_gradient(mine, ggml_mul(context, slopes, ggml_mul(context, gradient, weights.tensor)));
+        }
+    });
+}
+
+// w = p * other / sum(p * chosen). Of it: dp = other * dw / sum - chosen * sum(dw * w) / sum, without that where the least is divided by.
+train_value train_unchosen_weights(train_tape & tape, const train_value & probabilities, const routing_inputs & routing, bool normalised, float scale) {
+    ggml_context * const context = tape.context();
+    ggml_tensor * const  chosen  = routing.weights.present;
+    ggml_tensor * const  others  = ggml_scale_bias(context, chosen, -1, 1);
+    if (!normalised) {
+        return train_scale(tape, train_mul(tape, probabilities, train_value(others)), scale);
+    }
+    ggml_tensor * const sum     = ggml_sum_rows(context, ggml_mul(context, probabilities.tensor, chosen));
+    ggml_tensor * const divisor = ggml_clamp(context, sum, least_sum, INFINITY);
+    ggml_tensor * const weights = ggml_div(context, ggml_mul(context, probabilities.tensor, others), divisor);
+    const train_value   made    = tape.record(weights, { probabilities }, [&tape, probabilities, chosen, others, sum, divisor, weights](ggml_tensor * gradient) {
+        ggml_context * const context = tape.context();
+        ggml_tensor * const  varies  = ggml_step(context, ggml_scale_bias(context, sum, 1, -least_sum));
+        ggml_tensor * const  mean    = ggml_mul(context, ggml_sum_rows(context, ggml_mul(context, gradient, weights)), varies);
+        tape.add_gradient(probabilities, ggml_div(context, ggml_sub(context, ggml_mul(context, gradient, others), ggml_mul(context, chosen, mean)), divisor));
+    });
+    return train_scale(tape, made, scale);
+}
+
 train_value train_shares(train_tape & tape, const train_value & scores) {
     return shares_of(tape, scores, nullptr);
 }

@@ -2,6 +2,7 @@
 
 #include "experts/policy/token-assignment.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace moebius {
@@ -16,6 +17,15 @@ void add_rows(std::vector<float> & all, const std::vector<int32_t> & rows, int64
             to[k] += from[k];
         }
     }
+}
+
+// [groups] whose they are. slot_of: [experts]
+std::vector<int32_t> experts_of(const std::vector<int32_t> & slot_of, const expert_share & share) {
+    std::vector<int32_t> experts;
+    for (const expert_groups::group & group : share.groups.groups) {
+        experts.push_back(int32_t(std::find(slot_of.begin(), slot_of.end(), group.expert) - slot_of.begin()));
+    }
+    return experts;
 }
 
 // All devices at once; the results in their order. One alone needs no thread.
@@ -90,16 +100,16 @@ std::vector<expert_share> expert_stage::shares_of(int64_t layer, const batch_rou
     return share_assignments(routes, placements[size_t(layer)].placement(), speeds, slots_of, slots);
 }
 
-std::vector<float> expert_stage::forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const {
+expert_sums expert_stage::forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const {
     const auto           began = std::chrono::steady_clock::now();
     const placed_experts here  = on.copies->use(layer, next, false);
     if (share.tokens.empty()) {
         return {};
     }
-    std::vector<float> sum = expert_tape(*on.copies, here, layer, share, inputs, { true, false, false }).sum(on.runner);
+    expert_sums made = expert_tape(*on.copies, here, layer, share, inputs, { true, false, false }).sums(on.runner);
     on.assignments += int64_t(share.assignments.size());
     on.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    return sum;
+    return made;
 }
 
 // Of a stage with one device, the CPU, where all layers stay; null: there is no room, or it is another stage.
@@ -117,10 +127,12 @@ expert_outputs expert_stage::forward(int64_t layer, int64_t next, const expert_i
     const std::vector<expert_share> shares = shares_of(layer, inputs.routes);
     expert_outputs                  made;
     made.kept = kept ? kept_tape(layer, next, shares[0], inputs, *kept, wants_inputs) : nullptr;
-    const auto sums = on_all(workers.size(), [&](size_t device) { return made.kept ? made.kept->sum(workers[0].runner) : forward_on(workers[device], layer, next, shares[device], inputs); });
+    const auto sums = on_all(workers.size(), [&](size_t device) { return made.kept ? made.kept->sums(workers[0].runner) : forward_on(workers[device], layer, next, shares[device], inputs); });
     made.sum.assign(inputs.normed.size(), 0.0f);
+    made.by_expert.assign(inputs.wants_by_expert ? size_t(shape.experts * shape.n_embd) : 0, 0.0f);
     for (size_t device = 0; device < sums.size(); device++) {
-        add_rows(made.sum, shares[device].tokens, shape.n_embd, sums[device]);
+        add_rows(made.sum, shares[device].tokens, shape.n_embd, sums[device].of_tokens);
+        add_rows(made.by_expert, experts_of(workers[device].copies->slot_of(layer), shares[device]), shape.n_embd, sums[device].by_expert);
         computed[device] += int64_t(shares[device].assignments.size());
     }
     return made;

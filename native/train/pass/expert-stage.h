@@ -17,6 +17,7 @@ struct expert_input_gradients {
 
 struct expert_outputs {
     std::vector<float>           sum;   // of each token's experts, weighed: [tokens][n_embd]
+    std::vector<float>           by_expert;  // [experts][n_embd], not weighed, added up; if wanted
     std::unique_ptr<expert_tape> kept;  // activations for backward(); null: it computes them again
 };
 
@@ -61,7 +62,7 @@ class expert_stage {
 
     std::vector<expert_share> shares_of(int64_t layer, const batch_routes & routes) const;
     std::unique_ptr<expert_tape> kept_tape(int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, activation_budget & budget, bool wants_inputs);
-    std::vector<float>        forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const;
+    expert_sums               forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const;
     share_gradients           backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs) const;
     layer_rig                 rig() const;
     void                      place(int64_t layer);

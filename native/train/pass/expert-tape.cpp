@@ -29,9 +29,12 @@ expert_tape::expert_tape(const expert_copies & of, const placed_experts & here, 
     const auto value = [&](ggml_tensor * input) { return purpose.wants_inputs ? what.tape.variable(input) : train_value(input); };
     normed           = value(what.floats(rows_of(inputs.normed, share.tokens, n_embd), n_embd, share.groups.tokens));
     weights          = value(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
-    made             = train_experts(what.tape, normed, weights, ffn, routing);
+    made             = train_experts(what.tape, normed, weights, ffn, routing, purpose.sums && inputs.wants_by_expert);
     if (purpose.sums) {
         what.tape.keep(made.sum.tensor);
+    }
+    if (made.by_expert) {
+        what.tape.keep(made.by_expert);
     }
     what.pause();
     if (purpose.trains && made.sum.wanted()) {
@@ -73,9 +76,9 @@ void expert_tape::differentiate() {
     }
 }
 
-std::vector<float> expert_tape::sum(train_runner & runner) {
+expert_sums expert_tape::sums(train_runner & runner) {
     what.run(runner, 0);
-    return train_runner::read(made.sum.tensor);
+    return { train_runner::read(made.sum.tensor), made.by_expert ? train_runner::read(made.by_expert) : std::vector<float>() };
 }
 
 share_gradients expert_tape::gradients(train_runner & runner, const std::vector<float> & gradient) {

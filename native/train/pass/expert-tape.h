@@ -14,6 +14,13 @@ struct expert_inputs {
     const std::vector<float> & weights;  // [assignments]
     dropout_stream             dropped    = std::nullopt;
     bool                       is_adapted = true;
+    bool                       wants_by_expert = false;  // forward: what each gave, too
+};
+
+// What experts give of some tokens.
+struct expert_sums {
+    std::vector<float> of_tokens;  // [tokens][n_embd], weighed
+    std::vector<float> by_expert;  // [groups][n_embd], not weighed, added up; if wanted
 };
 
 // What a tape of experts is for.
@@ -42,8 +49,8 @@ class expert_tape {
     void   lie_in(graph_memory & memory) { what.lie_in(memory); }
     size_t needed() { return what.needed(); }
 
-    // [tokens of the share][n_embd]. Throws what train_runner does.
-    std::vector<float> sum(train_runner & runner);
+    // Of the share's tokens and groups. Throws what train_runner does.
+    expert_sums sums(train_runner & runner);
 
     // gradient: of that sum. Throws as above.
     share_gradients gradients(train_runner & runner, const std::vector<float> & gradient);

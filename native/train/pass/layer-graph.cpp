@@ -32,11 +32,11 @@ void attention_inputs::fill(const token_batch & batch, const routing_inputs::wri
     }
 }
 
-std::vector<int32_t> chosen_experts(const base_shape & shape, std::vector<float> scores) {
+std::vector<int32_t> chosen_experts(const base_shape & shape, std::vector<float> scores, int64_t used) {
     if (shape.expert_groups > 1) {
         scores = within_best_groups(std::move(scores), shape.experts, shape.expert_groups, shape.expert_groups_used);
     }
-    return top_experts(scores, shape.experts, shape.experts_used);
+    return top_experts(scores, shape.experts, used);
 }
 
 layer_graph::layer_graph(train_tape & on, const base_shape & of, const base_weights & from, const adapter_tensors & with, int64_t layer, bool learns)
@@ -123,6 +123,10 @@ router_values layer_graph::router(const train_value & x) {
 
 train_value layer_graph::expert_weights(const train_value & probabilities, const routing_inputs & routing) {
     return train_router_weights(tape, probabilities, routing, shape.normalises_weights, shape.weights_scale);
+}
+
+train_value layer_graph::stand_ins(ggml_tensor * averages, const train_value & probabilities, const routing_inputs & routing) {
+    return train_linear(tape, averages, train_unchosen_weights(tape, probabilities, routing, shape.normalises_weights, shape.weights_scale));
 }
 
 // down(swiglu(gate x, up x))

@@ -42,8 +42,8 @@ struct router_values {
     train_value scores;         // by which experts are chosen, which has no gradient
 };
 
-// By scores [tokens][experts] -> [tokens][experts_used]
-std::vector<int32_t> chosen_experts(const base_shape & shape, std::vector<float> scores);
+// By scores [tokens][experts] -> [tokens][used]
+std::vector<int32_t> chosen_experts(const base_shape & shape, std::vector<float> scores, int64_t used);
 
 class layer_graph {
   public:
@@ -65,6 +65,8 @@ class layer_graph {
     train_value dense(const train_value & x);
     // of assignments [1, assignments]
     train_value expert_weights(const train_value & probabilities, const routing_inputs & routing);
+    // What stands for experts that were not chosen, weighed: [n_embd, tokens]. averages: F32 [experts, n_embd]
+    train_value stand_ins(ggml_tensor * averages, const train_value & probabilities, const routing_inputs & routing);
     // [n_embd, tokens], what is added to the routed experts' sum; of a layer that has_shared_expert()
     train_value shared_expert(const train_value & normed);
     bool        has_shared_expert() const { return weights.shared.ffn.gate != nullptr; }

@@ -1,5 +1,6 @@
 #include "layer-tape.h"
 
+#include "train/graph/ops-elementwise.h"
 #include "train/graph/ops-router.h"
 
 #include <algorithm>
@@ -33,7 +34,7 @@ layer_tape::layer_tape(ggml_backend_dev_t device, const layer_tools & with, cons
       what(device, nodes_for(batch.lengths.size())),
       graph(what.tape, tools.shape, tools.base, tools.adapters, layer, of.trains),
       seen(what.tape, batch),
-      routing(what.tape, tokens, tools.shape.experts_used, tools.shape.experts) {
+      routing(what.tape, tokens, of.routing.experts_used, tools.shape.experts) {
     graph.drop(of.dropped, what.writer());
     seen.fill(batch, what.writer());
     ggml_tensor * const entry = what.floats(input, tools.shape.n_embd, tokens);
@@ -61,17 +62,29 @@ void layer_tape::keep_output(std::initializer_list<const train_value *> parts) {
 
 void layer_tape::build_routed() {
     router = graph.router(behind);
-    what.tape.keep(router.scores.tensor);
+    what.tape.keep(purpose.routing.draws ? router.logits.tensor : router.scores.tensor);
     what.pause();
     weights = graph.expert_weights(router.probabilities, routing);
-    shared  = graph.has_shared_expert() ? graph.shared_expert(router.normed) : train_value();
+    if (purpose.routing.draws) {
+        drawn   = draw_inputs(what.tape, tokens * purpose.routing.experts_used, tokens, tools.shape.experts);
+        weights = train_drawn_weights(what.tape, weights, router.logits, routing, drawn);
+    }
+    add_beside();
     what.tape.keep(router.normed.tensor);
     what.tape.keep(weights.tensor);
-    keep_output({ &behind, &shared });
+    keep_output({ &behind, &beside });
     if (purpose.trains) {
         add_router_losses();
     }
     what.pause();
+}
+
+void layer_tape::add_beside() {
+    beside = graph.has_shared_expert() ? graph.shared_expert(router.normed) : train_value();
+    if (const std::vector<float> * const averages = purpose.routing.averages) {
+        const train_value others = graph.stand_ins(what.floats(*averages, tools.shape.experts, tools.shape.n_embd), router.probabilities, routing);
+        beside                   = beside.tensor ? train_add(what.tape, beside, others) : others;
+    }
 }
 
 void layer_tape::add_router_losses() {
@@ -102,7 +115,7 @@ void layer_tape::differentiate() {
     of_normed  = seed(router.normed);
     of_weights = seed(weights);
     of_behind  = seed(behind);
-    of_shared  = seed(shared);
+    of_beside  = seed(beside);
     what.tape.backward();
     for (const parameter_use & use : graph.uses()) {
         if (ggml_tensor * const found = what.tape.gradient(use.value)) {
@@ -117,21 +130,24 @@ void layer_tape::differentiate() {
 
 std::vector<float> layer_tape::scores() {
     what.run(tools.runner, at_choice);
-    return train_runner::read(router.scores.tensor);
+    return train_runner::read(purpose.routing.draws ? router.logits.tensor : router.scores.tensor);
 }
 
-expert_entry layer_tape::enter(const expert_groups & groups) {
-    choose(groups);
+expert_entry layer_tape::enter(const expert_groups & groups, const expert_draws & draws) {
+    choose(groups, draws);
     what.run(tools.runner, at_experts);
     return { train_runner::read(router.normed.tensor), train_runner::read(weights.tensor) };
 }
 
 // Once: afterwards the inputs' memory may be something else's.
-void layer_tape::choose(const expert_groups & groups) {
+void layer_tape::choose(const expert_groups & groups, const expert_draws & draws) {
     if (std::exchange(is_chosen, true)) {
         return;
     }
     routing.fill(groups, what.writer());
+    if (drawn.shares) {
+        drawn.fill(draws, groups, what.writer());
+    }
     if (load) {
         std::vector<float> loads(size_t(groups.experts), 0.0f);
         for (const expert_groups::group & group : groups.groups) {
@@ -147,16 +163,16 @@ std::vector<float> layer_tape::output(const std::vector<float> & of_experts) {
     if (!is_routed()) {
         return sum;
     }
-    const std::vector<float> of_shared = shared.tensor ? train_runner::read(shared.tensor) : std::vector<float>();
+    const std::vector<float> added = beside.tensor ? train_runner::read(beside.tensor) : std::vector<float>();
     for (size_t i = 0; i < sum.size(); i++) {
-        sum[i] += tools.shape.residual_scale * (of_experts[i] + (of_shared.empty() ? 0.0f : of_shared[i]));
+        sum[i] += tools.shape.residual_scale * (of_experts[i] + (added.empty() ? 0.0f : added[i]));
     }
     return sum;
 }
 
 layer_gradients layer_tape::backward(const std::vector<float> & gradient, const expert_input_gradients & of_experts, adapter & of) {
     const std::vector<float> of_branch = scaled(gradient, tools.shape.residual_scale);
-    for (const auto & [input, values] : { std::pair(of_behind, &gradient), std::pair(of_shared, &of_branch), std::pair(of_normed, &of_experts.normed), std::pair(of_weights, &of_experts.weights) }) {
+    for (const auto & [input, values] : { std::pair(of_behind, &gradient), std::pair(of_beside, &of_branch), std::pair(of_normed, &of_experts.normed), std::pair(of_weights, &of_experts.weights) }) {
         if (input) {
             what.write(input, values->data());
         }

@@ -3,6 +3,7 @@
 
 #include "expert-stage.h"
 #include "layer-graph.h"
+#include "routing-plan.h"
 
 namespace moebius {
 
@@ -27,6 +28,7 @@ struct layer_purpose {
     bool                wants_input = false;  // that of its input, too
     dropout_stream      dropped     = std::nullopt;
     router_loss_factors factors     = {};
+    layer_routing       routing     = {};
 };
 
 // What experts get.
@@ -52,9 +54,9 @@ class layer_tape {
     void   lie_in(graph_memory & memory) { what.lie_in(memory); }
     size_t needed() { return what.needed(); }
 
-    // Of a layer that is routed: by which experts are chosen [tokens][experts], and, once they are, what they get.
+    // Of a layer that is routed: by which experts are chosen [tokens][experts] (logits, if they are drawn), and, once they are, what they get. draws: if they are.
     std::vector<float> scores();
-    expert_entry       enter(const expert_groups & groups);
+    expert_entry       enter(const expert_groups & groups, const expert_draws & draws);
 
     // [tokens][n_embd]. of_experts: their sums, of a layer that is routed, behind enter().
     std::vector<float> output(const std::vector<float> & of_experts = {});
@@ -69,8 +71,9 @@ class layer_tape {
     void          build_dense();
     void          build_routed();
     void          keep_output(std::initializer_list<const train_value *> parts);
+    void          add_beside();
     void          add_router_losses();
-    void          choose(const expert_groups & groups);
+    void          choose(const expert_groups & groups, const expert_draws & draws);
     void          differentiate();
     ggml_tensor * seed(const train_value & value);
     void          add_up(adapter & of) const;
@@ -81,14 +84,15 @@ class layer_tape {
     tape_job            what;
     layer_graph         graph;
     attention_inputs    seen;
-    train_value         x, behind, shared, weights;  // behind: attention, or of a layer that is not routed all of it
+    train_value         x, behind, beside, weights;  // behind: attention, or of a layer that is not routed all of it; beside: routed experts, a shared one and what stands for others
     router_values       router;
     routing_inputs      routing;
+    draw_inputs         drawn;
     train_value         balance, z;
     ggml_tensor *       load      = nullptr;  // of experts, for the balance loss
     bool                is_chosen = false;    // who the experts are
     // Gradients that are written in, and what comes out; null: not wanted.
-    ggml_tensor *of_behind = nullptr, *of_shared = nullptr, *of_normed = nullptr, *of_weights = nullptr, *of_input = nullptr;
+    ggml_tensor *of_behind = nullptr, *of_beside = nullptr, *of_normed = nullptr, *of_weights = nullptr, *of_input = nullptr;
 };
 
 }  // namespace moebius

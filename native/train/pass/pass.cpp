@@ -1,5 +1,6 @@
 #include "pass.h"
 
+#include "train/graph/counter-random.h"
 #include "train/graph/ops-elementwise.h"
 #include "train/graph/ops-loss.h"
 #include "train/graph/ops-norm.h"
@@ -85,8 +86,22 @@ train_pass::rows train_pass::embedded(const token_batch & batch) {
 
 std::unique_ptr<layer_tape> train_pass::tape_of(const token_batch & batch, int64_t layer, const rows & input, const batch_purpose & purpose, bool gives, bool trains) {
     const layer_tools   tools{ runner, shape, base, purpose.is_adapted ? adapters : no_adapters };
-    const layer_purpose of{ gives, trains, trains && trains_below(*purpose.trained, layer), purpose.dropped, purpose.factors };
+    const layer_purpose of{ gives, trains, trains && trains_below(*purpose.trained, layer), purpose.dropped, purpose.factors, routing_of(layer, purpose) };
     return std::make_unique<layer_tape>(device, tools, batch, layer, input, of);
+}
+
+layer_routing train_pass::routing_of(int64_t layer, const batch_purpose & purpose) const {
+    const routing_plan & plan = purpose.plan;
+    return { plan.experts_used.empty() ? shape.experts_used : plan.experts_used[size_t(layer)], plan.gradient == router_gradient::sparse_mixer, plan.averages ? &plan.averages->of_layer(layer) : nullptr };
+}
+
+// scores: [tokens][experts], logits if they are drawn: numbers of the batch's stream and the layer.
+expert_draws train_pass::choice(int64_t layer, std::vector<float> scores, const batch_purpose & purpose) const {
+    const layer_routing routing = routing_of(layer, purpose);
+    if (routing.draws) {
+        return draw_experts(scores, shape.experts, routing.experts_used, purpose.plan.reach, random_stream(purpose.dropped.value_or(0), "router of layer " + std::to_string(layer)));
+    }
+    return { chosen_experts(shape, std::move(scores), routing.experts_used), {}, {} };
 }
 
 // Forward only, or, while there is room to keep it, both ways.
@@ -111,16 +126,19 @@ train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t la
     if (!tape->is_routed()) {
         return finished(tape->output());
     }
-    state.ids = chosen_experts(shape, tape->scores());
-    const expert_groups groups(state.ids, shape.experts_used, shape.experts);
-    const expert_entry  entry = tape->enter(groups);
-    const batch_routes  routes{ state.ids, groups };
-    const expert_inputs inputs{ routes, entry.normed, entry.weights, purpose.dropped, purpose.is_adapted };
+    state.chosen = choice(layer, tape->scores(), purpose);
+    const expert_groups groups(state.chosen.ids, routing_of(layer, purpose).experts_used, shape.experts);
+    const expert_entry  entry = tape->enter(groups, state.chosen);
+    const batch_routes  routes{ state.chosen.ids, groups };
+    const expert_inputs inputs{ routes, entry.normed, entry.weights, purpose.dropped, purpose.is_adapted, purpose.plan.averages != nullptr };
     if (adapters.mixture().experts > 0) {
         return finished(tape->output(mixture.forward(layer, inputs)));
     }
     expert_outputs made = experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, inputs, is_kept ? &budget : nullptr, tape->wants_experts());
     state.kept_experts  = std::move(made.kept);
+    if (purpose.plan.averages) {
+        purpose.plan.averages->note(layer, made.by_expert, groups.counts());
+    }
     return finished(tape->output(made.sum));
 }
 
@@ -133,7 +151,7 @@ std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batc
         states.push_back({ std::move(hidden), {}, nullptr, nullptr });
         hidden = through_layer(batch, layer, states.back(), purpose, budget);
         std::vector<int64_t> tokens(size_t(shape.experts), 0);
-        for (const int32_t id : states.back().ids) {
+        for (const int32_t id : states.back().chosen.ids) {
             tokens[size_t(id)]++;
         }
         result.expert_tokens.push_back(std::move(tokens));
@@ -192,9 +210,9 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
 }
 
 expert_input_gradients train_pass::back_through_experts(int64_t layer, layer_state & state, layer_tape & tape, const rows & gradient, const batch_purpose & purpose, adapter & of) {
-    const expert_groups groups(state.ids, shape.experts_used, shape.experts);
-    const expert_entry  entry = tape.enter(groups);
-    const batch_routes  routes{ state.ids, groups };
+    const expert_groups groups(state.chosen.ids, routing_of(layer, purpose).experts_used, shape.experts);
+    const expert_entry  entry = tape.enter(groups, state.chosen);
+    const batch_routes  routes{ state.chosen.ids, groups };
     const expert_inputs inputs{ routes, entry.normed, entry.weights, purpose.dropped };
     rows                of_branch = gradient;
     for (float & value : of_branch) {
@@ -205,18 +223,18 @@ expert_input_gradients train_pass::back_through_experts(int64_t layer, layer_sta
                                             experts.backward(layer, layer - 1, inputs, kept, of_branch, tape.wants_experts(), of);
 }
 
-pass_result train_pass::forward(const token_batch & batch, bool is_adapted) {
+pass_result train_pass::forward(const token_batch & batch, bool is_adapted, const std::vector<int64_t> & experts_used) {
     pass_result result;
     rows        hidden;
-    forward_layers(batch, hidden, result, { is_adapted });
+    forward_layers(batch, hidden, result, { is_adapted, nullptr, std::nullopt, {}, { experts_used } });
     loss_of(batch, hidden, false, result);
     return result;
 }
 
-pass_result train_pass::forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of, uint64_t stream, const row_weighting & weigh) {
+pass_result train_pass::forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of, uint64_t stream, const row_weighting & weigh, const routing_plan & plan) {
     pass_result                    result;
     rows                           hidden;
-    const batch_purpose            purpose{ true, &of, stream, factors };
+    const batch_purpose            purpose{ true, &of, stream, factors, plan };
     std::vector<layer_state>       states  = forward_layers(batch, hidden, result, purpose);
     token_batch                    weighed = batch;
     if (weigh) {

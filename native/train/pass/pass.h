@@ -39,17 +39,19 @@ class train_pass {
     // New values of the same adapter.
     void write(const adapter & of);
 
+    const base_shape & computed_shape() const { return shape; }
+
     // Of routed experts; behind a step, before write().
     void                 follow_load() { experts.follow_load(); }
     expert_copies_report report() { return experts.report(); }
 
     // Losses alone. Throws user_error model.does-not-fit, device.lost, request.invalid (a batch that contradicts itself).
-    // is_adapted: else of the base alone.
-    pass_result forward(const token_batch & batch, bool is_adapted = true);
+    // is_adapted: else of the base alone. experts_used: [layers] by a token; none: as the base has it.
+    pass_result forward(const token_batch & batch, bool is_adapted = true, const std::vector<int64_t> & experts_used = {});
 
     // The same with dropout, and adds gradients of loss + factors to `of`, whose values were written. stream: where what is drawn by chance begins.
     // weigh: asked for the weights of rows in place of the batch's, at the cost of the head's forward pass once more.
-    pass_result forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of, uint64_t stream = 0, const row_weighting & weigh = {});
+    pass_result forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of, uint64_t stream = 0, const row_weighting & weigh = {}, const routing_plan & plan = {});
 
   private:
     using rows = std::vector<float>;  // [tokens][n_embd]
@@ -57,7 +59,7 @@ class train_pass {
     // What a forward pass leaves for the backward pass.
     struct layer_state {
         rows                         input;
-        std::vector<int32_t>         ids;  // [tokens][experts_used]; none of a layer that is not routed
+        expert_draws                 chosen;  // by tokens, drawn or not (then only ids); none of a layer that is not routed
         std::unique_ptr<layer_tape>  kept;          // null: it is built again
         std::unique_ptr<expert_tape> kept_experts;  // null: as above
     };
@@ -67,6 +69,7 @@ class train_pass {
         const adapter *     trained    = nullptr;  // null: no gradients are wanted
         dropout_stream      dropped    = std::nullopt;
         router_loss_factors factors    = {};
+        routing_plan        plan       = {};
     };
 
     rows                        embedded(const token_batch & batch);
@@ -76,6 +79,8 @@ class train_pass {
     rows                        loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result);
     rows                        back_through_layer(const token_batch & batch, int64_t layer, layer_state & state, const rows & gradient, const batch_purpose & purpose, adapter & of, pass_result & result);
     expert_input_gradients      back_through_experts(int64_t layer, layer_state & state, layer_tape & tape, const rows & gradient, const batch_purpose & purpose, adapter & of);
+    layer_routing               routing_of(int64_t layer, const batch_purpose & purpose) const;
+    expert_draws                choice(int64_t layer, std::vector<float> scores, const batch_purpose & purpose) const;
     void                        check(const token_batch & batch) const;
     static bool                 trains_below(const adapter & of, int64_t layer);
     std::vector<layer_state>    forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const batch_purpose & purpose);

@@ -39,6 +39,9 @@ template <typename State, typename Visit> void each_block(State & state, Visit &
     for (auto & parameter : state.parameters) {
         visit(parameter.values);
     }
+    for (auto & layer : state.stand_ins) {
+        visit(layer);
+    }
     for (auto & parameter : state.optimiser.parameters) {
         for (auto * moment : { &parameter.first, &parameter.second }) {
             visit(moment->values);
@@ -54,9 +57,12 @@ json sizes_of(const moment_state & moment) {
 
 json header_of(const checkpoint & what) {
     const run_state & state      = what.state;
-    json              parameters = json::array(), moments = json::array();
+    json              parameters = json::array(), moments = json::array(), averages = json::array();
     for (const train_parameter & parameter : state.parameters) {
         parameters.push_back({ { "name", parameter.name }, { "shape", { parameter.n0, parameter.n1, parameter.n2 } } });
+    }
+    for (const std::vector<float> & layer : state.stand_ins) {
+        averages.push_back(layer.size());
     }
     for (const parameter_state & parameter : state.optimiser.parameters) {
         moments.push_back({ { "name", parameter.name }, { "first", sizes_of(parameter.first) }, { "second", sizes_of(parameter.second) } });
@@ -66,7 +72,8 @@ json header_of(const checkpoint & what) {
              { "cursor", state.cursor.to_json() },
              { "guardian", { { "losses", state.guardian.losses }, { "good", state.guardian.good }, { "spikes", state.guardian.spikes }, { "bad", state.guardian.bad }, { "rolledBack", state.guardian.has_rolled_back } } },
              { "optimiser", { { "kind", optimiser_name(state.optimiser.kind) }, { "steps", state.optimiser.steps }, { "moments", std::move(moments) } } },
-             { "parameters", std::move(parameters) } };
+             { "parameters", std::move(parameters) },
+             { "standIns", std::move(averages) } };
 }
 
 class reader {
@@ -138,6 +145,14 @@ run_state state_of(const json & header, uint64_t left) {
         left -= count * sizeof(float);
         parameter.values.resize(count);
         state.parameters.push_back(std::move(parameter));
+    }
+    for (const json & each : header.at("standIns")) {
+        const uint64_t count = each.get<uint64_t>();
+        if (count > left / sizeof(float)) {
+            throw std::out_of_range("more numbers than the file has");
+        }
+        left -= count * sizeof(float);
+        state.stand_ins.emplace_back(size_t(count));
     }
     const json & optimiser = header.at("optimiser");
     state.optimiser.kind   = kind_named(optimiser.at("kind").get<std::string>());

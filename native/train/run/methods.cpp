@@ -129,6 +129,17 @@ json to_json(const step_report & report) {
              { "expertTokens", report.expert_tokens },
              { "devices", copies.assignments.size() > 1 ? std::move(devices) : json() },
              { "unmoved", std::move(unmoved) } };
+    if (!report.used_counts.empty()) {
+        made["expertUsedCounts"] = report.used_counts;
+    }
+    return with_preference(std::move(made), report.preference);
+}
+
+json to_json(const validation_report & report) {
+    json made = { { "loss", report.loss }, { "targets", report.targets }, { "seconds", report.seconds } };
+    for (const validation_report::with_count & each : report.by_used_count) {
+        made["byExpertUsedCount"].push_back({ { "expertUsedCount", each.used_count }, { "loss", each.loss } });
+    }
     return with_preference(std::move(made), report.preference);
 }
 
@@ -153,7 +164,7 @@ json validate_method(call & request, const json & params, open_runs & runs) {
         request.throw_if_cancelled();
         throw user_error("request.invalid", "The dataset has no validation part. Encode it with one (--validation 0.05).", {});
     }
-    return with_preference({ { "loss", report->loss }, { "targets", report->targets }, { "seconds", report->seconds } }, report->preference);
+    return to_json(*report);
 }
 
 json save_method(const json & params, open_runs & runs) {

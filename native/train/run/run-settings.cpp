@@ -183,6 +183,7 @@ run_settings run_settings_of(const json & wanted) {
         settings.router_losses.z       = float(of.optional_number("z", 0, 1e3).value_or(0));
         of.finish();
     }
+    settings.routers     = router_settings_of(source);
     const json * devices = source.optional_object("devices");
     settings.devices     = devices ? devices_of(*devices) : device_settings();
     source.finish();

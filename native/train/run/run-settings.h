@@ -8,6 +8,7 @@
 #include "train/pass/pass.h"
 
 #include "preference.h"
+#include "router-settings.h"
 
 #include <optional>
 
@@ -35,13 +36,14 @@ struct run_settings {
     double                 b_rate_factor = 1;  // see usual_parameter_settings
     learning_rate_schedule schedule;
     router_loss_factors    router_losses;
+    router_settings        routers;
     train_objective        objective        = train_objective::next_token;
     preference_settings    preference;
     target_weighting       weighting        = target_weighting::tokens;
     uint64_t               batch_tokens     = 2048;  // of one pass
     int64_t                batches_per_step = 1;     // whose gradients are added up
     double                 clip             = 1;     // largest norm of a step's gradients; 0: any
-    uint64_t               seed             = 1;     // of the order of examples, of new adapters and of dropout
+    uint64_t               seed             = 1;     // of the order of examples, of new adapters, and of what steps draw
     int                    threads          = 1;
     device_settings        devices;
 };

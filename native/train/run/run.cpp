@@ -29,6 +29,12 @@ void check_router_losses(const router_loss_factors & factors, const base_shape &
     }
 }
 
+routed_run routed_run_of(const run_settings & how) {
+    const adapter_settings & adapter = how.adapter;
+    const bool               mixes   = adapter.mixture.experts > 0;
+    return { adapter.router.lora_rank > 0 || adapter.whole_router || mixes, mixes, how.objective == train_objective::dpo };
+}
+
 // Nothing if the dataset has no such part.
 std::optional<dataset_file> part_of(const std::string & folder, const std::string & part) {
     dataset_file file(folder, part);
@@ -56,11 +62,6 @@ void check_objective(const dataset_file & data, train_objective objective) {
     }
 }
 
-preference_report report_of(const preference_sums & sums) {
-    const double pairs = double(std::max<int64_t>(sums.pairs, 1));
-    return { sums.right / pairs, (sums.chosen_reward - sums.rejected_reward) / pairs, sums.chosen_reward / pairs, sums.rejected_reward / pairs };
-}
-
 void add_expert_tokens(std::vector<std::vector<int64_t>> & sum, const std::vector<std::vector<int64_t>> & tokens) {
     sum.resize(tokens.size());
     for (size_t layer = 0; layer < tokens.size(); layer++) {
@@ -68,6 +69,15 @@ void add_expert_tokens(std::vector<std::vector<int64_t>> & sum, const std::vecto
         for (size_t expert = 0; expert < tokens[layer].size(); expert++) {
             sum[layer][expert] += tokens[layer][expert];
         }
+    }
+}
+
+// of: of these settings
+void restore_stand_ins(std::optional<stand_ins> & of, std::vector<std::vector<float>> state) {
+    if (of) {
+        of->restore(std::move(state));
+    } else if (!state.empty()) {
+        throw user_error("request.invalid", "The checkpoint has stand-ins of experts, and these settings have none. Resume with the settings that it was made with.", {});
     }
 }
 
@@ -87,6 +97,10 @@ train_run::train_run(const run_settings & settings)
     check_vocabulary(data, shape);
     check_router_losses(how.router_losses, shape);
     check_objective(data, how.objective);
+    check_router_settings(how.routers, pass.computed_shape(), routed_run_of(how));
+    if (how.routers.gradient == router_gradient::default_moe) {
+        averages.emplace(shape.layers, shape.experts, shape.n_embd, how.routers.beta);
+    }
     if (validation && how.objective == train_objective::dpo) {
         check_objective(*validation, how.objective);
     }
@@ -99,7 +113,8 @@ void train_run::keep_good_state() {
     for (const train_parameter & parameter : adapted.parameters) {
         good.values.push_back(parameter.values);
     }
-    good_at = steps;
+    good.stand_ins = averages ? averages->state() : std::vector<std::vector<float>>();
+    good_at        = steps;
 }
 
 void train_run::roll_back() {
@@ -107,22 +122,25 @@ void train_run::roll_back() {
     for (size_t i = 0; i < good.values.size(); i++) {
         adapted.parameters[i].values = good.values[i];
     }
+    if (averages) {
+        averages->restore(good.stand_ins);
+    }
     pass.write(adapted);
 }
 
 // Adds a batch's gradients, of its share of the step: `whole` is the weight of all its tokens, or its number of pairs.
-pass_result train_run::learn(packed_batch & packed, double whole, const router_loss_factors & factors, uint64_t stream, preference_sums & pairs) {
+pass_result train_run::learn(packed_batch & packed, double whole, const router_loss_factors & factors, uint64_t stream, preference_sums & pairs, const routing_plan & plan) {
     if (how.objective != train_objective::dpo) {
         for (float & each : packed.batch.weights) {
             each = float(double(each) / whole);
         }
-        return pass.forward_backward(packed.batch, factors, adapted, stream);
+        return pass.forward_backward(packed.batch, factors, adapted, stream, {}, plan);
     }
-    const std::vector<float> of_base = pass.forward(packed.batch, false).row_losses;
+    const std::vector<float> of_base = pass.forward(packed.batch, false, plan.experts_used).row_losses;
     return pass.forward_backward(packed.batch, factors, adapted, stream, [&](const std::vector<float> & row_losses) {
         add_preferences(pairs, packed, row_losses, of_base, how.preference);
         return preference_weights(packed, row_losses, of_base, how.preference, 1 / whole);
-    });
+    }, plan);
 }
 
 // Gradients of the mean over all supervised tokens of the step's batches, or over its pairs. False: stopped.
@@ -139,12 +157,14 @@ bool train_run::accumulate(step_report & report, const std::function<bool()> & g
     const float               share   = 1 / float(how.batches_per_step);
     const router_loss_factors factors = { how.router_losses.balance * share, how.router_losses.z * share };
     const uint64_t            of_step = random_bits(random_stream(how.seed, "steps") + uint64_t(steps));
+    const routing_plan        plan{ drawn_used_counts(how.routers.used, pass.computed_shape(), of_step), how.routers.gradient, how.routers.reach, averages ? &*averages : nullptr };
     preference_sums           pairs;
+    report.used_counts = plan.experts_used;
     for (packed_batch & packed : all) {
         if (!go_on()) {
             return false;
         }
-        const pass_result seen = learn(packed, whole, factors, of_step + uint64_t(&packed - all.data()), pairs);
+        const pass_result seen = learn(packed, whole, factors, of_step + uint64_t(&packed - all.data()), pairs, plan);
         report.loss += seen.loss;
         report.balance += seen.balance * double(share);
         report.z += seen.z * double(share);
@@ -180,6 +200,20 @@ void train_run::update(step_report & report) {
     }
 }
 
+void train_run::follow(guardian_action action, step_report & report) {
+    if (action == guardian_action::go_on) {
+        if (steps - good_at >= steps_between_good_states) {
+            keep_good_state();
+        }
+        update(report);
+    } else if (action == guardian_action::roll_back) {
+        roll_back();
+    }
+    if (averages) {
+        action == guardian_action::go_on ? averages->follow() : averages->forget();
+    }
+}
+
 std::optional<step_report> train_run::step(const std::function<bool()> & go_on) {
     const auto           began  = std::chrono::steady_clock::now();
     const packing_cursor cursor = batches.cursor();
@@ -189,56 +223,23 @@ std::optional<step_report> train_run::step(const std::function<bool()> & go_on) 
     report.learning_rate = learning_rate_at(how.schedule, steps);
     if (!accumulate(report, go_on)) {
         batches.restore(cursor);
+        if (averages) {
+            averages->forget();
+        }
         return std::nullopt;
     }
     report.gradient_norm = summarise_gradients(adapted.parameters, how.threads).norm;
     report.verdict       = watch.judge(report.loss, report.gradient_norm);
-    if (report.verdict.action == guardian_action::go_on) {
-        if (steps - good_at >= steps_between_good_states) {
-            keep_good_state();
-        }
-        update(report);
-    } else if (report.verdict.action == guardian_action::roll_back) {
-        roll_back();
-    }
+    follow(report.verdict.action, report);
     steps++;
     report.copies  = pass.report();
     report.seconds = seconds_since(began);
     return report;
 }
 
-std::optional<validation_report> train_run::validate(const std::function<bool()> & go_on) {
-    if (!validation) {
-        return std::nullopt;
-    }
-    const auto        began = std::chrono::steady_clock::now();
-    validation_report report;
-    preference_sums   pairs;
-    packing           all({ std::max(how.batch_tokens, validation->longest()), 1, 0, false }, packing_source_of(*validation));
-    while (all.cursor().epoch == 0) {
-        if (!go_on()) {
-            return std::nullopt;
-        }
-        const packed_batch       packed = read_batch(*validation, all.next(), std::max(how.batch_tokens, validation->longest()), target_weighting::tokens);
-        const std::vector<float> losses = pass.forward(packed.batch).row_losses;
-        if (how.objective == train_objective::dpo) {
-            add_preferences(pairs, packed, losses, pass.forward(packed.batch, false).row_losses, how.preference);
-        }
-        report.loss = std::accumulate(losses.begin(), losses.end(), report.loss);
-        report.targets += int64_t(packed.batch.rows.size());
-    }
-    report.loss /= double(std::max<int64_t>(report.targets, 1));
-    if (how.objective == train_objective::dpo) {
-        report.loss       = pairs.loss / double(std::max<int64_t>(pairs.pairs, 1));
-        report.preference = report_of(pairs);
-    }
-    report.seconds = seconds_since(began);
-    return report;
-}
-
 run_state train_run::state() {
     keep_good_state();
-    run_state state{ steps, batches.cursor(), watch.state(), descent.state(), {} };
+    run_state state{ steps, batches.cursor(), watch.state(), descent.state(), {}, averages ? averages->state() : std::vector<std::vector<float>>() };
     for (const train_parameter & parameter : adapted.parameters) {
         state.parameters.push_back({ parameter.name, parameter.n0, parameter.n1, parameter.n2, parameter.values, {} });
     }
@@ -253,6 +254,7 @@ void train_run::restore(run_state state) {
     if (state.step < 0) {
         throw user_error("request.invalid", "The checkpoint is of step " + std::to_string(state.step) + ", which no run makes. Resume from another one.", { { "step", state.step } });
     }
+    restore_stand_ins(averages, std::move(state.stand_ins));
     batches.restore(state.cursor);
     watch.restore(std::move(state.guardian));
     descent.restore(std::move(state.optimiser));

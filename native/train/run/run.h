@@ -17,6 +17,8 @@ struct preference_report {
     double margin = 0, chosen_reward = 0, rejected_reward = 0;
 };
 
+preference_report report_of(const preference_sums & sums);
+
 struct step_report {
     int64_t          step = 0;  // from 1, this one
     double           loss = 0;  // of its supervised tokens, weighted mean; or over its pairs
@@ -32,6 +34,7 @@ struct step_report {
     expert_copies_report              copies;         // as the next step finds them, and what was computed and written since the step before
     std::vector<unmoved_part>         unmoved;        // after the first update: what should have moved
     std::optional<preference_report>  preference;
+    std::vector<int64_t>              used_counts;    // [layers] experts that a token used, where they were drawn
 };
 
 // What a checkpoint has (checkpoint.h).
@@ -41,13 +44,19 @@ struct run_state {
     guardian_state  guardian;
     optimiser_state optimiser;
     std::vector<train_parameter> parameters;  // without gradients
+    std::vector<std::vector<float>> stand_ins;  // [layers], of default-moe
 };
 
 struct validation_report {
+    struct with_count {
+        int64_t used_count = 0;
+        double  loss       = 0;
+    };
     double  loss    = 0;  // mean over supervised tokens, or over pairs
     int64_t targets = 0;
     double  seconds = 0;
     std::optional<preference_report> preference;
+    std::vector<with_count>          by_used_count;  // if asked for: each number of experts that steps draw
 };
 
 class train_run {
@@ -66,7 +75,7 @@ class train_run {
     // The next step; not when done(). go_on: asked between batches; false: nothing (the step is as if it had not begun).
     std::optional<step_report> step(const std::function<bool()> & go_on);
 
-    // Of the whole validation part. Nothing: stopped, or there is none.
+    // Of the whole validation part (validation.cpp). Nothing: stopped, or there is none.
     std::optional<validation_report> validate(const std::function<bool()> & go_on);
 
     // What it is given back by `restore`; and from now on what a guardian goes back to, so that both runs go on alike.
@@ -80,12 +89,15 @@ class train_run {
   private:
     struct good_state {
         optimiser_state                 optimiser;
-        std::vector<std::vector<float>> values;  // [parameters]
+        std::vector<std::vector<float>> values;     // [parameters]
+        std::vector<std::vector<float>> stand_ins;  // [layers]
     };
 
-    pass_result learn(packed_batch & packed, double whole, const router_loss_factors & factors, uint64_t stream, preference_sums & pairs);
+    pass_result learn(packed_batch & packed, double whole, const router_loss_factors & factors, uint64_t stream, preference_sums & pairs, const routing_plan & plan);
+    std::optional<validation_report> validate_with(const std::vector<int64_t> & used_counts, const std::function<bool()> & go_on);
     bool accumulate(step_report & report, const std::function<bool()> & go_on);
     void update(step_report & report);
+    void follow(guardian_action action, step_report & report);
     void keep_good_state();
     void roll_back();
 
@@ -99,6 +111,7 @@ class train_run {
     packing                     batches;
     optimiser                   descent;
     guardian                    watch;
+    std::optional<stand_ins>    averages;  // of default-moe
     good_state                  good;
     int64_t                     good_at = 0;  // step
     int64_t                     steps   = 0;  // done
