@@ -105,6 +105,7 @@ function tell(event: RunEvent): void {
     case 'validation':
       print(`step ${event.step}  validation loss ${number(event.loss)} of ${event.targets} tokens`);
       if (event.preference) print(preferenceText(event.preference));
+      for (const { expertUsedCount, loss } of event.byExpertUsedCount ?? []) print(`  with ${expertUsedCount} experts a token  ${number(loss)}`);
       return;
     case 'saved':
       print(`saved ${event.path}`);
