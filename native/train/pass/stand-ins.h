@@ -20,7 +20,7 @@ class stand_ins {
 
     // Behind a step: average = beta * average + (1 - beta) * the step's mean, of experts that had tokens.
     void follow();
-    // The step is as if it had not been.
+    // What was noted since.
     void forget();
 
     // [layers] of them, to save. Throws user_error request.invalid: of another model, or of a run without them.

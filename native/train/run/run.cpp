@@ -154,6 +154,9 @@ bool train_run::accumulate(step_report & report, const std::function<bool()> & g
     for (train_parameter & parameter : adapted.parameters) {
         std::fill(parameter.gradient.begin(), parameter.gradient.end(), 0.0f);
     }
+    if (averages) {
+        averages->forget();  // steps that were stopped
+    }
     const float               share   = 1 / float(how.batches_per_step);
     const router_loss_factors factors = { how.router_losses.balance * share, how.router_losses.z * share };
     const uint64_t            of_step = random_bits(random_stream(how.seed, "steps") + uint64_t(steps));
@@ -206,11 +209,11 @@ void train_run::follow(guardian_action action, step_report & report) {
             keep_good_state();
         }
         update(report);
+        if (averages) {
+            averages->follow();
+        }
     } else if (action == guardian_action::roll_back) {
         roll_back();
-    }
-    if (averages) {
-        action == guardian_action::go_on ? averages->follow() : averages->forget();
     }
 }
 
@@ -223,9 +226,6 @@ std::optional<step_report> train_run::step(const std::function<bool()> & go_on) 
     report.learning_rate = learning_rate_at(how.schedule, steps);
     if (!accumulate(report, go_on)) {
         batches.restore(cursor);
-        if (averages) {
-            averages->forget();
-        }
         return std::nullopt;
     }
     report.gradient_norm = summarise_gradients(adapted.parameters, how.threads).norm;
