@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { MoebiusError, type RunEvent } from '../contract/index.ts';
-import { ExportFormat, type StepReport } from '../engine/train-protocol.ts';
+import { ExportFormat, type OpenedRun, type StepReport } from '../engine/train-protocol.ts';
 import { TrainJob } from '../training/run/job.ts';
 import { type Training, train } from '../training/run/train.ts';
 import { withEngine } from './engine-session.ts';
@@ -22,6 +22,8 @@ A job, all paths from where it lies:
     "schedule": { "kind": "cosine", "steps": 200, "learningRate": 1e-3, "warmupSteps": 10 },
     "batchTokens": 1024, "validateEvery": 50, "saveEvery": 50
   }
+Only the experts that the data uses most: "experts": { "loraRank": 8, "chosen": { "method": "gate", "topP": 0.2 } },
+only named ones: "chosen": { "layers": { "0": [1, 5] } }.
 Begun again, a run goes on with its newest checkpoint.`;
 
 export function addTrainCommands(program: Command): void {
@@ -90,6 +92,7 @@ function tell(event: RunEvent): void {
       print(
         `${formatCount(event.parameters)} parameters in ${event.tensors.length} tensors, ${event.examples} examples, ${event.steps} steps; the optimiser remembers ${formatBytes(event.optimiserBytes)}`,
       );
+      if (event.chosenExperts) print(chosenText(event.chosenExperts));
       if (event.resumed !== null) print(`Goes on behind step ${event.step}: ${event.resumed}`);
       return;
     case 'step': {
@@ -126,11 +129,23 @@ function preferenceText({ accuracy, margin, chosenReward, rejectedReward }: NonN
   return `  ${significant(100 * accuracy)}% of pairs are right, by ${number(margin)}; rewards ${number(chosenReward)} of chosen answers, ${number(rejectedReward)} of rejected ones`;
 }
 
+function chosenText({ sampledTokens, layers }: NonNullable<OpenedRun['chosenExperts']>): string {
+  const lines = layers.map(({ layer, experts, affinities }) => {
+    const share = affinities.reduce((sum, each) => sum + each, 0);
+    const each = experts.map((expert, i) => (affinities[i] === undefined ? expert : `${expert} (${significant(100 * affinities[i])}%)`)).join(', ');
+    return `  layer ${layer}: ${each}${affinities.length > 0 ? `, together ${significant(100 * share)}%` : ''}`;
+  });
+  return [
+    sampledTokens === null ? 'Only these experts are adapted:' : `Only the experts that ${formatCount(sampledTokens)} tokens of the data use most are adapted:`,
+    ...lines,
+  ].join('\n');
+}
+
 /** Every expert's matrix counts by itself. */
 function movementText({ step, tensors }: Extract<RunEvent, { event: 'movement' }>): string {
   const matrices = tensors.flatMap(({ norms }) => norms);
   const moved = matrices.filter((norm) => norm > 0).length;
-  return `step ${step}  ${moved} of ${matrices.length} adapted matrices (one for each expert) have moved, the furthest by ${significant(Math.max(...matrices))}`;
+  return `step ${step}  ${moved} of ${matrices.length} matrices (one for each expert) have moved, the furthest by ${significant(Math.max(...matrices))}`;
 }
 
 const number = (value: number | null) => (value === null ? 'no number' : significant(value));

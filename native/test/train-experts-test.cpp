@@ -220,7 +220,7 @@ void experts_with_adapters(const std::vector<int32_t> & ids, bool fused) {
                } });
 }
 
-// Of those that are used only expert 1 has an adapter: nothing of the others is trained.
+// Of those that are used only expert 1 has an adapter, the first of a stack of two: nothing of the others is trained.
 void chosen_experts_only() {
     const expert_groups groups(chosen, used, experts);
     train_devices();
@@ -230,8 +230,8 @@ void chosen_experts_only() {
     expert_matrices * const all[] = { &ffn.gate, &ffn.up, &ffn.down };
     for (expert_matrices * matrices : all) {
         const int64_t n_in = matrices == &ffn.down ? ff : embd, n_out = matrices == &ffn.down ? embd : ff;
-        *matrices = { tensors.make(GGML_TYPE_F32, n_in, n_out, experts), tensors.make(GGML_TYPE_F32, n_in, rank, experts), tensors.make(GGML_TYPE_F32, rank, n_out, experts) };
-        matrices->adapted = { false, true, false, true, false };
+        *matrices = { tensors.make(GGML_TYPE_F32, n_in, n_out, experts), tensors.make(GGML_TYPE_F32, n_in, rank, 2), tensors.make(GGML_TYPE_F32, rank, n_out, 2) };
+        matrices->places = { -1, 0, -1, 1, -1 };
     }
     const routing_inputs routing(tape, groups);
     const expert_output  output = train_experts(tape, train_value(tape.input(GGML_TYPE_F32, embd, tokens)), train_value(tape.input(GGML_TYPE_F32, 1, 11)), ffn, routing);

@@ -189,6 +189,30 @@ describe('moebius train', () => {
     expect([gone.code, JSON.parse(gone.stderr)]).toMatchObject([1, { code: 'device.unreachable' }]);
   });
 
+  it('adapts only the experts that its data uses most, goes on with them, and exports them', async () => {
+    const adapter = { experts: { loraRank: 4, chosen: { method: 'tokens', topP: 0.3, sampleTokens: 500 } } };
+    const [opened] = await train('chosen', { adapter, schedule: { steps: 2, learningRate: 3e-3 } });
+    const chosen = opened?.event === 'opened' ? opened.chosenExperts : undefined;
+    expect(chosen?.sampledTokens).toBeGreaterThanOrEqual(500);
+    for (const { affinities } of chosen?.layers ?? []) expect(affinities.reduce((sum, each) => sum + each, 0)).toBeGreaterThanOrEqual(0.3 - 1e-9);
+    const rest = await train('chosen', { adapter, schedule: { steps: 4, learningRate: 3e-3 } });
+    expect(rest[0]).toMatchObject({ event: 'opened', step: 2, chosenExperts: chosen });
+    const moved = rest.flatMap((event) => (event.event === 'movement' ? [event.tensors] : [])).at(-1) ?? [];
+    for (const { tensor, norms } of moved) {
+      const experts = chosen?.layers.find(({ layer }) => layer === Number(tensor.split('.')[1]))?.experts ?? [];
+      expect(norms.flatMap((norm, expert) => (norm > 0 ? [expert] : []))).toEqual(experts.filter((expert) => (norms[expert] ?? 0) > 0));
+    }
+    const file = join(folder, 'chosen.gguf');
+    expect((await moebius(['export', checkpoint('chosen', 4), file])).code).toBe(0);
+    const merged = join(folder, 'chosen-merged.gguf');
+    expect((await moebius(['export', checkpoint('chosen', 4), merged, '--format', 'merged', '--type', 'f32'])).code).toBe(0);
+    expect((await moebius(['export', checkpoint('chosen', 4), join(folder, 'chosen-peft'), '--format', 'peft'])).code).toBe(0);
+    const told = async (...flags: string[]) => JSON.parse((await moebius(['eval', ...flags, '--data', roman, '--json'])).stdout).loss;
+    expect(Math.abs((await told(tinyModel, '--adapter', file)) - (await told(merged)))).toBeLessThan(0.02);
+    const none = await moebius(['train', '--config', writeJob('strange', { adapter: { experts: { loraRank: 4, chosen: { layers: { 9: [0] } } } } })]);
+    expect([none.code, JSON.parse(none.stderr)]).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('layer 9') }]);
+  });
+
   it('tells what is wrong with a job', async () => {
     const bad = await moebius(['train', '--config', writeJob('bad', { schedule: { steps: 0 } })]);
     expect(bad.code).toBe(2);

@@ -24,7 +24,19 @@ struct adapted_tensor {
     bool        is_rank_stabilised = false;  // rsLoRA, arXiv 2312.03732: alpha / sqrt(r) in place of alpha / r
     float       dropout            = 0;      // share of its input's numbers that steps leave out; files of adapters don't have it
 
+    std::vector<int32_t> experts = {};  // whose matrices the stacks have, ascending; empty: every expert's
+
     float scale() const;
+
+    // Where in the stacks an expert's matrices are, -1: it has none.
+    int32_t matrix_of(int32_t expert) const;
+};
+
+// Which experts are adapted. What the others would have is nowhere: neither numbers, nor gradients, nor moments.
+struct expert_choice {
+    std::vector<std::vector<int32_t>> experts;             // [layers], ascending, further layers none; empty: every expert of every layer
+    std::vector<std::vector<double>>  affinities;          // [layers] of these experts, shares of their layer's; empty: they were named
+    int64_t                           sampled_tokens = 0;  // of the data that decided
 };
 
 // MixLoRA (arXiv 2404.15159): each layer's dense FFN becomes experts, each an adapter on gate, up and down (stacks [., ., experts] on the base's matrices),
@@ -42,5 +54,8 @@ struct adapter {
     std::vector<adapted_tensor>  tensors;       // whose parameters are among them; others are whole tensors
     lora_mixture                 mixture = {};
 };
+
+// The same function with a matrix for every expert of the base, zeros for those that are not adapted: what files have.
+adapter with_all_experts(const adapter & of, int64_t experts);
 
 }  // namespace moebius

@@ -5,7 +5,7 @@
 
 namespace moebius {
 
-// Frobenius norm of lora_scale * a b of each matrix of an adapted tensor (one, or one an expert): how far training has taken it from its base.
+// Frobenius norm of lora_scale * a b of each matrix of an adapted tensor (one, or one an adapted expert): how far training has taken it from its base.
 // From the lora_rank x lora_rank products of a's rows and of b's, in double precision: |b a|^2 is the sum of (a a^T) * (b^T b), number by number.
 // Good to 1e-8 of |a| |b|. Time: (n_in + n_out) lora_rank^2 an expert.
 std::vector<double> adapter_norms(const adapter & adapter, const adapted_tensor & tensor);

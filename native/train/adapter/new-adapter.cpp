@@ -13,10 +13,12 @@ namespace moebius {
 
 namespace {
 
-void fill_uniform(train_parameter & parameter, float bound, uint64_t seed) {
-    const uint64_t stream = random_stream(seed, parameter.name);
+// experts: whose matrices they are; empty: all. An expert begins with the same numbers, whoever else is chosen.
+void fill_uniform(train_parameter & parameter, float bound, uint64_t seed, const std::vector<int32_t> & experts) {
+    const uint64_t stream = random_stream(seed, parameter.name), matrix = uint64_t(parameter.n0 * parameter.n1);
     for (size_t i = 0; i < parameter.values.size(); i++) {
-        parameter.values[i] = float((2 * random_unit(stream + i) - 1) * double(bound));
+        const uint64_t at   = experts.empty() ? i : uint64_t(experts[i / matrix]) * matrix + i % matrix;
+        parameter.values[i] = float((2 * random_unit(stream + at) - 1) * double(bound));
     }
 }
 
@@ -33,8 +35,8 @@ class builder {
   public:
     builder(const gguf_model & file, uint64_t seed) : file(file), seed(seed) { made.architecture = file.architecture(); }
 
-    // experts: of a mixture, on a matrix; 0: as many as the base's stack has
-    void adapt(const std::string & base, const lora_settings & how, int64_t experts = 0) {
+    // experts: of a mixture, on a matrix; 0: as many as the base's stack has. chosen: of a stack, those that are adapted; empty: all
+    void adapt(const std::string & base, const lora_settings & how, int64_t experts = 0, const std::vector<int32_t> & chosen = {}) {
         const gguf_tensor * tensor = how.lora_rank > 0 ? file.find_tensor(base) : nullptr;
         if (!tensor) {
             return;
@@ -42,11 +44,11 @@ class builder {
         if (how.lora_alpha <= 0) {
             throw user_error("request.invalid", "An adapter's alpha has to be above 0; usual is once or twice its rank.", { { "loraAlpha", how.lora_alpha } });
         }
-        const int64_t matrices = experts > 0 ? experts : tensor->ne[2];
+        const int64_t matrices = experts > 0 ? experts : chosen.empty() ? tensor->ne[2] : int64_t(chosen.size());
         const size_t  a        = add(base + ".lora_a", tensor->ne[0], how.lora_rank, matrices);
         const size_t  b        = add(base + ".lora_b", how.lora_rank, tensor->ne[1], matrices);
-        fill_uniform(made.parameters[a], 1 / std::sqrt(float(tensor->ne[0])), seed);
-        made.tensors.push_back({ base, a, b, how.lora_rank, how.lora_alpha, how.is_rank_stabilised, how.dropout });
+        fill_uniform(made.parameters[a], 1 / std::sqrt(float(tensor->ne[0])), seed, chosen);
+        made.tensors.push_back({ base, a, b, how.lora_rank, how.lora_alpha, how.is_rank_stabilised, how.dropout, chosen });
     }
 
     // Trained itself, from the file's numbers.
@@ -56,6 +58,16 @@ class builder {
             return;
         }
         made.parameters[add(base, tensor->ne[0], tensor->ne[1], tensor->ne[2])].values = tensor_reader(file).numbers(*tensor);
+    }
+
+    void experts(int64_t layer, const adapter_settings & how) {
+        const bool                 is_confined = !how.chosen.experts.empty();
+        const std::vector<int32_t> chosen      = size_t(layer) < how.chosen.experts.size() ? how.chosen.experts[size_t(layer)] : std::vector<int32_t>();
+        for (const char * part : { "ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps" }) {
+            if (!is_confined || !chosen.empty()) {
+                adapt("blk." + std::to_string(layer) + "." + part + ".weight", how.experts, 0, chosen);
+            }
+        }
     }
 
     void mixture(int64_t layer, const mixture_settings & how) {
@@ -80,6 +92,25 @@ class builder {
     uint64_t           seed;
 };
 
+void check_choice(const gguf_model & file, const expert_choice & chosen) {
+    const int64_t layers = trained_layers(file), experts = file.hparam("expert_count", 0);
+    if (int64_t(chosen.experts.size()) > layers) {
+        throw user_error("request.invalid", "Experts are chosen of layer " + std::to_string(chosen.experts.size() - 1) + ", and this model has " + std::to_string(layers) + " layers, from 0 on.",
+                         { { "layer", chosen.experts.size() - 1 }, { "layers", layers } });
+    }
+    for (size_t layer = 0; layer < chosen.experts.size(); layer++) {
+        const std::vector<int32_t> & of_layer     = chosen.experts[layer];
+        const bool                   is_ascending = std::adjacent_find(of_layer.begin(), of_layer.end(), std::greater_equal<int32_t>()) == of_layer.end();
+        if (!is_ascending || (!of_layer.empty() && (of_layer.front() < 0 || of_layer.back() >= experts))) {
+            throw user_error("request.invalid", "The chosen experts of layer " + std::to_string(layer) + " are to be numbers from 0 to " + std::to_string(experts - 1) + ", each once.",
+                             { { "layer", layer }, { "experts", experts } });
+        }
+        if (!of_layer.empty() && !file.find_tensor(router_name(int64_t(layer)))) {
+            throw user_error("request.invalid", "Layer " + std::to_string(layer) + " of this model has no experts to choose from. Leave it out.", { { "layer", layer } });
+        }
+    }
+}
+
 // What is asked for by name and is not there would silently stay frozen.
 void check_settings(const gguf_model & file, const adapter_settings & settings) {
     if (settings.whole_router && settings.router.lora_rank > 0) {
@@ -89,6 +120,7 @@ void check_settings(const gguf_model & file, const adapter_settings & settings) 
     if (!has_experts && (settings.experts.lora_rank > 0 || settings.shared.lora_rank > 0 || settings.router.lora_rank > 0 || settings.whole_router)) {
         throw user_error("request.invalid", "This model has no experts and no router to train; choose attention or ffn, the dense FFN.", { { "architecture", file.architecture() } });
     }
+    check_choice(file, settings.chosen);
     const auto is_dense = [](const gguf_tensor & tensor) { return tensor_base(tensor.name) == "ffn_down"; };
     const mixture_settings & mixture = settings.mixture;
     if (mixture.experts > 0 && has_experts) {
@@ -109,6 +141,7 @@ void check_settings(const gguf_model & file, const adapter_settings & settings) 
 }  // namespace
 
 adapter new_adapter(const gguf_model & file, const adapter_settings & settings) {
+    GGML_ASSERT(!settings.affinity || !settings.chosen.experts.empty());
     check_settings(file, settings);
     builder       all(file, settings.seed);
     const int64_t layers = trained_layers(file);
@@ -126,9 +159,7 @@ adapter new_adapter(const gguf_model & file, const adapter_settings & settings) 
         if (settings.mixture.experts > 0) {
             all.mixture(layer, settings.mixture);
         }
-        for (const char * part : { "ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps" }) {
-            all.adapt(block + part + ".weight", settings.experts);
-        }
+        all.experts(layer, settings);
         for (const char * part : { "ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp" }) {
             all.adapt(block + part + ".weight", settings.shared);
         }

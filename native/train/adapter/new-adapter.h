@@ -4,6 +4,8 @@
 #include "adapter.h"
 #include "model/gguf-file.h"
 
+#include <optional>
+
 namespace moebius {
 
 struct lora_settings {
@@ -19,11 +21,25 @@ struct mixture_settings {
     int64_t       experts_used = 0;   // by a token
 };
 
+// What makes an expert one of those that data uses (ESFT, arXiv 2407.01906).
+enum class affinity_kind {
+    gate,    // the average weight that the router gives it
+    tokens,  // the share of tokens that it gets
+};
+
+struct affinity_settings {
+    affinity_kind by            = affinity_kind::gate;
+    double          top_p         = 0.2;    // share of a layer's affinity that its chosen experts reach
+    int64_t         sample_tokens = 16384;  // of the data
+};
+
 struct adapter_settings {
     lora_settings attention;  // q, k, v and output, and what latent attention has for them
     lora_settings ffn;        // gate, up and down of dense FFNs
     mixture_settings mixture;  // MixLoRA, in their place
     lora_settings experts;    // the same of every expert
+    expert_choice chosen;     // or of these only
+    std::optional<affinity_settings> affinity;  // by which they are to be chosen before new_adapter (run/expert-choice)
     lora_settings shared;     // the same of shared experts
     lora_settings router;
     bool          whole_router = false;  // the router itself; not beside an adapter of it

@@ -34,9 +34,10 @@ const gguf_tensor & base_tensor(const gguf_model & base, const std::string & nam
     return *found;
 }
 
-// [n0, n1, n2] of what is trained of it: a stack where a mixture's experts share the matrix.
-std::array<int64_t, 3> adapted_shape(const adapter & trained, const gguf_tensor & base) {
-    return { base.ne[0], base.ne[1], is_of_mixture(trained, base) ? trained.mixture.experts : base.ne[2] };
+// [n0, n1, n2] of what is trained of it: a stack where a mixture's experts share the matrix, of chosen experts only their matrices.
+std::array<int64_t, 3> adapted_shape(const adapter & trained, const adapted_tensor & tensor, const gguf_tensor & base) {
+    const int64_t matrices = is_of_mixture(trained, base) ? trained.mixture.experts : base.ne[2];
+    return { base.ne[0], base.ne[1], tensor.experts.empty() ? matrices : int64_t(tensor.experts.size()) };
 }
 
 void check_pair(const adapter & trained, const adapted_tensor & tensor, const gguf_tensor & base, const std::string & source) {
@@ -45,8 +46,9 @@ void check_pair(const adapter & trained, const adapted_tensor & tensor, const gg
     if (a.n1 != b.n0 || a.n2 != b.n2) {
         fail_adapter("file.corrupt", source, shapes + ", which do not fit each other: lora_a has to be [n_in, r, experts], lora_b [r, n_out, experts].");
     }
-    const auto [n0, n1, n2] = adapted_shape(trained, base);
-    if (a.n0 != n0 || b.n1 != n1 || a.n2 != n2) {
+    const auto [n0, n1, n2] = adapted_shape(trained, tensor, base);
+    const bool has_its_experts = tensor.experts.empty() || (tensor.experts.front() >= 0 && tensor.experts.back() < base.ne[2]);
+    if (a.n0 != n0 || b.n1 != n1 || a.n2 != n2 || !has_its_experts) {
         fail_adapter("request.invalid", source, shapes + ", but the model's tensor is " + shape_text(base.ne[0], base.ne[1], base.ne[2]) +
              "; choose the model that the adapter was trained on.", { { "tensor", utf8_quote(tensor.base) } });
     }
@@ -101,6 +103,10 @@ void refuse_what_only_merges(const adapter & trained, const std::string & format
     names += whole.size() > most_names ? " and " + std::to_string(whole.size() - most_names) + " more" : "";
     throw user_error("model.unsupported", "Whole tensors were trained (" + names + "), and " + format + " holds only low-rank pairs. Export a merged GGUF instead.",
                      { { "tensors", whole.size() } });
+}
+
+bool has_all_experts(const adapter & trained) {
+    return std::all_of(trained.tensors.begin(), trained.tensors.end(), [](const adapted_tensor & tensor) { return tensor.experts.empty(); });
 }
 
 void check_adapter_numbers(const adapter & trained, const std::string & source) {

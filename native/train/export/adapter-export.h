@@ -22,6 +22,9 @@ bool is_of_mixture(const adapter & trained, const gguf_tensor & base);
 // Throws model.unsupported if whole tensors or a mixture were trained, which `format` ("an adapter file") has no place for; names them.
 void refuse_what_only_merges(const adapter & trained, const std::string & format);
 
+// Of stacks, every expert has its matrices: what formats of files ask for.
+bool has_all_experts(const adapter & trained);
+
 // Every number is finite, or file.corrupt names the parameter. `source` is what the message begins with: a file, or "The adapter".
 void check_adapter_numbers(const adapter & trained, const std::string & source);
 

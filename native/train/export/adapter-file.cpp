@@ -108,7 +108,7 @@ void refuse_unused_pairs(const adapter & trained, const std::string & instead) {
 }
 
 void adapter_write(const adapter & trained, const std::string & path, ggml_type type) {
-    assert(type == GGML_TYPE_F32 || type == GGML_TYPE_F16);
+    assert((type == GGML_TYPE_F32 || type == GGML_TYPE_F16) && has_all_experts(trained));
     refuse_what_only_merges(trained, "an adapter file");
     refuse_unused_pairs(trained, "Export a merged GGUF instead.");
     check_adapter_numbers(trained, "The adapter");

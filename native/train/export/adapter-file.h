@@ -13,7 +13,7 @@
 
 namespace moebius {
 
-// Writes `path`, whole or not at all. type: F32 or F16.
+// Writes `path`, whole or not at all. type: F32 or F16. trained: with_all_experts.
 // A file has one alpha, and llama.cpp scales each pair with alpha / r. What the most tensors have is written (alpha * sqrt(r) where the rank is
 // stabilised); the `b` of the others is multiplied with their alpha's share of it, so that the file gives the same function, to the rounding of F32.
 // Throws model.unsupported: whole tensors, or a pair that llama.cpp would load and not use; file.corrupt: numbers that are not finite, or that F16

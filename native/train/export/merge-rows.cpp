@@ -27,11 +27,17 @@ void add_scaled(float * into, const float * from, float factor, int64_t count) {
     }
 }
 
+// Where the matrices of a row's expert are in the pair's stacks, -1: it is not adapted.
+int32_t matrix_of_row(const adapted_tensor & pair, const adapter & trained, int64_t row) {
+    return pair.matrix_of(int32_t(row / trained.parameters[pair.b].n1));
+}
+
 // row += scale * sum over k of b[k, row] * a[:, k], of the row's expert. delta: room for a row
 void add_pair(const adapted_tensor & pair, const adapter & trained, int64_t row, std::vector<float> & delta, float * values) {
     const train_parameter & a = trained.parameters[pair.a], & b = trained.parameters[pair.b];
-    const float *           of_expert = a.values.data() + (row / b.n1) * a.n0 * a.n1;
-    const float *           weights   = b.values.data() + row * b.n0;
+    const int64_t           matrix    = matrix_of_row(pair, trained, row);
+    const float *           of_expert = a.values.data() + matrix * a.n0 * a.n1;
+    const float *           weights   = b.values.data() + (matrix * b.n1 + row % b.n1) * b.n0;
     std::fill(delta.begin(), delta.end(), 0.0f);
     for (int64_t k = 0; k < b.n0; k++) {
         add_scaled(delta.data(), of_expert + k * a.n0, weights[k], a.n0);
@@ -45,12 +51,17 @@ class row_merger {
 
     // false: a number that the type cannot hold
     bool merge(int64_t row, const uint8_t * from, uint8_t * into) {
+        const bool is_changed = tensor.pair != nullptr && matrix_of_row(*tensor.pair, trained, row) >= 0;
+        if (tensor.pair != nullptr && !is_changed && tensor.type == tensor.from->type) {
+            std::memcpy(into, from, ggml_row_size(tensor.type, width));  // of an expert that is not adapted
+            return true;
+        }
         if (tensor.whole != nullptr) {
             std::copy_n(tensor.whole->values.data() + row * width, width, values.data());
         } else {
             read(from);
         }
-        if (tensor.pair != nullptr) {
+        if (is_changed) {
             add_pair(*tensor.pair, trained, row, delta, values.data());
         }
         const float limit = tensor.type == GGML_TYPE_F16 ? f16_largest : INFINITY;

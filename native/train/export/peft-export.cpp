@@ -6,6 +6,7 @@
 #include "rpc/errors.h"
 #include "safetensors-file.h"
 
+#include <cassert>
 #include <filesystem>
 
 namespace moebius {
@@ -59,6 +60,7 @@ json config_of(const std::vector<peft_pair> & pairs, const std::string & base_na
 }  // namespace
 
 void peft_write(const adapter & trained, const gguf_model & base, const std::string & base_name, const std::string & folder) {
+    assert(has_all_experts(trained));
     refuse_what_only_merges(trained, "a PEFT adapter");
     check_adapter_fits(trained, base, "The adapter");
     check_adapter_numbers(trained, "The adapter");

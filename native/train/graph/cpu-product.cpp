@@ -31,7 +31,7 @@ struct group_work : shared_work<group_piece> {
 struct rows_work : group_work {
     std::vector<rows_term> terms;  // whose tensors are the node's sources
 
-    product_term term_of(const rows_term & of, const row_group & group) const {
+    product_term term_of(const rows_term & of, const row_group & group, int32_t matrix) const {
         product_term  made;
         const int64_t k       = of.rows->ne[0];
         made.k                = k;
@@ -41,7 +41,7 @@ struct rows_work : group_work {
         made.right.type       = of.stack->type;
         made.right.row_bytes  = of.stack->nb[1];
         made.right.by_k       = of.back;
-        made.right.data       = static_cast<const char *>(of.stack->data) + size_t(group.matrix) * of.stack->nb[2];
+        made.right.data       = static_cast<const char *>(of.stack->data) + size_t(matrix) * of.stack->nb[2];
         return made;
     }
 
@@ -51,8 +51,9 @@ struct rows_work : group_work {
             const row_group &         group = groups[piece.group];
             std::vector<product_term> of_group;
             for (const rows_term & term : terms) {
-                if (term.only.empty() || term.only[piece.group]) {
-                    of_group.push_back(term_of(term, group));
+                const int32_t matrix = term.matrices.empty() ? group.matrix : term.matrices[piece.group];
+                if (matrix >= 0) {
+                    of_group.push_back(term_of(term, group, matrix));
                 }
             }
             compute_product(kernels, of_group, static_cast<float *>(result->data) + group.begin * result->ne[0], result->ne[0], piece.part);

@@ -14,11 +14,11 @@ struct row_group {
 
 // rows times a matrix for each group. Matrices of a stack [n0, n1, ...]: forward takes rows of n0 numbers and gives n1, backward the other way.
 struct rows_term {
-    ggml_tensor *     rows   = nullptr;  // F32 [k, rows]
-    ggml_tensor *     stack  = nullptr;  // any type
-    bool              back   = false;
-    float             factor = 1;
-    std::vector<bool> only   = {};       // [groups] those that have this term; empty: all
+    ggml_tensor *        rows     = nullptr;  // F32 [k, rows]
+    ggml_tensor *        stack    = nullptr;  // any type
+    bool                 back     = false;
+    float                factor   = 1;
+    std::vector<int32_t> matrices = {};       // [groups] their matrices in this stack, -1: they don't have this term; empty: row_group::matrix
 };
 
 // Sum of the terms of each group -> F32 [n, rows]. Every row is in one group.

@@ -32,6 +32,8 @@ struct expert_groups {
     std::vector<float>   chosen;      // [tokens][experts] 1 or 0
 
     std::vector<int64_t> counts() const;  // [experts] assignments
+    // of: [assignments] -> [experts]
+    std::vector<double> sums_by_expert(const std::vector<float> & of) const;
 
     bool even() const { return int64_t(token.size()) == tokens * per_token; }  // every token has as many
 };

@@ -13,13 +13,14 @@ ggml_tensor * matrix_of(train_tape & tape, ggml_tensor * stack, int32_t i) {
     return ggml_view_2d(tape.context(), stack, stack->ne[0], stack->ne[1], stack->nb[1], size_t(i) * stack->nb[2]);
 }
 
-bool has_adapter(const expert_matrices & matrices, int32_t expert) {
-    return matrices.lora_a && (matrices.adapted.empty() || matrices.adapted[size_t(expert)]);
+// -1: it has no adapter
+int32_t adapter_place(const expert_matrices & matrices, int32_t expert) {
+    return !matrices.lora_a ? -1 : matrices.places.empty() ? expert : matrices.places[size_t(expert)];
 }
 
 used_adapter adapter_of(train_tape & tape, const expert_matrices & matrices, int32_t expert) {
     const auto matrix = [&](ggml_tensor * stack) {
-        ggml_tensor * mine = matrix_of(tape, stack, expert);
+        ggml_tensor * mine = matrix_of(tape, stack, adapter_place(matrices, expert));
         return matrices.trained ? tape.variable(mine) : train_value(mine);
     };
     return { &matrices, expert, matrix(matrices.lora_a), matrix(matrices.lora_b) };
@@ -27,7 +28,7 @@ used_adapter adapter_of(train_tape & tape, const expert_matrices & matrices, int
 
 train_value expert_linear(train_tape & tape, const expert_matrices & matrices, const expert_groups::group & group, const train_value & x, std::vector<used_adapter> & adapters) {
     ggml_tensor * weight = matrix_of(tape, matrices.weight, group.expert);
-    return has_adapter(matrices, group.expert) ? train_lora(tape, weight, expert_lora(tape, matrices, group, adapters), x) : train_linear(tape, weight, x);
+    return adapter_place(matrices, group.expert) >= 0 ? train_lora(tape, weight, expert_lora(tape, matrices, group, adapters), x) : train_linear(tape, weight, x);
 }
 
 // [n, columns] -> [n, 1]
@@ -71,7 +72,8 @@ grouped_matrix grouped(train_tape & tape, const expert_matrices & matrices, cons
     made.scale  = matrices.scale;
     for (const expert_groups::group & group : routing.groups) {
         used_adapter mine;
-        if (has_adapter(matrices, group.expert)) {
+        made.places.push_back(adapter_place(matrices, group.expert));
+        if (made.places.back() >= 0) {
             mine = adapter_of(tape, matrices, group.expert);
             adapters.push_back(mine);
         }

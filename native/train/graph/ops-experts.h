@@ -8,13 +8,13 @@ namespace moebius {
 
 // One matrix of all experts, as GGUF files stack it, and its adapters, stacked as llama.cpp's adapter files do.
 struct expert_matrices {
-    ggml_tensor *     weight  = nullptr;  // [n_in, n_out, experts], any type
-    ggml_tensor *     lora_a  = nullptr;  // F32 [n_in, r, experts]; null: no adapters
-    ggml_tensor *     lora_b  = nullptr;  // F32 [r, n_out, experts]
-    float             scale   = 1;        // alpha / r
-    bool              trained = true;     // the adapters
-    ggml_tensor *     dropout = nullptr;  // F32 [n_in, assignments], as in lora_weights
-    std::vector<bool> adapted = {};       // [experts] those that have an adapter; empty: all
+    ggml_tensor *        weight  = nullptr;  // [n_in, n_out, experts], any type
+    ggml_tensor *        lora_a  = nullptr;  // F32 [n_in, r, adapters]; null: no adapters
+    ggml_tensor *        lora_b  = nullptr;  // F32 [r, n_out, adapters]
+    float                scale   = 1;        // alpha / r
+    bool                 trained = true;     // the adapters
+    ggml_tensor *        dropout = nullptr;  // F32 [n_in, assignments], as in lora_weights
+    std::vector<int32_t> places  = {};       // [experts] where in these stacks their adapters are, -1: they have none; empty: each at its own number
 };
 
 struct expert_ffn {

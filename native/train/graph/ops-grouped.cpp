@@ -9,15 +9,13 @@ struct grouped_use {
     grouped_matrix         of;
     ggml_tensor *          inner = nullptr;  // F32 [r, rows]: a^T x, not scaled
     std::vector<row_group> adapted;          // groups that have an adapter
-    std::vector<bool>      has;              // [groups]
 
     grouped_use(const grouped_matrix & matrix, const train_value & x, const std::vector<row_group> & groups) : of(matrix) {
         if (!of.input.tensor) {
             of.input = x;
         }
         for (size_t i = 0; of.lora_a && i < groups.size(); i++) {
-            has.push_back(of.a[i].tensor != nullptr);
-            if (has.back()) {
+            if (of.places[i] >= 0) {
                 adapted.push_back(groups[i]);
             }
         }
@@ -52,11 +50,11 @@ void back_through_adapter(train_tape & tape, const grouped_use & use, ggml_tenso
     if (!use.trains_a() && !use.of.input.wanted()) {
         return;
     }
-    ggml_tensor * of_inner = product_of_rows(tape, use.inner->ne[0], gradient->ne[1], groups, { { gradient, use.of.lora_b, true, use.of.scale, use.has } });
+    ggml_tensor * of_inner = product_of_rows(tape, use.inner->ne[0], gradient->ne[1], groups, { { gradient, use.of.lora_b, true, use.of.scale, use.of.places } });
     if (use.trains_a()) {
         add_slices(tape, use.of.a, product_over_rows(tape, use.of.input.tensor, of_inner, 1, use.adapted));
     }
-    of_input.push_back({ of_inner, use.of.lora_a, true, 1, use.has });
+    of_input.push_back({ of_inner, use.of.lora_a, true, 1, use.of.places });
 }
 
 void back_through(train_tape & tape, const train_value & x, const std::vector<row_group> & groups, const std::vector<grouped_use> & uses, const std::vector<ggml_tensor *> & gradients) {
@@ -92,8 +90,8 @@ std::vector<train_value> train_grouped_linear(train_tape & tape, const train_val
         grouped_use            use(matrix, x, groups);
         std::vector<rows_term> terms{ { x.tensor, matrix.weight } };
         if (!use.adapted.empty()) {
-            use.inner = product_of_rows(tape, matrix.lora_a->ne[1], rows, groups, { { use.of.input.tensor, matrix.lora_a, false, 1, use.has } });
-            terms.push_back({ use.inner, matrix.lora_b, false, matrix.scale, use.has });
+            use.inner = product_of_rows(tape, matrix.lora_a->ne[1], rows, groups, { { use.of.input.tensor, matrix.lora_a, false, 1, matrix.places } });
+            terms.push_back({ use.inner, matrix.lora_b, false, matrix.scale, matrix.places });
             inputs.push_back(use.of.input);
             inputs.insert(inputs.end(), matrix.a.begin(), matrix.a.end());
             inputs.insert(inputs.end(), matrix.b.begin(), matrix.b.end());

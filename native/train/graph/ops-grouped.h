@@ -11,7 +11,8 @@ struct grouped_matrix {
     ggml_tensor *            lora_a = nullptr;  // F32 [n_in, r, ...]; null: no adapters
     ggml_tensor *            lora_b = nullptr;  // F32 [r, n_out, ...]
     float                    scale  = 1;        // alpha / r
-    std::vector<train_value> a, b;              // [groups] a matrix of lora_a, of lora_b; without a tensor: the group has no adapter
+    std::vector<int32_t>     places;            // [groups] their matrices in lora_a and lora_b, -1: the group has no adapter
+    std::vector<train_value> a, b;              // [groups] these matrices; without a tensor: none
     train_value              input;             // F32 [n_in, rows] of the adapters, where dropout makes it another than that of the weight
 };
 

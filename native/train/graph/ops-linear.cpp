@@ -48,7 +48,7 @@ train_value train_low_rank(train_tape & tape, const lora_weights & lora, const t
 
 train_value train_lora(train_tape & tape, ggml_tensor * weight, const lora_weights & lora, const train_value & x) {
     if (tape.on_cpu()) {
-        return train_grouped_linear(tape, x, one_group(x), { { weight, lora.a.tensor, lora.b.tensor, lora.scale, { lora.a }, { lora.b }, kept_input(tape, lora, x) } })[0];
+        return train_grouped_linear(tape, x, one_group(x), { { weight, lora.a.tensor, lora.b.tensor, lora.scale, { 0 }, { lora.a }, { lora.b }, kept_input(tape, lora, x) } })[0];
     }
     const train_value frozen = train_linear(tape, weight, x);
     return train_add(tape, frozen, train_low_rank(tape, lora, x));

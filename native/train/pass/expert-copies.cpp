@@ -12,6 +12,15 @@ uint64_t matrix_bytes(const gguf_tensor & stack) {
     return stack.bytes / uint64_t(stack.ne[2]);
 }
 
+// [experts]
+std::vector<int32_t> matrices_of(const adapted_tensor & tensor, int64_t experts) {
+    std::vector<int32_t> matrices;
+    for (int32_t expert = 0; expert < experts; expert++) {
+        matrices.push_back(tensor.matrix_of(expert));
+    }
+    return matrices;
+}
+
 uint64_t padded(uint64_t bytes, uint64_t alignment) {
     return (bytes + alignment - 1) / alignment * alignment;
 }
@@ -50,11 +59,12 @@ void expert_copies::make_stacks(const gguf_model & file, const adapter & of, int
             const auto lora = std::find_if(of.tensors.begin(), of.tensors.end(), [&](const adapted_tensor & each) { return each.base == made.from->name; });
             if (lora != of.tensors.end()) {
                 const train_parameter &a = of.parameters[lora->a], &b = of.parameters[lora->b];
-                made.a       = adapters.make(GGML_TYPE_F32, a.n0, a.n1, room.slots);
-                made.b       = adapters.make(GGML_TYPE_F32, b.n0, b.n1, room.slots);
-                made.scale   = lora->scale();
-                made.dropout = lora->dropout;
-                made.indices = { lora->a, lora->b };
+                made.a         = adapters.make(GGML_TYPE_F32, a.n0, a.n1, std::min(room.slots, a.n2));
+                made.b         = adapters.make(GGML_TYPE_F32, b.n0, b.n1, std::min(room.slots, b.n2));
+                made.scale     = lora->scale();
+                made.dropout   = lora->dropout;
+                made.indices   = { lora->a, lora->b };
+                made.matrix_of = matrices_of(*lora, made.from->ne[2]);
             }
         }
         layers.push_back(std::move(layer));
@@ -142,16 +152,26 @@ void expert_copies::place(int64_t layer, const std::vector<bool> & experts) {
             of.slot_of[expert] = int32_t(free - of.experts.begin());
         }
     }
+    for (stack & each : of.stacks) {
+        each.place_of.assign(each.a ? of.experts.size() : 0, -1);
+        int32_t places = 0;
+        for (size_t slot = 0; slot < each.place_of.size(); slot++) {
+            if (of.experts[slot] >= 0 && each.matrix_of[size_t(of.experts[slot])] >= 0) {
+                each.place_of[slot] = places++;
+            }
+        }
+    }
 }
 
 void expert_copies::write(const adapter & of) {
     for (const layer_copies_of & layer : layers) {
         for (const stack & each : layer.stacks) {
             for (const auto & [tensor, index] : { std::pair(each.a, each.indices.a), std::pair(each.b, each.indices.b) }) {
-                for (size_t slot = 0; tensor && slot < layer.experts.size(); slot++) {
-                    if (layer.experts[slot] >= 0) {
-                        const float * const values = of.parameters[index].values.data() + layer.experts[slot] * tensor->ne[0] * tensor->ne[1];
-                        ggml_backend_tensor_set(tensor, values, slot * tensor->nb[2], tensor->nb[2]);
+                for (size_t slot = 0; slot < each.place_of.size(); slot++) {
+                    if (each.place_of[slot] >= 0) {
+                        const int32_t       matrix = each.matrix_of[size_t(layer.experts[slot])];
+                        const float * const values = of.parameters[index].values.data() + matrix * tensor->ne[0] * tensor->ne[1];
+                        ggml_backend_tensor_set(tensor, values, size_t(each.place_of[slot]) * tensor->nb[2], tensor->nb[2]);
                         written.adapters += tensor->nb[2];
                     }
                 }
@@ -230,6 +250,7 @@ placed_experts expert_copies::use(int64_t layer, int64_t next, bool trains) {
         made.lora_b  = from.b;
         made.scale   = from.scale;
         made.trained = trains;
+        made.places  = from.place_of;
         return made;
     };
     return { { matrices(of.stacks[0]), matrices(of.stacks[1]), matrices(of.stacks[2]) }, of.experts };

@@ -45,7 +45,7 @@ class expert_copies {
     expert_copies(const expert_copies &)             = delete;
     expert_copies & operator=(const expert_copies &) = delete;
 
-    // Which experts of a layer are here from now on: at most `slots` of [experts]. Those that stay keep their slots. Trained numbers of others are missing until write().
+    // Which experts of a layer are here from now on: at most `slots` of [experts]. Those that stay keep their slots. Trained numbers are missing until write().
     void place(int64_t layer, const std::vector<bool> & experts);
 
     // Trained numbers of the experts that are here.
@@ -58,6 +58,9 @@ class expert_copies {
     // Of adapter::parameters; part: 0 gate, 1 up, 2 down, of those that have adapters.
     adapter_indices indices_of(int64_t layer, size_t part) const { return layers[size_t(layer)].stacks[part].indices; }
 
+    // Where in these parameters an expert's matrices are, -1: it is not adapted.
+    int32_t matrix_of(int64_t layer, size_t part, int32_t expert) const { return layers[size_t(layer)].stacks[part].matrix_of[size_t(expert)]; }
+
     float dropout_of(int64_t layer, size_t part) const { return layers[size_t(layer)].stacks[part].dropout; }  // part: as above
 
     ggml_backend_dev_t     device() const { return room.device; }
@@ -67,12 +70,14 @@ class expert_copies {
   private:
     // One of gate, up and down.
     struct stack {
-        const gguf_tensor * from  = nullptr;
-        ggml_tensor *       here  = nullptr;  // [n_in, n_out, slots]
-        ggml_tensor *       a     = nullptr;  // adapters [n_in, r, slots]; null: none
-        ggml_tensor *       b     = nullptr;
-        float               scale = 1, dropout = 0;
-        adapter_indices     indices;
+        const gguf_tensor *  from  = nullptr;
+        ggml_tensor *        here  = nullptr;  // [n_in, n_out, slots]
+        ggml_tensor *        a     = nullptr;  // adapters [n_in, r, as many as may be here]; null: none
+        ggml_tensor *        b     = nullptr;
+        float                scale = 1, dropout = 0;
+        adapter_indices      indices;
+        std::vector<int32_t> matrix_of;  // [experts] in the parameters, -1: not adapted; empty: none is
+        std::vector<int32_t> place_of;   // [slots] the same in a and b
     };
     struct layer_copies_of {
         std::array<stack, 3> stacks;

@@ -92,11 +92,12 @@ share_gradients expert_tape::gradients(train_runner & runner, const std::vector<
     found.normed    = read(normed);
     found.weights   = read(weights);
     for (const used_adapter & used : made.adapters) {
-        const adapter_indices indices = copies.indices_of(layer, used.matrices == &ffn.gate ? 0 : used.matrices == &ffn.up ? 1 : 2);
-        const size_t          expert  = size_t(experts[size_t(used.expert)]);
+        const size_t          part    = used.matrices == &ffn.gate ? 0 : used.matrices == &ffn.up ? 1 : 2;
+        const adapter_indices indices = copies.indices_of(layer, part);
+        const size_t          matrix  = size_t(copies.matrix_of(layer, part, experts[size_t(used.expert)]));
         for (const auto & [index, of] : { std::pair(indices.a, used.a), std::pair(indices.b, used.b) }) {
             if (what.tape.gradient(of)) {
-                found.parts.push_back({ index, expert * size_t(ggml_nelements(of.tensor)), read(of) });
+                found.parts.push_back({ index, matrix * size_t(ggml_nelements(of.tensor)), read(of) });
             }
         }
     }

@@ -129,6 +129,7 @@ train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t la
     state.chosen = choice(layer, tape->scores(), purpose);
     const expert_groups groups(state.chosen.ids, routing_of(layer, purpose).experts_used, shape.experts);
     const expert_entry  entry = tape->enter(groups, state.chosen);
+    state.weights = groups.sums_by_expert(entry.weights);
     const batch_routes  routes{ state.chosen.ids, groups };
     const expert_inputs inputs{ routes, entry.normed, entry.weights, purpose.dropped, purpose.is_adapted, purpose.plan.averages != nullptr };
     if (adapters.mixture().experts > 0) {
@@ -148,13 +149,14 @@ std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batc
     activation_budget        budget(activation_bytes);
     hidden = embedded(batch);
     for (int64_t layer = 0; layer < shape.layers; layer++) {
-        states.push_back({ std::move(hidden), {}, nullptr, nullptr });
+        states.push_back({ std::move(hidden), {}, std::vector<double>(size_t(shape.experts), 0.0), nullptr, nullptr });
         hidden = through_layer(batch, layer, states.back(), purpose, budget);
         std::vector<int64_t> tokens(size_t(shape.experts), 0);
         for (const int32_t id : states.back().chosen.ids) {
             tokens[size_t(id)]++;
         }
         result.expert_tokens.push_back(std::move(tokens));
+        result.expert_weights.push_back(states.back().weights);
         result.kept_layers += states.back().kept != nullptr;
     }
     return states;

@@ -15,6 +15,7 @@ struct pass_result {
     double                            balance = 0, z = 0;  // of the router, mean over layers, without factors; of backward passes only
     std::vector<float>                row_losses;    // [rows], -log of the label's probability
     std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts]
+    std::vector<std::vector<double>>  expert_weights;  // the same: sums of what they were weighed with
     int64_t                           kept_layers = 0;  // whose activations were kept for the backward pass
 };
 
@@ -60,6 +61,7 @@ class train_pass {
     struct layer_state {
         rows                         input;
         expert_draws                 chosen;  // by tokens, drawn or not (then only ids); none of a layer that is not routed
+        std::vector<double>          weights;       // [experts] what they were weighed with, of all tokens
         std::unique_ptr<layer_tape>  kept;          // null: it is built again
         std::unique_ptr<expert_tape> kept_experts;  // null: as above
     };

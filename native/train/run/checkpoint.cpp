@@ -55,6 +55,23 @@ json sizes_of(const moment_state & moment) {
     return { moment.values.size(), moment.codes.size(), moment.scales.size() };
 }
 
+// Null: all.
+json header_of(const expert_choice & choice) {
+    return choice.experts.empty() ? json() : json{ { "experts", choice.experts }, { "affinities", choice.affinities }, { "sampledTokens", choice.sampled_tokens } };
+}
+
+expert_choice choice_of(const json & from) {
+    if (from.is_null()) {
+        return {};
+    }
+    expert_choice choice{ from.at("experts").get<std::vector<std::vector<int32_t>>>(), from.at("affinities").get<std::vector<std::vector<double>>>(), from.at("sampledTokens").get<int64_t>() };
+    const auto    same = [](const std::vector<int32_t> & experts, const std::vector<double> & affinities) { return experts.size() == affinities.size(); };
+    if (!choice.affinities.empty() && !std::equal(choice.experts.begin(), choice.experts.end(), choice.affinities.begin(), choice.affinities.end(), same)) {
+        throw std::out_of_range("affinities of other experts than the chosen ones");
+    }
+    return choice;
+}
+
 json header_of(const checkpoint & what) {
     const run_state & state      = what.state;
     json              parameters = json::array(), moments = json::array(), averages = json::array();
@@ -70,6 +87,7 @@ json header_of(const checkpoint & what) {
     return { { "settings", what.settings },
              { "step", state.step },
              { "cursor", state.cursor.to_json() },
+             { "chosenExperts", header_of(state.chosen) },
              { "guardian", { { "losses", state.guardian.losses }, { "good", state.guardian.good }, { "spikes", state.guardian.spikes }, { "bad", state.guardian.bad }, { "rolledBack", state.guardian.has_rolled_back } } },
              { "optimiser", { { "kind", optimiser_name(state.optimiser.kind) }, { "steps", state.optimiser.steps }, { "moments", std::move(moments) } } },
              { "parameters", std::move(parameters) },
@@ -130,6 +148,7 @@ run_state state_of(const json & header, uint64_t left) {
     run_state state;
     state.step     = header.at("step").get<int64_t>();
     state.cursor   = packing_cursor::from_json(header.at("cursor"));
+    state.chosen   = choice_of(header.at("chosenExperts"));
     const json & g = header.at("guardian");
     state.guardian = { g.at("losses").get<std::vector<double>>(), g.at("good").get<int64_t>(), g.at("spikes").get<int64_t>(), g.at("bad").get<int64_t>(), g.at("rolledBack").get<bool>() };
     for (const json & each : header.at("parameters")) {

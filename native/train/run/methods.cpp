@@ -2,6 +2,7 @@
 
 #include "train/export/adapter-file.h"
 #include "checkpoint.h"
+#include "expert-choice.h"
 #include "model/load-progress.h"
 #include "train/export/merge.h"
 #include "train/export/peft-export.h"
@@ -17,12 +18,22 @@ namespace moebius {
 
 namespace {
 
+// A run that goes on has the experts that it began with, whatever its data says now.
+run_settings settings_with_choice(const json & wanted, const run_state & from) {
+    run_settings settings = run_settings_of(wanted);
+    if (settings.adapter.affinity) {
+        settings.adapter.chosen = from.chosen;
+    }
+    return settings;
+}
+
 struct open_run {
     std::mutex mutex;
     json       settings;  // as they were given
     train_run  run;
 
-    explicit open_run(const json & wanted) : settings(wanted), run(run_settings_of(wanted)) {}
+    // how: what was made of `wanted`
+    open_run(const json & wanted, const run_settings & how) : settings(wanted), run(how) {}
 };
 
 class open_runs {
@@ -65,6 +76,16 @@ int64_t only_run(const json & params) {
     return id;
 }
 
+json to_json(const expert_choice & choice) {
+    json layers = json::array();
+    for (size_t layer = 0; layer < choice.experts.size(); layer++) {
+        if (!choice.experts[layer].empty()) {
+            layers.push_back({ { "layer", layer }, { "experts", choice.experts[layer] }, { "affinities", choice.affinities.empty() ? json::array() : json(choice.affinities[layer]) } });
+        }
+    }
+    return { { "sampledTokens", choice.affinities.empty() ? json() : json(choice.sampled_tokens) }, { "layers", std::move(layers) } };
+}
+
 json opened(int64_t id, open_run & of) {
     const train_run & run = of.run;
     json              tensors = json::array();
@@ -73,7 +94,7 @@ json opened(int64_t id, open_run & of) {
         tensors.push_back({ { "name", parameter.name }, { "shape", { parameter.n0, parameter.n1, parameter.n2 } } });
         numbers += parameter.values.size();
     }
-    return { { "run", id },
+    json made = { { "run", id },
              { "step", run.step_count() },
              { "steps", run.settings().schedule.steps },
              { "examples", run.examples() },
@@ -81,16 +102,33 @@ json opened(int64_t id, open_run & of) {
              { "parameters", numbers },
              { "tensors", std::move(tensors) },
              { "optimiserBytes", run.optimiser_bytes() } };
+    if (!run.settings().adapter.chosen.experts.empty()) {
+        made["chosenExperts"] = to_json(run.settings().adapter.chosen);
+    }
+    return made;
 }
 
-json open_method(const json & params, open_runs & runs) {
+// Nothing: stopped. from: to go on from.
+std::shared_ptr<open_run> make_run(const json & wanted, std::optional<checkpoint> from, const std::function<bool()> & go_on) {
+    const auto how = from ? settings_with_choice(wanted, from->state) : with_chosen_experts(run_settings_of(wanted), go_on);
+    if (!how) {
+        return nullptr;
+    }
+    const auto made = std::make_shared<open_run>(wanted, *how);
+    if (from) {
+        made->run.restore(std::move(from->state));
+    }
+    return made;
+}
+
+json open_method(call & request, const json & params, open_runs & runs) {
     parameters   source(params);
     const json & settings = source.object("settings");
     const auto   from     = source.optional_string("checkpoint", 1);
     source.finish();
-    const auto made = std::make_shared<open_run>(settings);
-    if (from) {
-        made->run.restore(checkpoint_read(*from).state);
+    const auto made = make_run(settings, from ? std::optional(checkpoint_read(*from)) : std::nullopt, [&] { return !request.cancelled; });
+    if (!made) {
+        request.throw_if_cancelled();
     }
     const int64_t id = runs.add(made);
     return opened(id, *made);
@@ -213,16 +251,16 @@ json export_method(call & request, const json & params) {
     load_progress     progress(request, source.optional_string("progressToken"));
     source.finish();
     const checkpoint   saved    = checkpoint_read(from);
-    const run_settings settings = run_settings_of(saved.settings);
+    const run_settings settings = settings_with_choice(saved.settings, saved.state);
     const gguf_model   base     = gguf_open(settings.model);
     const adapter      trained  = trained_of(saved, settings, base);
     if (format == "adapter") {
         if (type != "f32" && type != "f16") {
             throw user_error("request.invalid", "An adapter file has numbers of the type f32 or f16, not " + type + ".", { { "parameter", "type" } });
         }
-        adapter_write(trained, path, type == "f32" ? GGML_TYPE_F32 : GGML_TYPE_F16);
+        adapter_write(with_all_experts(trained, base.hparam("expert_count", 0)), path, type == "f32" ? GGML_TYPE_F32 : GGML_TYPE_F16);
     } else if (format == "peft") {
-        peft_write(trained, base, name, path);
+        peft_write(with_all_experts(trained, base.hparam("expert_count", 0)), base, name, path);
     } else if (merge_write(base, trained, merge_type_named(type), path, std::max(1u, std::thread::hardware_concurrency()),
                            [&](uint64_t done, uint64_t all) { return progress.report("export", double(done) / double(all)); }) == 0) {
         request.throw_if_cancelled();
@@ -234,7 +272,7 @@ json export_method(call & request, const json & params) {
 
 void add_train_methods(dispatcher & methods) {
     const auto runs = std::make_shared<open_runs>();
-    methods.add("train.open", lane::job, [runs](call &, const json & params) { return open_method(params, *runs); });
+    methods.add("train.open", lane::job, [runs](call & request, const json & params) { return open_method(request, params, *runs); });
     methods.add("train.step", lane::job, [runs](call & request, const json & params) { return step_method(request, params, *runs); });
     methods.add("train.validate", lane::job, [runs](call & request, const json & params) { return validate_method(request, params, *runs); });
     methods.add("train.save", lane::job, [runs](call &, const json & params) { return save_method(params, *runs); });

@@ -4,6 +4,7 @@
 #include "rpc/errors.h"
 #include "rpc/parameters.h"
 
+#include <algorithm>
 #include <limits>
 #include <thread>
 
@@ -34,6 +35,52 @@ lora_settings lora_of(parameters & from, const char * key) {
     return how;
 }
 
+expert_choice named_experts(const json & layers) {
+    expert_choice choice;
+    for (const auto & [key, numbers] : layers.items()) {
+        const bool is_layer = !key.empty() && key.size() <= 5 && key.find_first_not_of("0123456789") == std::string::npos;
+        const bool is_list  = numbers.is_array() && !numbers.empty() && std::all_of(numbers.begin(), numbers.end(), [](const json & each) { return each.is_number_integer() && each >= 0 && each < 65536; });
+        if (!is_layer || !is_list) {
+            throw user_error("request.invalid", "adapter.experts.chosen.layers names experts by layer, as { \"0\": [1, 5] }: numbers from 0 on, at least one of each layer that is named.",
+                             { { "parameter", "adapter.experts.chosen.layers" } });
+        }
+        const size_t layer = size_t(std::stoul(key));
+        choice.experts.resize(std::max(choice.experts.size(), layer + 1));
+        choice.experts[layer] = numbers.get<std::vector<int32_t>>();
+        std::sort(choice.experts[layer].begin(), choice.experts[layer].end());
+    }
+    return choice;
+}
+
+// Named, or by affinity.
+void confine_experts(const json & wanted, adapter_settings & settings) {
+    parameters source(wanted, "adapter.experts.chosen");
+    if (const json * layers = source.optional_object("layers")) {
+        settings.chosen = named_experts(*layers);
+        if (settings.chosen.experts.empty()) {
+            source.refuse("layers", "names no expert; leave adapter.experts out to train none");
+        }
+    } else {
+        affinity_settings by;
+        by.by             = source.optional_choice("method", { "gate", "tokens" }).value_or("gate") == "gate" ? affinity_kind::gate : affinity_kind::tokens;
+        by.top_p          = source.optional_number("topP", 1e-6, 1).value_or(by.top_p);
+        by.sample_tokens  = source.optional_integer("sampleTokens", 1, 1000000000).value_or(by.sample_tokens);
+        settings.affinity = by;
+    }
+    source.finish();
+}
+
+void experts_of(parameters & from, adapter_settings & settings) {
+    if (const json * wanted = from.optional_object("experts")) {
+        parameters source(*wanted, "adapter.experts");
+        settings.experts = lora_in(source);
+        if (const json * chosen = source.optional_object("chosen")) {
+            confine_experts(*chosen, settings);
+        }
+        source.finish();
+    }
+}
+
 mixture_settings mixture_of(parameters & from) {
     mixture_settings how;
     if (const json * wanted = from.optional_object("mixture")) {
@@ -52,7 +99,7 @@ adapter_settings adapter_of(const json & wanted, uint64_t seed) {
     settings.attention    = lora_of(source, "attention");
     settings.ffn          = lora_of(source, "ffn");
     settings.mixture      = mixture_of(source);
-    settings.experts      = lora_of(source, "experts");
+    experts_of(source, settings);
     settings.shared       = lora_of(source, "shared");
     settings.router       = lora_of(source, "router");
     settings.whole_router = source.optional_boolean("wholeRouter").value_or(false);

@@ -81,6 +81,16 @@ void restore_stand_ins(std::optional<stand_ins> & of, std::vector<std::vector<fl
     }
 }
 
+// A part that did not move, with the expert's own number where only chosen ones have matrices.
+unmoved_part numbered(unmoved_part part, const adapter & of) {
+    for (const adapted_tensor & tensor : of.tensors) {
+        if (!tensor.experts.empty() && (of.parameters[tensor.a].name == part.name || of.parameters[tensor.b].name == part.name)) {
+            part.expert = tensor.experts[size_t(std::max<int64_t>(part.expert, 0))];
+        }
+    }
+    return part;
+}
+
 }  // namespace
 
 train_run::train_run(const run_settings & settings)
@@ -197,7 +207,7 @@ void train_run::update(step_report & report) {
     if (steps == 0) {
         for (unmoved_part & part : unmoved_parts(adapted.parameters, before)) {
             if (part.has_gradient) {
-                report.unmoved.push_back(std::move(part));
+                report.unmoved.push_back(numbered(std::move(part), adapted));
             }
         }
     }
@@ -239,7 +249,7 @@ std::optional<step_report> train_run::step(const std::function<bool()> & go_on) 
 
 run_state train_run::state() {
     keep_good_state();
-    run_state state{ steps, batches.cursor(), watch.state(), descent.state(), {}, averages ? averages->state() : std::vector<std::vector<float>>() };
+    run_state state{ steps, batches.cursor(), watch.state(), descent.state(), {}, averages ? averages->state() : std::vector<std::vector<float>>(), how.adapter.chosen };
     for (const train_parameter & parameter : adapted.parameters) {
         state.parameters.push_back({ parameter.name, parameter.n0, parameter.n1, parameter.n2, parameter.values, {} });
     }
@@ -248,7 +258,7 @@ run_state train_run::state() {
 
 void train_run::restore(run_state state) {
     const auto same = [](const train_parameter & a, const train_parameter & b) { return a.name == b.name && a.n0 == b.n0 && a.n1 == b.n1 && a.n2 == b.n2 && a.values.size() == b.values.size(); };
-    if (!std::equal(state.parameters.begin(), state.parameters.end(), adapted.parameters.begin(), adapted.parameters.end(), same)) {
+    if (state.chosen.experts != how.adapter.chosen.experts || !std::equal(state.parameters.begin(), state.parameters.end(), adapted.parameters.begin(), adapted.parameters.end(), same)) {
         throw user_error("request.invalid", "The checkpoint trains other tensors than these settings. Resume with the settings that it was made with.", {});
     }
     if (state.step < 0) {
@@ -269,7 +279,11 @@ void train_run::restore(run_state state) {
 std::vector<std::vector<double>> train_run::movement() const {
     std::vector<std::vector<double>> all;
     for (const adapted_tensor & tensor : adapted.tensors) {
-        all.push_back(adapter_norms(adapted, tensor));
+        const std::vector<double> norms = adapter_norms(adapted, tensor);
+        all.emplace_back(tensor.experts.empty() ? norms.size() : size_t(shape.experts), 0.0);
+        for (size_t i = 0; i < norms.size(); i++) {
+            all.back()[tensor.experts.empty() ? i : size_t(tensor.experts[i])] = norms[i];
+        }
     }
     return all;
 }

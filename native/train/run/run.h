@@ -45,6 +45,7 @@ struct run_state {
     optimiser_state optimiser;
     std::vector<train_parameter> parameters;  // without gradients
     std::vector<std::vector<float>> stand_ins;  // [layers], of default-moe
+    expert_choice   chosen;
 };
 
 struct validation_report {
@@ -61,7 +62,7 @@ struct validation_report {
 
 class train_run {
   public:
-    // Reads the base. Throws what gguf_open, base_shape_of, base_weights, new_adapter, dataset_file and packing throw; request.invalid for data of another vocabulary.
+    // settings: with_chosen_experts. Reads the base. Throws what gguf_open, base_shape_of, base_weights, new_adapter, dataset_file and packing throw; request.invalid for data of another vocabulary.
     explicit train_run(const run_settings & settings);
 
     const adapter &      trained() const { return adapted; }
@@ -83,7 +84,7 @@ class train_run {
     // Throws request.invalid, file.corrupt for a state of another run.
     void restore(run_state state);
 
-    // How far each expert of an adapted tensor is from the base: [tensors][experts], adapter_norms.
+    // How far each expert of an adapted tensor is from the base: [tensors][experts], adapter_norms; 0 of those that are not adapted.
     std::vector<std::vector<double>> movement() const;
 
   private:
