@@ -202,13 +202,10 @@ describe('moebius train', () => {
       const experts = chosen?.layers.find(({ layer }) => layer === Number(tensor.split('.')[1]))?.experts ?? [];
       expect(norms.flatMap((norm, expert) => (norm > 0 ? [expert] : []))).toEqual(experts.filter((expert) => (norms[expert] ?? 0) > 0));
     }
-    const file = join(folder, 'chosen.gguf');
-    expect((await moebius(['export', checkpoint('chosen', 4), file])).code).toBe(0);
-    const merged = join(folder, 'chosen-merged.gguf');
-    expect((await moebius(['export', checkpoint('chosen', 4), merged, '--format', 'merged', '--type', 'f32'])).code).toBe(0);
-    expect((await moebius(['export', checkpoint('chosen', 4), join(folder, 'chosen-peft'), '--format', 'peft'])).code).toBe(0);
-    const told = async (...flags: string[]) => JSON.parse((await moebius(['eval', ...flags, '--data', roman, '--json'])).stdout).loss;
-    expect(Math.abs((await told(tinyModel, '--adapter', file)) - (await told(merged)))).toBeLessThan(0.02);
+    for (const format of ['adapter', 'peft']) {
+      const made = await moebius(['export', checkpoint('chosen', 4), join(folder, `chosen-${format}`), '--format', format]);
+      expect([made.code, made.stderr]).toEqual([0, '']);
+    }
     const none = await moebius(['train', '--config', writeJob('strange', { adapter: { experts: { loraRank: 4, chosen: { layers: { 9: [0] } } } } })]);
     expect([none.code, JSON.parse(none.stderr)]).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('layer 9') }]);
   });
