@@ -7,11 +7,12 @@ import { z } from 'zod';
 import { MoebiusError, type RunEvent } from '../contract/index.ts';
 import { ExportFormat, type OpenedRun, type StepReport } from '../engine/train-protocol.ts';
 import { TrainJob } from '../training/run/job.ts';
-import { type Training, train } from '../training/run/train.ts';
+import { estimate, type Training, train } from '../training/run/train.ts';
 import { withEngine } from './engine-session.ts';
 import { UsageError } from './options.ts';
 import { formatBytes, formatCount, note, print, printJson, significant } from './output.ts';
 import { embeddedModel } from './paths.ts';
+import { estimateText } from './train-estimate.ts';
 
 const EXAMPLE = `
 A job, all paths from where it lies:
@@ -31,7 +32,8 @@ export function addTrainCommands(program: Command): void {
     .command('train')
     .description('fine-tune a model on data of yours: LoRA on attention, experts and routers')
     .requiredOption('--config <file>', 'the job, JSON')
-    .option('--json', 'JSON lines: what happens, as it happens')
+    .option('--estimate', 'say what memory and time it would take, and end')
+    .option('--json', 'JSON lines: what happens, as it happens; of --estimate one')
     .addHelpText('after', EXAMPLE)
     .action(trainJob);
   program
@@ -71,6 +73,7 @@ async function readJob(file: string): Promise<Training['job']> {
 
 interface TrainFlags {
   config: string;
+  estimate?: boolean;
   json?: boolean;
 }
 
@@ -80,6 +83,12 @@ async function trainJob(flags: TrainFlags): Promise<void> {
   const onInterrupt = () => stop.abort(new MoebiusError('cancelled', 'The run was stopped; begun again, it goes on from its newest checkpoint.'));
   process.once('SIGINT', onInterrupt);
   try {
+    if (flags.estimate) {
+      const found = await estimate({ job, withEngine, signal: stop.signal });
+      if (flags.json) printJson(found);
+      else print(estimateText(found));
+      return;
+    }
     await train({ job, withEngine, signal: stop.signal, onEvent: (event) => (flags.json ? printJson(event) : tell(event)) });
   } finally {
     process.off('SIGINT', onInterrupt);

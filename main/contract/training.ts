@@ -1,5 +1,6 @@
 // Fine-tuning, as the UI sees it: datasets looked at, runs in a queue of which one trains at a time, their figures, checkpoints and exports.
 import { z } from 'zod';
+import { TrainEstimate } from '../engine/protocol.ts';
 import { DatasetReport, TrainingData } from './datasets.ts';
 import { CheckpointExport, Perplexity, RunCheckpoint, RunEvent, RunMetrics, TrainingPlan, TrainingRun, TrainingSample } from './training-runs.ts';
 
@@ -48,6 +49,19 @@ export const trainingMethods = {
   'training.recipes': {
     parameters: z.strictObject({ modelId: z.string().min(1), examples: count.optional(), tokens: count.optional(), longest: count.optional() }),
     result: z.array(TrainingRecipe),
+  },
+  /**
+   * Memory and time of a run to be: of data that was looked at, as its preview says, by the lengths of its examples. `time` computes some of a step, which takes a while. Rejects as training.create does,
+   * with model.does-not-fit if the room that the plan gives experts is too small by itself; else `fits` says it.
+   */
+  'training.estimate': {
+    parameters: Ticket.extend({
+      modelId: z.string().min(1),
+      plan: TrainingPlan,
+      report: DatasetReport.pick({ good: true, kinds: true, split: true, tokens: true }),
+      time: z.boolean().default(false),
+    }),
+    result: TrainEstimate,
   },
   /** Puts a run at the end of the queue. Rejects with model.*, file.*, request.invalid. */
   'training.create': { parameters: TrainingDraft, result: TrainingRun },

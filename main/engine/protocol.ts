@@ -16,6 +16,7 @@ import {
 import { Calibration, LossyExperts, LossyUses } from './lossy-protocol.ts';
 import { planParameters, planResult } from './plan-protocol.ts';
 import { ChoiceParameters, ChoiceResult, ReplayParameters, ReplayResult } from './replay-protocol.ts';
+import { trainEstimateMethods } from './train-estimate-protocol.ts';
 import { trainMethods } from './train-protocol.ts';
 
 export * from './adapter-protocol.ts';
@@ -25,6 +26,7 @@ export * from './expert-placement-protocol.ts';
 export * from './lossy-protocol.ts';
 export { Rig, SpeedForecast } from './plan-protocol.ts';
 export * from './replay-protocol.ts';
+export * from './train-estimate-protocol.ts';
 export * from './train-protocol.ts';
 
 export const PROTOCOL_VERSION = 1;
@@ -435,6 +437,7 @@ export const engineMethods = {
   },
   ...loadedAdapterMethods,
   ...trainMethods,
+  ...trainEstimateMethods,
   generate: { parameters: GenerateParameters, result: GenerateResult },
   shutdown: { parameters: Nothing, result: Nothing },
 } as const;

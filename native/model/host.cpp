@@ -20,6 +20,7 @@
 #    define WIN32_LEAN_AND_MEAN
 #    define NOMINMAX
 #    include <windows.h>
+#    include <psapi.h>
 #endif
 
 namespace moebius {
@@ -233,8 +234,21 @@ uint64_t host_process_bytes() {
     uint64_t      all = 0, resident = 0;
     file >> all >> resident;
     return resident * uint64_t(sysconf(_SC_PAGESIZE));
+#elif defined(__APPLE__)
+    mach_task_basic_info_data_t task{};
+    mach_msg_type_number_t      count = MACH_TASK_BASIC_INFO_COUNT;
+    return task_info(mach_task_self(), MACH_TASK_BASIC_INFO, reinterpret_cast<task_info_t>(&task), &count) == KERN_SUCCESS ? task.resident_size : 0;
+#elif defined(_WIN32)
+    PROCESS_MEMORY_COUNTERS process{};
+    return GetProcessMemoryInfo(GetCurrentProcess(), &process, sizeof(process)) ? process.WorkingSetSize : 0;
 #else
     return 0;
+#endif
+}
+
+void host_trim_memory() {
+#if defined(__GLIBC__)
+    malloc_trim(0);
 #endif
 }
 

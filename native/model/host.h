@@ -15,6 +15,9 @@ host_memory host_memory_now();
 // RAM that this process has now (its resident set); 0: the system does not tell.
 uint64_t host_process_bytes();
 
+// Gives freed memory back to the system, as far as the C library can.
+void host_trim_memory();
+
 // From now on memory that was allocated in large pieces goes back to the system when it is freed. (The C library of Linux keeps pieces of up to 32 MB
 // once it has seen some come and go, as matrices on their way to a device do.)
 void host_return_freed_memory();

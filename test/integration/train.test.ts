@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../main/contract/index.ts';
+import type { RunEvent, TrainEstimate } from '../../main/contract/index.ts';
 import { tinyModel } from '../support/engine.ts';
 import { moebius, moebiusCommand } from '../support/moebius.ts';
 import { startRpcServers } from '../support/rpc-servers.ts';
@@ -208,6 +208,25 @@ describe('moebius train', () => {
     }
     const none = await moebius(['train', '--config', writeJob('strange', { adapter: { experts: { loraRank: 4, chosen: { layers: { 9: [0] } } } } })]);
     expect([none.code, JSON.parse(none.stderr)]).toMatchObject([1, { code: 'request.invalid', message: expect.stringContaining('layer 9') }]);
+  });
+
+  it('says what a job would take before it begins, and refuses one that has no room', async () => {
+    const asked = await moebius(['train', '--config', writeJob('asked'), '--estimate', '--json']);
+    const found: TrainEstimate = JSON.parse(asked.stdout);
+    expect(found).toMatchObject({ fits: true, steps: STEPS, expertsOnDisk: 0, devices: [{ id: 'CPU' }] });
+    expect(found.need).toBe(found.devices[0]?.need);
+    expect(found.tokensPerStep).toBeGreaterThan(100);
+    expect(found.tokensPerStep).toBeLessThanOrEqual(256);
+    expect(found.time).toMatchObject({ stepSeconds: expect.any(Number), layers: 4, measuredLayers: 2 });
+    expect(found.time?.seconds).toBeCloseTo((found.time?.stepSeconds ?? 0) * STEPS, 6);
+    expect(existsSync(join(folder, 'asked', 'checkpoints'))).toBe(false);
+    const told = await moebius(['train', '--config', writeJob('asked'), '--estimate']);
+    expect(told.stdout).toMatch(/It fits\.\nAbout [\d.]+ s a step/);
+    const small = await moebius(['train', '--config', writeJob('small', { devices: { experts: [{ device: 'CPU', bytes: 100_000 }] } })]);
+    expect([small.code, JSON.parse(small.stderr)]).toMatchObject([
+      1,
+      { code: 'model.does-not-fit', details: { device: 'CPU', have: 100_000, need: expect.any(Number) } },
+    ]);
   });
 
   it('tells what is wrong with a job', async () => {

@@ -83,6 +83,19 @@ describe('training runs', { timeout: 300_000 }, () => {
     expect(recipes[0]?.plan).toMatchObject({ adapter: { experts: { loraRank: 16 } }, batchTokens: 512 });
   });
 
+  it('are estimated by the lengths of a dataset that was looked at', async () => {
+    const report = await client.call('training.preview', { ticket: 'page', modelId: 'tiny-moe', data: plan.data, previews: 0 });
+    const asked = { ticket: 'estimate', modelId: 'tiny-moe', plan, report };
+    const memory = await client.call('training.estimate', asked);
+    expect(memory).toMatchObject({ fits: true, time: null, steps: STEPS, devices: [{ id: 'CPU' }] });
+    expect(memory.tokensPerStep).toBeGreaterThan(50);
+    expect(memory.tokensPerStep).toBeLessThanOrEqual(128);
+    const timed = await client.call('training.estimate', { ...asked, time: true });
+    expect(timed.time?.stepSeconds).toBeGreaterThan(0);
+    const { tokens: _, ...unread } = report;
+    await expect(client.call('training.estimate', { ...asked, report: { ...unread, tokens: null } })).rejects.toMatchObject({ code: 'dataset.no-good-row' });
+  });
+
   it('are refused before they are made', async () => {
     await expect(create({ data: { files: ['/nowhere.jsonl'] } })).rejects.toMatchObject({ code: 'file.not-found' });
     await expect(client.call('training.create', { modelId: 'none', plan })).rejects.toMatchObject({ code: 'model.not-found' });

@@ -20,11 +20,12 @@ import { planFile } from '../data/plan.ts';
 import { surveyDataset } from '../data/survey.ts';
 import { dataDefaults, surveyTokens, withTokeniser } from '../data/tokeniser.ts';
 import { Histories } from '../run/histories.ts';
-import type { TrainJob } from '../run/job.ts';
+import { recipeOf, type TrainJob } from '../run/job.ts';
 import { runFiles } from '../run/run-folder.ts';
 import { train } from '../run/train.ts';
 import { CheckpointWork, type WorkHooks } from './checkpoint-work.ts';
 import { settingDifferences } from './differences.ts';
+import { exampleLengths } from './estimate.ts';
 import { TrainingQueue } from './queue.ts';
 import { recipesFor } from './recipes.ts';
 import { RunStore } from './run-store.ts';
@@ -81,10 +82,11 @@ export class TrainingService {
     await this.#serial.run(async () => undefined); // what was asked beside it ends its engine
   }
 
-  #dataHandlers(): Handlers<'training.preview' | 'training.recipes' | 'training.cancel'> {
+  #dataHandlers(): Handlers<'training.preview' | 'training.recipes' | 'training.estimate' | 'training.cancel'> {
     return {
       'training.preview': ({ ticket, ...what }) => this.#ask(ticket, (hooks) => this.#preview(what, hooks)),
       'training.recipes': ({ modelId, ...size }) => recipesFor(this.#inspected(modelId), size),
+      'training.estimate': ({ ticket, ...what }) => this.#ask(ticket, (hooks) => this.#estimate(what, hooks)),
       'training.cancel': ({ ticket }) => {
         this.#questions.cancel(ticket);
         return {};
@@ -163,6 +165,15 @@ export class TrainingService {
         surveyDataset({ ...rest, previews, tokens: surveyTokens(engine, loaded, loss), signal, onProgress: ({ fraction }) => onProgress(fraction) }),
       ),
     );
+  }
+
+  #estimate({ modelId, plan, report, time }: Omit<Parameters<Handler<'training.estimate'>>[0], 'ticket'>, { signal }: WorkHooks) {
+    const { path } = this.#usable(modelId);
+    const sizes = exampleLengths(report, plan, plan.batchTokens ?? BATCH_TOKENS);
+    if (sizes === null) throw new MoebiusError('dataset.no-good-row', 'There is no example to train on, so nothing can be estimated.');
+    const objective = plan.objective ?? (report.good === report.kinds.preference ? 'dpo' : 'next-token');
+    const settings = { ...recipeOf(plan), objective, model: path };
+    return this.#parts.withEngine((engine) => engine.call('train.estimate', { settings, ...sizes, time }, { signal }));
   }
 
   async #create({ name, modelId, plan }: TrainingDraft): Promise<TrainingRun> {

@@ -2,11 +2,12 @@
 import { rm } from 'node:fs/promises';
 import type { RunEvent } from '../../contract/training-runs.ts';
 import type { WithEngine } from '../../engine/own-engine.ts';
+import type { TrainEstimate } from '../../engine/train-estimate-protocol.ts';
 import { encodeFor, withTokeniser } from '../data/tokeniser.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { conduct } from './conductor.ts';
 import { Histories } from './histories.ts';
-import type { TrainJob } from './job.ts';
+import { recipeOf, type TrainJob } from './job.ts';
 import { objectiveFor } from './objective.ts';
 import { JsonLines, runFiles } from './run-folder.ts';
 import { Sampler } from './sampler.ts';
@@ -31,10 +32,10 @@ export async function train(training: Training): Promise<void> {
   const files = runFiles(job.folder);
   await rm(files.scratch, { recursive: true, force: true });
   await encode(training, files.data);
-  const { data: _, folder, model, validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, samples, ...recipe } = job;
+  const { folder, model, validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, samples } = job;
   const checkpoints = new Checkpoints(folder, keep);
   const sampler = samples && new Sampler({ withEngine, model, folder, settings: samples });
-  const settings = { ...recipe, objective: await objectiveFor(files.data, recipe), model, data: files.data };
+  const settings = await settingsOf(job, files.data);
   const history = await new Histories().of(folder);
   const isValidated = (step: number) => history.hasValidation(step);
   const log = await RunLog.open(folder, onEvent);
@@ -52,6 +53,21 @@ export async function train(training: Training): Promise<void> {
 
 /** llama.cpp's Vulkan backend rounds the factors of matrix products to 16 bits where it may: gradients would be 1e-3 off. */
 const wholeFactors = { GGML_VK_DISABLE_F16: '1' };
+
+/** What the engine is told, of a job whose data is encoded. Throws as objectiveFor. */
+async function settingsOf(job: Training['job'], data: string) {
+  const recipe = recipeOf(job);
+  return { ...recipe, objective: await objectiveFor(data, recipe), model: job.model, data };
+}
+
+/** Memory and time of the job; its data is encoded, and nothing is trained. Throws as encodedDataset, objectiveFor and train.estimate do. */
+export async function estimate(training: Omit<Training, 'onEvent'>): Promise<TrainEstimate> {
+  const { job, withEngine, signal } = training;
+  const { data } = runFiles(job.folder);
+  await encode(training, data);
+  const settings = await settingsOf(job, data);
+  return withEngine((engine) => engine.call('train.estimate', { settings }, { signal }));
+}
 
 /** Writes what happens to the run's folder before it is told. */
 class RunLog {
@@ -85,7 +101,7 @@ class RunLog {
 }
 
 /** The base is loaded into llama.cpp for its chat template and tokens alone, and gone before training begins. */
-async function encode({ job, withEngine, signal, onPreparing }: Training, folder: string): Promise<void> {
+async function encode({ job, withEngine, signal, onPreparing }: Omit<Training, 'onEvent'>, folder: string): Promise<void> {
   await withEngine((engine) =>
     withTokeniser(engine, job.model, (loaded) =>
       encodeFor(engine, loaded, job.data, { folder, signal, onProgress: ({ fraction }) => onPreparing?.(fraction) }),

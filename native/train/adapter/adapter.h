@@ -13,6 +13,8 @@ struct train_parameter {
     int64_t            n0 = 1, n1 = 1, n2 = 1;  // as ggml counts: n0 numbers lie side by side
     std::vector<float> values;
     std::vector<float> gradient;  // of values' size: of the loss, added up over the batches of a step
+
+    int64_t count() const { return n0 * n1 * n2; }  // numbers
 };
 
 // LoRA (arXiv 2106.09685) on one base tensor: W + lora_scale * (a b)^T. Matrices: a [n_in, r], b [r, n_out]; stacks of experts: a [n_in, r, experts], b [r, n_out, experts].

@@ -33,7 +33,7 @@ void fill_normal(train_parameter & parameter, double deviation, uint64_t seed) {
 
 class builder {
   public:
-    builder(const gguf_model & file, uint64_t seed) : file(file), seed(seed) { made.architecture = file.architecture(); }
+    builder(const gguf_model & file, uint64_t seed, bool has_numbers) : file(file), seed(seed), has_numbers(has_numbers) { made.architecture = file.architecture(); }
 
     // experts: of a mixture, on a matrix; 0: as many as the base's stack has. chosen: of a stack, those that are adapted; empty: all
     void adapt(const std::string & base, const lora_settings & how, int64_t experts = 0, const std::vector<int32_t> & chosen = {}) {
@@ -57,7 +57,10 @@ class builder {
         if (!tensor) {
             return;
         }
-        made.parameters[add(base, tensor->ne[0], tensor->ne[1], tensor->ne[2])].values = tensor_reader(file).numbers(*tensor);
+        train_parameter & parameter = made.parameters[add(base, tensor->ne[0], tensor->ne[1], tensor->ne[2])];
+        if (has_numbers) {
+            parameter.values = tensor_reader(file).numbers(*tensor);
+        }
     }
 
     void experts(int64_t layer, const adapter_settings & how) {
@@ -82,7 +85,7 @@ class builder {
 
   private:
     size_t add(const std::string & name, int64_t n0, int64_t n1, int64_t n2) {
-        train_parameter parameter{ name, n0, n1, n2, std::vector<float>(size_t(n0 * n1 * n2), 0.0f), {} };
+        train_parameter parameter{ name, n0, n1, n2, std::vector<float>(has_numbers ? size_t(n0 * n1 * n2) : 0, 0.0f), {} };
         parameter.gradient = parameter.values;
         made.parameters.push_back(std::move(parameter));
         return made.parameters.size() - 1;
@@ -90,6 +93,7 @@ class builder {
 
     const gguf_model & file;
     uint64_t           seed;
+    bool               has_numbers;
 };
 
 void check_choice(const gguf_model & file, const expert_choice & chosen) {
@@ -138,12 +142,21 @@ void check_settings(const gguf_model & file, const adapter_settings & settings) 
     }
 }
 
-}  // namespace
+// As many as a choice can have: of experts in the order of their affinities, each is above the average of those that follow, so that a share of them has at least that share of the affinity.
+expert_choice largest_choice(const gguf_model & file, double top_p) {
+    const int64_t        experts = file.hparam("expert_count", 0);
+    std::vector<int32_t> first(size_t(std::min(double(experts), std::ceil(top_p * double(experts)))));
+    std::iota(first.begin(), first.end(), 0);
+    expert_choice most;
+    for (int64_t layer = 0; layer < trained_layers(file); layer++) {
+        most.experts.push_back(file.find_tensor(router_name(layer)) ? first : std::vector<int32_t>());
+    }
+    return most;
+}
 
-adapter new_adapter(const gguf_model & file, const adapter_settings & settings) {
-    GGML_ASSERT(!settings.affinity || !settings.chosen.experts.empty());
+adapter built_adapter(const gguf_model & file, const adapter_settings & settings, bool has_numbers) {
     check_settings(file, settings);
-    builder       all(file, settings.seed);
+    builder       all(file, settings.seed, has_numbers);
     const int64_t layers = trained_layers(file);
     if (settings.mixture.experts > 0) {
         all.made.mixture = { settings.mixture.experts, settings.mixture.experts_used };
@@ -177,6 +190,21 @@ adapter new_adapter(const gguf_model & file, const adapter_settings & settings) 
         throw user_error("request.invalid", "Nothing would be trained: choose attention, the FFN, experts or the router, with a rank above 0.", {});
     }
     return std::move(all.made);
+}
+
+}  // namespace
+
+adapter new_adapter(const gguf_model & file, const adapter_settings & settings) {
+    GGML_ASSERT(!settings.affinity || !settings.chosen.experts.empty());
+    return built_adapter(file, settings, true);
+}
+
+adapter outlined_adapter(const gguf_model & file, const adapter_settings & settings) {
+    adapter_settings most = settings;
+    if (settings.affinity && settings.chosen.experts.empty()) {
+        most.chosen = largest_choice(file, settings.affinity->top_p);
+    }
+    return built_adapter(file, most, false);
 }
 
 }  // namespace moebius

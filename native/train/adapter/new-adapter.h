@@ -51,4 +51,7 @@ struct adapter_settings {
 // seed, whatever else is trained. Throws user_error request.invalid: nothing would be trained, something that the model does not have, or impossible settings.
 adapter new_adapter(const gguf_model & file, const adapter_settings & settings);
 
+// The same without numbers: `values` and `gradient` are empty, and nothing is read. With as many experts as may be chosen, if affinity is still to choose them.
+adapter outlined_adapter(const gguf_model & file, const adapter_settings & settings);
+
 }  // namespace moebius

@@ -76,6 +76,19 @@ std::vector<parameter_settings> usual_parameter_settings(const adapter & adapter
     return settings;
 }
 
+uint64_t moment_bytes(const optimiser_settings & settings, const std::vector<train_parameter> & parameters) {
+    uint64_t sum = 0;
+    for (const train_parameter & parameter : parameters) {
+        const uint64_t count = uint64_t(parameter.count());
+        switch (settings.kind) {
+            case optimiser_kind::sgd:        sum += settings.momentum > 0 ? count * sizeof(float) : 0; break;
+            case optimiser_kind::adamw:      sum += 2 * count * sizeof(float); break;
+            case optimiser_kind::adamw_8bit: sum += 2 * (count + block_count(parameter) * sizeof(float)); break;
+        }
+    }
+    return sum;
+}
+
 optimiser::optimiser(const optimiser_settings & settings, const std::vector<train_parameter> & parameters, std::vector<parameter_settings> of)
     : settings(settings), of(std::move(of)), chunks(parameter_chunks(parameters)) {
     check_optimiser(settings);

@@ -52,6 +52,9 @@ struct optimiser_state {
     std::vector<parameter_state> parameters;
 };
 
+// Bytes that the moments of these parameters take, which may be outlined.
+uint64_t moment_bytes(const optimiser_settings & settings, const std::vector<train_parameter> & parameters);
+
 class optimiser {
   public:
     // `of`: one for each of `parameters`. Throws request.invalid for settings that no optimiser can have.

@@ -20,12 +20,15 @@ class activation_budget {
             return false;
         }
         left -= bytes;
+        all += bytes;
         tape.lie_in(memory);
         return true;
     }
 
+    uint64_t taken() const { return all; }
+
   private:
-    uint64_t left;
+    uint64_t left, all = 0;
 };
 
 }  // namespace moebius

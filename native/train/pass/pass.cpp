@@ -8,6 +8,7 @@
 #include "rpc/errors.h"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 
 namespace moebius {
@@ -24,6 +25,17 @@ base_shape routed_shape(base_shape shape, const lora_mixture & mixture) {
     }
     return shape;
 }
+
+// Writes down how long it lives.
+class stopwatch {
+  public:
+    explicit stopwatch(double & seconds) : seconds(seconds), began(std::chrono::steady_clock::now()) {}
+    ~stopwatch() { seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); }
+
+  private:
+    double &                              seconds;
+    std::chrono::steady_clock::time_point began;
+};
 
 // Which rows of a matrix are taken, each at most once.
 struct taken_rows {
@@ -148,7 +160,9 @@ std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batc
     std::vector<layer_state> states;
     activation_budget        budget(activation_bytes);
     hidden = embedded(batch);
+    result.forward_seconds.assign(size_t(shape.layers), 0);
     for (int64_t layer = 0; layer < shape.layers; layer++) {
+        const stopwatch watch(result.forward_seconds[size_t(layer)]);
         states.push_back({ std::move(hidden), {}, std::vector<double>(size_t(shape.experts), 0.0), nullptr, nullptr });
         hidden = through_layer(batch, layer, states.back(), purpose, budget);
         std::vector<int64_t> tokens(size_t(shape.experts), 0);
@@ -159,6 +173,7 @@ std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batc
         result.expert_weights.push_back(states.back().weights);
         result.kept_layers += states.back().kept != nullptr;
     }
+    result.kept_bytes = budget.taken();
     return states;
 }
 
@@ -245,7 +260,9 @@ pass_result train_pass::forward_backward(const token_batch & batch, const router
         result.loss     = 0;
     }
     rows gradient = loss_of(weighed, hidden, true, result);
+    result.backward_seconds.assign(size_t(shape.layers), 0);
     for (int64_t layer = shape.layers - 1; layer >= 0 && !gradient.empty(); layer--) {
+        const stopwatch watch(result.backward_seconds[size_t(layer)]);
         gradient = back_through_layer(batch, layer, states[size_t(layer)], gradient, purpose, of, result);
     }
     return result;

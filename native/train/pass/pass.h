@@ -17,6 +17,8 @@ struct pass_result {
     std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts]
     std::vector<std::vector<double>>  expert_weights;  // the same: sums of what they were weighed with
     int64_t                           kept_layers = 0;  // whose activations were kept for the backward pass
+    uint64_t                          kept_bytes  = 0;  // that they took
+    std::vector<double>               forward_seconds, backward_seconds;  // [layers]
 };
 
 // Where a pass computes.

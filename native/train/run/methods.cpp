@@ -1,5 +1,6 @@
 #include "methods.h"
 
+#include "train/estimate/methods.h"
 #include "train/export/adapter-file.h"
 #include "checkpoint.h"
 #include "expert-choice.h"
@@ -126,6 +127,7 @@ json open_method(call & request, const json & params, open_runs & runs) {
     const json & settings = source.object("settings");
     const auto   from     = source.optional_string("checkpoint", 1);
     source.finish();
+    refuse_run_unless_it_fits(run_settings_of(settings));
     const auto made = make_run(settings, from ? std::optional(checkpoint_read(*from)) : std::nullopt, [&] { return !request.cancelled; });
     if (!made) {
         request.throw_if_cancelled();
@@ -273,6 +275,7 @@ json export_method(call & request, const json & params) {
 void add_train_methods(dispatcher & methods) {
     const auto runs = std::make_shared<open_runs>();
     methods.add("train.open", lane::job, [runs](call & request, const json & params) { return open_method(request, params, *runs); });
+    add_train_estimate_method(methods);
     methods.add("train.step", lane::job, [runs](call & request, const json & params) { return step_method(request, params, *runs); });
     methods.add("train.validate", lane::job, [runs](call & request, const json & params) { return validate_method(request, params, *runs); });
     methods.add("train.save", lane::job, [runs](call &, const json & params) { return save_method(params, *runs); });

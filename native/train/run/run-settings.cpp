@@ -200,11 +200,11 @@ pass_devices pass_devices_of(const device_settings & wanted, int threads, int64_
     return where;
 }
 
-run_settings run_settings_of(const json & wanted) {
+run_settings run_settings_of(const json & wanted, bool has_data) {
     parameters   source(wanted, "settings");
     run_settings settings;
     settings.model            = source.string("model", 1);
-    settings.data             = source.string("data", 1);
+    settings.data             = has_data ? source.string("data", 1) : source.optional_string("data", 1).value_or("");
     settings.seed             = uint64_t(source.optional_integer("seed", 0, std::numeric_limits<int64_t>::max()).value_or(1));
     settings.adapter          = adapter_of(source.object("adapter"), settings.seed);
     const json * optimiser    = source.optional_object("optimiser");

@@ -12,6 +12,7 @@ import { type DraftErrors, draftErrors } from './draft-errors.ts';
 import style from './new-run.module.css';
 import { RecipeSection } from './recipe-section.tsx';
 import { planText, toRequest, useRunDraft } from './run-draft.ts';
+import { RunEstimate } from './run-estimate.tsx';
 import { SamplesSection } from './samples-section.tsx';
 import { type Preview, usePreview } from './use-preview.ts';
 
@@ -43,6 +44,7 @@ export function NewRun({ like }: { like: string | null }) {
         <ModelSection model={model} />
         <DataSection preview={preview} error={draft.plan.data.files.length > 0 ? errors.files : undefined} />
         <RecipeSection model={model} report={preview.report} errors={errors} />
+        <RunEstimate model={model} report={preview.report} isSound={Object.keys(errors).length === 0} />
         <SamplesSection />
       </div>
       <footer className={style.footer}>
