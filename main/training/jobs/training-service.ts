@@ -22,7 +22,7 @@ import { dataDefaults, surveyTokens, withTokeniser } from '../data/tokeniser.ts'
 import { Histories } from '../run/histories.ts';
 import { recipeOf, type TrainJob } from '../run/job.ts';
 import { runFiles } from '../run/run-folder.ts';
-import { train } from '../run/train.ts';
+import { train, wholeFactors } from '../run/train.ts';
 import { CheckpointWork, type WorkHooks } from './checkpoint-work.ts';
 import { settingDifferences } from './differences.ts';
 import { exampleLengths } from './estimate.ts';
@@ -173,7 +173,7 @@ export class TrainingService {
     if (sizes === null) throw new MoebiusError('dataset.no-good-row', 'There is no example to train on, so nothing can be estimated.');
     const objective = plan.objective ?? (report.good === report.kinds.preference ? 'dpo' : 'next-token');
     const settings = { ...recipeOf(plan), objective, model: path };
-    return this.#parts.withEngine((engine) => engine.call('train.estimate', { settings, ...sizes, time }, { signal }));
+    return this.#parts.withEngine((engine) => engine.call('train.estimate', { settings, ...sizes, time }, { signal }), wholeFactors);
   }
 
   async #create({ name, modelId, plan }: TrainingDraft): Promise<TrainingRun> {

@@ -52,7 +52,7 @@ export async function train(training: Training): Promise<void> {
 }
 
 /** llama.cpp's Vulkan backend rounds the factors of matrix products to 16 bits where it may: gradients would be 1e-3 off. */
-const wholeFactors = { GGML_VK_DISABLE_F16: '1' };
+export const wholeFactors = { GGML_VK_DISABLE_F16: '1' };
 
 /** What the engine is told, of a job whose data is encoded. Throws as objectiveFor. */
 async function settingsOf(job: Training['job'], data: string) {
@@ -66,7 +66,7 @@ export async function estimate(training: Omit<Training, 'onEvent'>): Promise<Tra
   const { data } = runFiles(job.folder);
   await encode(training, data);
   const settings = await settingsOf(job, data);
-  return withEngine((engine) => engine.call('train.estimate', { settings }, { signal }));
+  return withEngine((engine) => engine.call('train.estimate', { settings }, { signal }), wholeFactors);
 }
 
 /** Writes what happens to the run's folder before it is told. */
