@@ -2,6 +2,7 @@
 import type { Inspection } from '../../../../main/contract/index.ts';
 import { Checkbox, NumberInput } from '../../../components/index.ts';
 import { adapterParts, type Lora, type Part, usualLora, whyNot } from './adapter-parts.ts';
+import { ChosenFields } from './chosen-fields.tsx';
 import { MixtureFields } from './mixture-fields.tsx';
 import style from './recipe.module.css';
 import { useRunDraft } from './run-draft.ts';
@@ -29,6 +30,7 @@ export function AdapterTable({ inspection, error }: { inspection: Inspection | n
           </tbody>
         </table>
       </div>
+      {adapter.experts && (inspection === null || whyNot('experts', inspection) === null) && <ChosenFields experts={adapter.experts} />}
       {adapter.mixture && <MixtureFields mixture={adapter.mixture} />}
       {error && (
         <p className={style.error} role="alert">

@@ -6,6 +6,7 @@ import type { DraftErrors } from './draft-errors.ts';
 import { Figure } from './figure.tsx';
 import { PreferenceFields } from './preference-fields.tsx';
 import style from './recipe.module.css';
+import { RouterFields } from './router-fields.tsx';
 import { MIXTURE_BALANCE, useRunDraft } from './run-draft.ts';
 
 const kinds: { value: NonNullable<NonNullable<Recipe['optimiser']>['kind']>; label: string; hint?: string }[] = [
@@ -41,6 +42,9 @@ export function AdvancedFields({ report, inspection, errors }: AdvancedFieldsPro
         <Group title="Router losses and schedule">
           <LossFields />
           <ScheduleEnds />
+        </Group>
+        <Group title="Routers">
+          <RouterFields inspection={inspection} error={errors.drawn} />
         </Group>
         <Group title="Preferences (DPO)">
           <PreferenceFields report={report} />

@@ -3,7 +3,7 @@ import type { DatasetReport, ErrorBody, Inspection, Recipe } from '../../../../m
 import { adapterParts, whyNot } from './adapter-parts.ts';
 import { DEFAULT_BATCH_TOKENS, hasDecay, learnsPreferences, MIXTURE_EXPERTS, MIXTURE_USED, type RunDraft } from './run-draft.ts';
 
-export type DraftField = 'files' | 'adapter' | 'router' | 'mixture' | 'devices' | 'warmupSteps' | 'decaySteps' | 'batchSequences' | 'batchTokens';
+export type DraftField = 'files' | 'adapter' | 'router' | 'mixture' | 'drawn' | 'devices' | 'warmupSteps' | 'decaySteps' | 'batchSequences' | 'batchTokens';
 export type DraftErrors = Partial<Record<DraftField, string>>;
 
 /** What the draft is judged by. */
@@ -30,6 +30,7 @@ export function draftErrors({ plan }: RunDraft, { dataError, report, inspection,
       }),
     ...mixedError(report),
     ...adapterErrors(plan.adapter, inspection),
+    ...drawnErrors(plan, inspection),
     ...deviceErrors(plan.devices, inspection, devices),
     ...(limit > room && { batchTokens: `An example may have ${limit} tokens, and a batch has room for ${room}: give it more, or cut examples to less.` }),
     ...scheduleErrors(plan.schedule),
@@ -58,6 +59,14 @@ function adapterErrors(adapter: Recipe['adapter'], inspection: Inspection | null
     ...(adapter.mixture && adapter.ffn && { mixture: 'The dense FFN gets one adapter or a mixture of them, not both.' }),
     ...(expertUsedCount > expertCount && { mixture: `A token would use ${expertUsedCount} experts of a mixture, which has ${expertCount}.` }),
   };
+}
+
+function drawnErrors({ expertUsedCount: drawn, adapter }: Recipe, inspection: Inspection | null): DraftErrors {
+  if (!drawn || inspection === null) return {};
+  const experts = adapter.mixture ? (adapter.mixture.expertCount ?? MIXTURE_EXPERTS) : inspection.expertCount;
+  if (experts === 0) return { drawn: 'This model has no experts whose number could be drawn.' };
+  if (drawn.max > experts) return { drawn: `A token would use up to ${drawn.max} experts, and a layer has ${experts}.` };
+  return drawn.min > drawn.max ? { drawn: `A token would use at least ${drawn.min} experts and at most ${drawn.max}.` } : {};
 }
 
 function deviceErrors(devices: Recipe['devices'], inspection: Inspection | null, known: readonly string[]): DraftErrors {

@@ -109,6 +109,7 @@ export function toRequest({ name, plan: { dpo, objective: _, ...plan } }: RunDra
     plan: {
       ...plan,
       ...(dpo && isPairs && { dpo }),
+      ...(plan.routerGradient && { routerGradient: cleanRouterGradient(plan.routerGradient) }),
       ...(plan.optimiser && { optimiser: cleanOptimiser(plan.optimiser) }),
       schedule: cleanSchedule(plan.schedule),
     },
@@ -120,6 +121,10 @@ const named = (name: string) => (name.trim() === '' ? {} : { name: name.trim() }
 
 function cleanOptimiser({ momentum, beta1, beta2, epsilon, ...optimiser }: NonNullable<Recipe['optimiser']>): NonNullable<Recipe['optimiser']> {
   return withChanges<NonNullable<Recipe['optimiser']>>(optimiser, optimiser.kind === 'sgd' ? { momentum } : { beta1, beta2, epsilon });
+}
+
+function cleanRouterGradient({ kind, reach, beta }: NonNullable<Recipe['routerGradient']>): NonNullable<Recipe['routerGradient']> {
+  return withChanges<NonNullable<Recipe['routerGradient']>>({}, { kind, ...(kind === 'sparse-mixer' && { reach }), ...(kind === 'default-moe' && { beta }) });
 }
 
 function cleanSchedule({ decaySteps, powerA, powerB, batchSequences, ...schedule }: Recipe['schedule']): Recipe['schedule'] {

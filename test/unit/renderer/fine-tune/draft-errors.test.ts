@@ -66,3 +66,11 @@ it('devices have room for every expert, and are there', () => {
   expect(errorsOf(on({ device: 'GPU7' }), { inspection: moe, devices }).devices).toMatch(/GPU7 is not there/);
   expect(errorsOf(on({ device: 'CPU' }), { inspection: dense, devices }).devices).toMatch(/no experts/);
 });
+
+it('a number of experts is drawn from what there is', () => {
+  const drawn = (min: number, max: number, inspection = moe) => errorsOf(ready({ expertUsedCount: { min, max } }), { inspection }).drawn;
+  expect(drawn(1, 8)).toBeUndefined();
+  expect(drawn(1, 9)).toMatch(/up to 9 experts.*has 8/);
+  expect(drawn(3, 2)).toMatch(/at least 3 experts and at most 2/);
+  expect(drawn(1, 2, dense)).toMatch(/no experts/);
+});

@@ -20,6 +20,8 @@ it('asks the core only for settings that belong to the schedule and the optimise
   const draft = ready({ optimiser, schedule: { ...schedule, decaySteps: 20, powerA: 1 } });
   const { plan, modelId, name } = toRequest({ ...draft, name: '  ' }, 'tiny', null);
   expect([plan.optimiser, plan.schedule, modelId, name]).toEqual([{ kind: 'sgd', momentum: 0.9 }, schedule, 'tiny', undefined]);
+  const routerGradient = { kind: 'default-moe' as const, reach: 0.1, beta: 0.8 };
+  expect(toRequest(ready({ routerGradient }), 'tiny', null).plan.routerGradient).toEqual({ kind: 'default-moe', beta: 0.8 });
   expect(toRequest(ready({ schedule: { ...schedule, kind: 'wsd', decaySteps: 20, powerA: 1 } }), 'tiny', null).plan.schedule).toEqual({
     ...schedule,
     kind: 'wsd',
