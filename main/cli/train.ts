@@ -48,6 +48,7 @@ export function addTrainCommands(program: Command): void {
     )
     .option('--type <type>', 'of numbers: adapter f32 or f16, merged "same", f32, f16, bf16, q8_0 ...')
     .option('--base-name <name>', 'what PEFT loads the base by, as Qwen/Qwen3-30B-A3B')
+    .option('--pairs-only', 'leave out whole tensors that were trained (routers, norms, embedding, head), which only merged models hold')
     .option('--json', 'one JSON object')
     .action(exportCheckpoint);
 }
@@ -163,6 +164,7 @@ interface ExportFlags {
   format: ExportFormat;
   type?: string;
   baseName?: string;
+  pairsOnly?: boolean;
   json?: boolean;
 }
 

@@ -167,6 +167,8 @@ export const CheckpointExport = z.strictObject({
   type: z.string().min(1).optional(),
   /** what PEFT loads the base by */
   baseName: z.string().optional(),
+  /** leave out whole tensors, which only merged files hold */
+  pairsOnly: z.boolean().optional(),
 });
 export type CheckpointExport = z.infer<typeof CheckpointExport>;
 

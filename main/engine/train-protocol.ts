@@ -48,7 +48,12 @@ export const AdapterSettings = z.strictObject({
   router: Lora.optional(),
   /** the router's own weights instead of an adapter of it */
   wholeRouter: z.boolean().optional(),
+  /** of layers, and the last one */
   wholeNorms: z.boolean().optional(),
+  /** the embedding itself, which is the head, too, where a model has one matrix for both */
+  wholeEmbedding: z.boolean().optional(),
+  /** the head itself, where it has a matrix of its own */
+  wholeHead: z.boolean().optional(),
 });
 
 export const OptimiserSettings = z.strictObject({
@@ -265,6 +270,8 @@ export const trainMethods = {
       type: z.string().min(1).optional(),
       /** what PEFT loads the base by */
       baseName: z.string().optional(),
+      /** leave out whole tensors (routers, norms, embedding, head), which only merged files hold: what is left is another function than what was trained */
+      pairsOnly: z.boolean().optional(),
       /** of a merged file: stage `export` */
       progressToken: z.string().optional(),
     }),

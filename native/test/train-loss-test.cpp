@@ -1,4 +1,4 @@
-// Gradient of cross entropy with a vocabulary in chunks.
+// Gradients of cross entropy with a vocabulary in chunks: of hidden numbers and of a head that is trained.
 #include "train-check.h"
 #include "train/graph/ops-loss.h"
 
@@ -28,9 +28,9 @@ numbers losses(const numbers & head, const numbers & hidden, const std::vector<i
 
 void token_losses(int64_t chunk, bool keep, ggml_type type, double spread) {
     const std::vector<int32_t> labels{ 0, 22, 7, 8, 8 };
-    check_op({ "token losses in chunks of " + std::to_string(chunk), { { embd, vocabulary, 1, false, type }, { embd, rows, 1, true, GGML_TYPE_F32, spread } },
+    check_op({ "token losses in chunks of " + std::to_string(chunk), { { embd, vocabulary, 1, type == GGML_TYPE_F32, type }, { embd, rows, 1, true, GGML_TYPE_F32, spread } },
                [&](graph_maker & maker, const std::vector<train_value> & of) {
-                   return train_token_losses(maker.tape, of[1], of[0].tensor, maker.ids(labels, rows), { chunk, keep });
+                   return train_token_losses(maker.tape, of[1], of[0], maker.ids(labels, rows), { chunk, keep });
                },
                [&](const std::vector<numbers> & of) { return losses(of[0], of[1], labels); } });
 }

@@ -7,6 +7,7 @@
 
 #include <llama.h>
 
+#include <algorithm>
 #include <cstdio>
 
 using namespace moebius;
@@ -45,6 +46,49 @@ void losses_of_merged_models_are_stocks(const small_base & of, const std::string
     CHECK_NEAR(most, 0, loss_tolerance);
     CHECK(moved > 0.1);
     std::remove(merged.c_str());
+}
+
+adapter_settings both_ends(const small_base & of) {
+    adapter_settings settings;
+    settings.whole_norms = settings.whole_embedding = true;
+    settings.whole_head  = !of.is_tied;
+    settings.seed        = 3;
+    return settings;
+}
+
+bool is_nothing(const train_parameter & parameter) { return std::all_of(parameter.gradient.begin(), parameter.gradient.end(), [](float x) { return x == 0; }); }
+
+// Embedding, norms and head, the last two with and without the first below them.
+void both_ends_are_trained(const small_base & of, const std::string & path) {
+    trainee           all(path, both_ends(of));
+    const token_batch batch = batch_of({ 9, 6 });
+    check_slopes(of.name + ", both ends", all, batch, {});
+    const train_parameter & embedding = *std::find_if(all.trained.parameters.begin(), all.trained.parameters.end(), [](const train_parameter & each) { return each.name == "token_embd.weight"; });
+    std::vector<int32_t> tokens = batch.tokens;
+    tokens.erase(tokens.begin() + 8);  // behind a sequence's last token nothing is learnt
+    tokens.pop_back();
+    for (int64_t token = 0; token < embedding.n1 && !of.is_tied; token++) {  // only rows of the batch's tokens
+        const auto row     = embedding.gradient.begin() + token * embedding.n0;
+        const bool is_used = std::count(tokens.begin(), tokens.end(), int32_t(token)) > 0;
+        CHECK(is_used == std::any_of(row, row + embedding.n0, [](float x) { return x != 0; }));
+    }
+    const std::string merged = path + ".merged";
+    merge_write(all.file, all.trained, merge_type_named("f32"), merged, 1, [](uint64_t, uint64_t) { return true; });
+    const auto losses = all.pass.forward(batch).row_losses;
+    CHECK_NEAR(largest_difference(stock_losses(merged, batch), losses), 0, loss_tolerance);
+    CHECK(largest_difference(stock_losses(path, batch), losses) > 0.1);
+    CHECK_NEAR(largest_difference(stock_losses(path, batch), all.pass.forward(batch, false).row_losses), 0, loss_tolerance);  // without what is trained
+    std::remove(merged.c_str());
+
+    adapter_settings last;
+    last.whole_head = true;
+    if (of.is_tied) {
+        CHECK_THROWS(new_adapter(all.file, last), user_error, error.code == "request.invalid" && std::string(error.what()).find("wholeEmbedding") != std::string::npos);
+        return;
+    }
+    trainee head(path, last);  // nothing below it is gone through
+    head.pass.forward_backward(batch, {}, head.trained);
+    CHECK(head.trained.parameters.size() == 1 && !is_nothing(head.trained.parameters[0]));
 }
 
 // With what the router's losses add.
@@ -161,10 +205,16 @@ int main() {
             what_cannot_be_trained_is_refused(of, path);
             gradients_are_those_of_the_losses(of, path, everything_with_dropout(of));
             dropout_is_in_steps_only(of, path);
+            both_ends_are_trained(of, path);
         }
         std::remove(path.c_str());
         quantised_bases_are_their_weights(of);
     }
+    small_base tied          = *std::find_if(small_bases().begin(), small_bases().end(), [](const small_base & of) { return of.architecture == "granitemoe"; });  // which scales at both ends
+    tied.is_tied             = true;
+    const std::string path   = write_small_base(tied);
+    both_ends_are_trained(tied, path);
+    std::remove(path.c_str());
     dense_layers_drop_alike(dense_bases().front());
     return check_result();
 }

@@ -90,6 +90,11 @@ const std::vector<reference_case> & reference_cases() {
         }
         cases.push_back({ "qwen3-mixture-of-many", dense_bases().back(), {}, { 0.1f, 0.1f }, { 4 } });  // experts without any tokens
         cases.back().trained.mixture = { { 2, 3, false }, 12, 2 };
+        cases.push_back({ "tied-ends", small_bases().front(), {}, { 0.1f, 0.1f }, { 7, 5 } });  // small: all rows of the embedding are in the file
+        cases.back().base.is_tied = true;
+        cases.back().base.n_embd  = 16;
+        cases.back().base.layers  = 1;
+        cases.back().trained.whole_norms = cases.back().trained.whole_embedding = true;
         cases.push_back(quantised("qwen3moe-q8_0", GGML_TYPE_Q8_0));
         cases.push_back(quantised("qwen3moe-q4_k", GGML_TYPE_Q4_K));
         return cases;

@@ -229,6 +229,17 @@ describe('moebius train', () => {
     ]);
   });
 
+  it('trains the embedding and norms, which adapter files leave out only if asked', async () => {
+    await train('ends', {
+      adapter: { attention: { loraRank: 2 }, wholeEmbedding: true, wholeNorms: true },
+      schedule: { steps: 1, learningRate: 1e-3 },
+      saveFirst: false,
+    });
+    const refused = await moebius(['export', checkpoint('ends', 1), join(folder, 'ends.gguf')]);
+    expect([refused.code, JSON.parse(refused.stderr)]).toMatchObject([1, { code: 'model.unsupported', message: expect.stringContaining('--pairs-only') }]);
+    expect((await moebius(['export', checkpoint('ends', 1), join(folder, 'ends.gguf'), '--pairs-only'])).code).toBe(0);
+  });
+
   it('tells what is wrong with a job', async () => {
     const bad = await moebius(['train', '--config', writeJob('bad', { schedule: { steps: 0 } })]);
     expect(bad.code).toBe(2);

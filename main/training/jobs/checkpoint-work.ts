@@ -57,11 +57,11 @@ export class CheckpointWork {
   /** Throws as train.export does. */
   async export(
     run: TrainingRun,
-    { step, format, path, type, baseName }: Omit<CheckpointExport, 'id'>,
+    { step, format, path, type, baseName, pairsOnly }: Omit<CheckpointExport, 'id'>,
     { signal, onProgress }: WorkHooks,
   ): Promise<{ path: string; bytes: number }> {
     const checkpoint = (await this.#find(run, step)).path;
-    const how = { format, ...(type !== undefined && { type }), ...(baseName !== undefined && { baseName }) };
+    const how = { format, ...(type !== undefined && { type }), ...(baseName !== undefined && { baseName }), ...(pairsOnly !== undefined && { pairsOnly }) };
     await this.#withEngine((engine) =>
       engine.call('train.export', { checkpoint, path, ...how }, { signal, onProgress: ({ fraction }) => onProgress(fraction) }),
     );

@@ -17,6 +17,17 @@ int32_t adapted_tensor::matrix_of(int32_t expert) const {
     return found != experts.end() && *found == expert ? int32_t(found - experts.begin()) : -1;
 }
 
+adapter pairs_of(const adapter & of) {
+    adapter pairs{ of.architecture, {}, of.tensors, of.mixture };
+    for (adapted_tensor & tensor : pairs.tensors) {
+        for (size_t * index : { &tensor.a, &tensor.b }) {
+            pairs.parameters.push_back(of.parameters[*index]);
+            *index = pairs.parameters.size() - 1;
+        }
+    }
+    return pairs;
+}
+
 adapter with_all_experts(const adapter & of, int64_t experts) {
     adapter all = of;
     for (adapted_tensor & tensor : all.tensors) {

@@ -57,6 +57,9 @@ struct adapter {
     lora_mixture                 mixture = {};
 };
 
+// Without what is no pair of matrices of a base tensor: whole tensors.
+adapter pairs_of(const adapter & of);
+
 // The same function with a matrix for every expert of the base, zeros for those that are not adapted: what files have.
 adapter with_all_experts(const adapter & of, int64_t experts);
 

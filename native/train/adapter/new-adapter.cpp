@@ -138,6 +138,9 @@ void check_settings(const gguf_model & file, const adapter_settings & settings) 
         throw user_error("request.invalid", "A mixture has at least 2 experts, of which a token uses 1 to all: not " + std::to_string(mixture.experts_used) + " of " + std::to_string(mixture.experts) + ".",
                          { { "expertCount", mixture.experts }, { "expertUsedCount", mixture.experts_used } });
     }
+    if (settings.whole_head && !file.find_tensor("output.weight")) {
+        throw user_error("request.invalid", "This model's head is its embedding, one matrix for both. Choose wholeEmbedding, which trains it as both, in place of wholeHead.", {});
+    }
     if (settings.ffn.lora_rank > 0 && std::none_of(file.tensors.begin(), file.tensors.end(), is_dense)) {
         throw user_error("request.invalid", "This model has no dense FFN to train; choose experts.", { { "architecture", file.architecture() } });
     }
@@ -186,6 +189,15 @@ adapter built_adapter(const gguf_model & file, const adapter_settings & settings
                 all.whole(block + part + ".weight");
             }
         }
+    }
+    if (settings.whole_norms) {
+        all.whole("output_norm.weight");
+    }
+    if (settings.whole_embedding) {
+        all.whole("token_embd.weight");
+    }
+    if (settings.whole_head) {
+        all.whole("output.weight");
     }
     if (all.made.parameters.empty()) {
         throw user_error("request.invalid", "Nothing would be trained: choose attention, the FFN, experts or the router, with a rank above 0.", {});

@@ -43,7 +43,9 @@ struct adapter_settings {
     lora_settings shared;     // the same of shared experts
     lora_settings router;
     bool          whole_router = false;  // the router itself; not beside an adapter of it
-    bool          whole_norms  = false;
+    bool          whole_norms  = false;  // of layers, and the last one
+    bool          whole_embedding = false;  // also the head, where a model has one matrix for both
+    bool          whole_head      = false;  // of models with a matrix of its own
     uint64_t      seed         = 0;
 };
 

@@ -101,7 +101,7 @@ void refuse_what_only_merges(const adapter & trained, const std::string & format
         names += (i == 0 ? "" : ", ") + trained.parameters[whole[i]].name;
     }
     names += whole.size() > most_names ? " and " + std::to_string(whole.size() - most_names) + " more" : "";
-    throw user_error("model.unsupported", "Whole tensors were trained (" + names + "), and " + format + " holds only low-rank pairs. Export a merged GGUF instead.",
+    throw user_error("model.unsupported", "Whole tensors were trained (" + names + "), and " + format + " holds only low-rank pairs. Export a merged GGUF, which holds all, or leave whole tensors out (--pairs-only), which gives another function.",
                      { { "tensors", whole.size() } });
 }
 

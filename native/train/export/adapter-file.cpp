@@ -110,6 +110,9 @@ void refuse_unused_pairs(const adapter & trained, const std::string & instead) {
 void adapter_write(const adapter & trained, const std::string & path, ggml_type type) {
     assert((type == GGML_TYPE_F32 || type == GGML_TYPE_F16) && has_all_experts(trained));
     refuse_what_only_merges(trained, "an adapter file");
+    if (trained.tensors.empty()) {
+        throw user_error("request.invalid", "No low-rank pair was trained; there is nothing for an adapter file. Export a merged GGUF instead.");
+    }
     refuse_unused_pairs(trained, "Export a merged GGUF instead.");
     check_adapter_numbers(trained, "The adapter");
     const float                       alpha    = file_alpha(trained);

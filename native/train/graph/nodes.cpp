@@ -50,6 +50,13 @@ ggml_tensor * back_through_matrix(train_tape & tape, ggml_tensor * matrix, ggml_
     return product(tape, tape.transposed(dequantised(tape, matrix)), gradient);
 }
 
+ggml_tensor * back_to_matrix(train_tape & tape, ggml_tensor * x, ggml_tensor * gradient) {
+    if (tape.on_cpu()) {
+        return product_over_rows(tape, x, gradient, 1, { { 0, 0, x->ne[1] } });
+    }
+    return product(tape, tape.transposed(x), tape.transposed(gradient));
+}
+
 ggml_tensor * rows_of(train_tape & tape, ggml_tensor * matrix, ggml_tensor * ids) {
     ggml_tensor * rows = ggml_get_rows(tape.context(), matrix, ids);
     return tape.emit(tape.computes(rows) ? rows : ggml_get_rows(tape.context(), dequantised(tape, matrix), ids));

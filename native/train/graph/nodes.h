@@ -18,6 +18,9 @@ ggml_tensor * through_matrix(train_tape & tape, ggml_tensor * matrix, ggml_tenso
 // The gradient of x: of F32 [n_out, columns] -> [n_in, columns]
 ggml_tensor * back_through_matrix(train_tape & tape, ggml_tensor * matrix, ggml_tensor * gradient);
 
+// The gradient of the matrix: sum over columns of x gradient^T. x: F32 [n_in, columns], gradient: F32 [n_out, columns] -> [n_in, n_out]
+ggml_tensor * back_to_matrix(train_tape & tape, ggml_tensor * x, ggml_tensor * gradient);
+
 // Rows of a matrix [n, rows] of any type; ids: I32 [m] -> F32 [n, m]
 ggml_tensor * rows_of(train_tape & tape, ggml_tensor * matrix, ggml_tensor * ids);
 

@@ -25,7 +25,7 @@ train_value train_linear(train_tape & tape, ggml_tensor * weight, const train_va
 train_value train_linear(train_tape & tape, const train_value & weight, const train_value & x) {
     return tape.record(through_matrix(tape, weight.tensor, x.tensor), { weight, x }, [&tape, weight, x](ggml_tensor * gradient) {
         if (weight.wanted()) {
-            tape.add_gradient(weight, tape.on_cpu() ? product_over_rows(tape, x.tensor, gradient, 1, one_group(x)) : product(tape, tape.transposed(x.tensor), tape.transposed(gradient)));
+            tape.add_gradient(weight, back_to_matrix(tape, x.tensor, gradient));
         }
         if (x.wanted()) {
             tape.add_gradient(x, back_through_matrix(tape, weight.tensor, gradient));

@@ -1,4 +1,4 @@
-// Cross entropy with a frozen head.
+// Cross entropy with a head, frozen or trained.
 #pragma once
 
 #include "tape.h"
@@ -11,8 +11,8 @@ struct loss_settings {
 };
 
 // -log softmax(head^T hidden)[label] of each row -> [1, rows].
-// hidden: [n_embd, rows], of supervised positions only, after the last norm; head: [n_embd, vocabulary], any type, the tied embeddings as well; labels: I32 [rows].
+// hidden: [n_embd, rows], of supervised positions only, after the last norm; head: [n_embd, vocabulary], any type, F32 if it is trained, the tied embeddings as well; labels: I32 [rows].
 // The logits of a row are never in memory together. Their log-sum-exp is put together chunk by chunk (as in arXiv 2411.09009) from each chunk's softmax.
-train_value train_token_losses(train_tape & tape, const train_value & hidden, ggml_tensor * head, ggml_tensor * labels, const loss_settings & settings = {});
+train_value train_token_losses(train_tape & tape, const train_value & hidden, const train_value & head, ggml_tensor * labels, const loss_settings & settings = {});
 
 }  // namespace moebius

@@ -11,6 +11,24 @@
 
 namespace moebius {
 
+void keep_gradients(train_tape & tape, const std::vector<parameter_use> & uses) {
+    for (const parameter_use & use : uses) {
+        if (ggml_tensor * const found = tape.gradient(use.value)) {
+            tape.keep(found);
+        }
+    }
+}
+
+void add_up_gradients(const train_tape & tape, const std::vector<parameter_use> & uses, adapter & of) {
+    for (const parameter_use & use : uses) {
+        if (ggml_tensor * const found = tape.gradient(use.value)) {
+            const std::vector<float> values = train_runner::read(found);
+            std::vector<float> &     sum    = of.parameters[use.parameter].gradient;
+            std::transform(values.begin(), values.end(), sum.begin(), sum.begin(), std::plus<float>());
+        }
+    }
+}
+
 attention_inputs::attention_inputs(train_tape & tape, const token_batch & batch) : positions(tape.input(GGML_TYPE_I32, int64_t(batch.tokens.size()))) {
     for (const int64_t length : batch.lengths) {
         auto mask = std::find_if(masks.begin(), masks.end(), [length](const auto & each) { return each.first == length; });

@@ -18,6 +18,10 @@ struct parameter_use {
     train_value value;
 };
 
+// Their gradients: to be read; read and added to the parameters'.
+void keep_gradients(train_tape & tape, const std::vector<parameter_use> & uses);
+void add_up_gradients(const train_tape & tape, const std::vector<parameter_use> & uses, adapter & of);
+
 // Inputs of attention.
 struct attention_inputs {
     attention_inputs(train_tape & tape, const token_batch & batch);

@@ -3,7 +3,6 @@
 #include "train/graph/ops-elementwise.h"
 #include "train/graph/ops-router.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace moebius {
@@ -117,11 +116,7 @@ void layer_tape::differentiate() {
     of_behind  = seed(behind);
     of_beside  = seed(beside);
     what.tape.backward();
-    for (const parameter_use & use : graph.uses()) {
-        if (ggml_tensor * const found = what.tape.gradient(use.value)) {
-            what.tape.keep(found);
-        }
-    }
+    keep_gradients(what.tape, graph.uses());
     of_input = what.tape.gradient(x);
     if (of_input) {
         what.tape.keep(of_input);
@@ -178,19 +173,9 @@ layer_gradients layer_tape::backward(const std::vector<float> & gradient, const 
         }
     }
     what.run(tools.runner);
-    add_up(of);
+    add_up_gradients(what.tape, graph.uses(), of);
     const auto number = [](const train_value & value) { return value.tensor ? double(train_runner::read(value.tensor)[0]) : 0.0; };
     return { of_input ? train_runner::read(of_input) : std::vector<float>(), number(balance), number(z) };
-}
-
-void layer_tape::add_up(adapter & of) const {
-    for (const parameter_use & use : graph.uses()) {
-        if (ggml_tensor * const found = what.tape.gradient(use.value)) {
-            const std::vector<float> values = train_runner::read(found);
-            std::vector<float> &     sum    = of.parameters[use.parameter].gradient;
-            std::transform(values.begin(), values.end(), sum.begin(), sum.begin(), std::plus<float>());
-        }
-    }
 }
 
 }  // namespace moebius

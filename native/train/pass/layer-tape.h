@@ -76,7 +76,6 @@ class layer_tape {
     void          choose(const expert_groups & groups, const expert_draws & draws);
     void          differentiate();
     ggml_tensor * seed(const train_value & value);
-    void          add_up(adapter & of) const;
 
     const layer_tools   tools;
     const layer_purpose purpose;

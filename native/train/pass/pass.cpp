@@ -1,9 +1,6 @@
 #include "pass.h"
 
 #include "train/graph/counter-random.h"
-#include "train/graph/ops-elementwise.h"
-#include "train/graph/ops-loss.h"
-#include "train/graph/ops-norm.h"
 #include "model/host.h"
 #include "rpc/errors.h"
 
@@ -35,19 +32,6 @@ class stopwatch {
   private:
     double &                              seconds;
     std::chrono::steady_clock::time_point began;
-};
-
-// Which rows of a matrix are taken, each at most once.
-struct taken_rows {
-    std::vector<int32_t> copies;   // [all]
-    std::vector<float>   present;  // [all]
-
-    taken_rows(const std::vector<int32_t> & rows, size_t all) : copies(all, 0), present(all, 0.0f) {
-        for (size_t i = 0; i < rows.size(); i++) {
-            copies[size_t(rows[i])]  = int32_t(i);
-            present[size_t(rows[i])] = 1;
-        }
-    }
 };
 
 }  // namespace
@@ -86,14 +70,6 @@ void train_pass::check(const token_batch & batch) const {
     if (std::any_of(batch.rows.begin(), batch.rows.end(), outside(int64_t(tokens)))) {
         throw user_error("request.invalid", "A batch of " + std::to_string(tokens) + " tokens has a label for one that it does not have.", {});
     }
-}
-
-train_pass::rows train_pass::embedded(const token_batch & batch) {
-    tape_job          what(device, 64);
-    const train_value x = train_embedding(what.tape, train_value(base.embedding()), what.ids(batch.tokens, int64_t(batch.tokens.size())));
-    ggml_tensor *     y = what.tape.keep(train_scale(what.tape, x, shape.embedding_scale).tensor);
-    what.run(runner);
-    return train_runner::read(y);
 }
 
 std::unique_ptr<layer_tape> train_pass::tape_of(const token_batch & batch, int64_t layer, const rows & input, const batch_purpose & purpose, bool gives, bool trains) {
@@ -159,7 +135,7 @@ std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batc
     check(batch);
     std::vector<layer_state> states;
     activation_budget        budget(activation_bytes);
-    hidden = embedded(batch);
+    hidden = embedded(batch, purpose.is_adapted);
     result.forward_seconds.assign(size_t(shape.layers), 0);
     for (int64_t layer = 0; layer < shape.layers; layer++) {
         const stopwatch watch(result.forward_seconds[size_t(layer)]);
@@ -175,41 +151,6 @@ std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batc
     }
     result.kept_bytes = budget.taken();
     return states;
-}
-
-// Gives the gradient of `hidden`, if that is wanted.
-train_pass::rows train_pass::loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result) {
-    const int64_t     tokens = int64_t(batch.tokens.size()), count = int64_t(batch.rows.size());
-    const taken_rows  taken(batch.rows, batch.tokens.size());
-    tape_job          what(device, 4096 + 64 * size_t(shape.vocabulary / loss_settings().vocabulary_chunk + 1));
-    ggml_tensor *     input = what.floats(hidden, shape.n_embd, tokens);
-    const train_value x     = backward ? what.tape.variable(input) : train_value(input);
-    row_map           map;
-    map.rows    = what.ids(batch.rows, count);
-    map.copies  = what.ids(taken.copies, tokens);
-    map.present = ggml_reshape_3d(what.tape.context(), what.floats(taken.present, tokens), 1, tokens, 1);
-    const train_value last   = train_rms_norm(what.tape, train_gather(what.tape, x, map), train_value(base.norm()), shape.norm_epsilon);
-    const train_value losses = train_token_losses(what.tape, train_scale(what.tape, last, shape.logit_scale), base.head(), what.ids(batch.labels, count));
-    what.tape.keep(losses.tensor);
-    ggml_tensor * gradient = nullptr;
-    if (backward) {
-        what.tape.add_gradient(losses, ggml_reshape_2d(what.tape.context(), what.floats(batch.weights, count), 1, count));
-        what.tape.backward();
-        gradient = what.tape.keep(what.tape.gradient(x));
-    }
-    what.run(runner);
-    result.row_losses = train_runner::read(losses.tensor);
-    for (size_t i = 0; i < result.row_losses.size(); i++) {
-        result.loss += double(batch.weights[i]) * double(result.row_losses[i]);
-    }
-    return gradient ? train_runner::read(gradient) : rows();
-}
-
-bool train_pass::trains_below(const adapter & of, int64_t layer) {
-    return std::any_of(of.parameters.begin(), of.parameters.end(), [layer](const train_parameter & parameter) {
-        int of_layer = 0;
-        return std::sscanf(parameter.name.c_str(), "blk.%d.", &of_layer) != 1 || of_layer < layer;
-    });
 }
 
 // With the experts that the forward pass chose. Gives the gradient of the layer's input, if something below is trained.
@@ -244,7 +185,7 @@ pass_result train_pass::forward(const token_batch & batch, bool is_adapted, cons
     pass_result result;
     rows        hidden;
     forward_layers(batch, hidden, result, { is_adapted, nullptr, std::nullopt, {}, { experts_used } });
-    loss_of(batch, hidden, false, result);
+    loss_of(batch, hidden, is_adapted, result);
     return result;
 }
 
@@ -255,16 +196,17 @@ pass_result train_pass::forward_backward(const token_batch & batch, const router
     std::vector<layer_state>       states  = forward_layers(batch, hidden, result, purpose);
     token_batch                    weighed = batch;
     if (weigh) {
-        loss_of(batch, hidden, false, result);
+        loss_of(batch, hidden, true, result);
         weighed.weights = weigh(result.row_losses);
         result.loss     = 0;
     }
-    rows gradient = loss_of(weighed, hidden, true, result);
+    rows gradient = back_through_loss(weighed, hidden, of, result);
     result.backward_seconds.assign(size_t(shape.layers), 0);
     for (int64_t layer = shape.layers - 1; layer >= 0 && !gradient.empty(); layer--) {
         const stopwatch watch(result.backward_seconds[size_t(layer)]);
         gradient = back_through_layer(batch, layer, states[size_t(layer)], gradient, purpose, of, result);
     }
+    back_through_embedding(batch, gradient, of);
     return result;
 }
 

@@ -76,17 +76,19 @@ class train_pass {
         routing_plan        plan       = {};
     };
 
-    rows                        embedded(const token_batch & batch);
+    rows                        embedded(const token_batch & batch, bool is_adapted);
+    void                        back_through_embedding(const token_batch & batch, const rows & gradient, adapter & of) const;
     std::unique_ptr<layer_tape> tape_of(const token_batch & batch, int64_t layer, const rows & input, const batch_purpose & purpose, bool gives, bool trains);
     std::unique_ptr<layer_tape> forward_tape(const token_batch & batch, int64_t layer, layer_state & state, const batch_purpose & purpose, activation_budget & budget);
     rows                        through_layer(const token_batch & batch, int64_t layer, layer_state & state, const batch_purpose & purpose, activation_budget & budget);
-    rows                        loss_of(const token_batch & batch, const rows & hidden, bool backward, pass_result & result);
+    void                        loss_of(const token_batch & batch, const rows & hidden, bool is_adapted, pass_result & result);
+    rows                        back_through_loss(const token_batch & batch, const rows & hidden, adapter & of, pass_result & result);
     rows                        back_through_layer(const token_batch & batch, int64_t layer, layer_state & state, const rows & gradient, const batch_purpose & purpose, adapter & of, pass_result & result);
     expert_input_gradients      back_through_experts(int64_t layer, layer_state & state, layer_tape & tape, const rows & gradient, const batch_purpose & purpose, adapter & of);
     layer_routing               routing_of(int64_t layer, const batch_purpose & purpose) const;
     expert_draws                choice(int64_t layer, std::vector<float> scores, const batch_purpose & purpose) const;
     void                        check(const token_batch & batch) const;
-    static bool                 trains_below(const adapter & of, int64_t layer);
+    bool                        trains_below(const adapter & of, int64_t layer) const;
     std::vector<layer_state>    forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const batch_purpose & purpose);
 
     ggml_backend_dev_t device;

@@ -250,12 +250,14 @@ json export_method(call & request, const json & params) {
     const std::string path   = source.string("path", 1);
     const std::string type   = source.optional_string("type", 1).value_or(format == "merged" ? "same" : "f32");
     const std::string name   = source.optional_string("baseName").value_or("");
+    const bool        pairs  = source.optional_boolean("pairsOnly").value_or(false);
     load_progress     progress(request, source.optional_string("progressToken"));
     source.finish();
     const checkpoint   saved    = checkpoint_read(from);
     const run_settings settings = settings_with_choice(saved.settings, saved.state);
     const gguf_model   base     = gguf_open(settings.model);
-    const adapter      trained  = trained_of(saved, settings, base);
+    const adapter      all      = trained_of(saved, settings, base);
+    const adapter      trained  = pairs ? pairs_of(all) : all;
     if (format == "adapter") {
         if (type != "f32" && type != "f16") {
             throw user_error("request.invalid", "An adapter file has numbers of the type f32 or f16, not " + type + ".", { { "parameter", "type" } });

@@ -104,6 +104,8 @@ adapter_settings adapter_of(const json & wanted, uint64_t seed) {
     settings.router       = lora_of(source, "router");
     settings.whole_router = source.optional_boolean("wholeRouter").value_or(false);
     settings.whole_norms  = source.optional_boolean("wholeNorms").value_or(false);
+    settings.whole_embedding = source.optional_boolean("wholeEmbedding").value_or(false);
+    settings.whole_head      = source.optional_boolean("wholeHead").value_or(false);
     settings.seed         = seed;
     source.finish();
     return settings;
