@@ -31,6 +31,23 @@ inline void write_bytes(const fs::path & path, const std::string & bytes) {
     std::ofstream(path, std::ios::binary).write(bytes.data(), std::streamsize(bytes.size()));
 }
 
+// The small dataset of the tests without its preferences: its validation part, which has none, is trained on, too. Made once in a folder.
+inline std::string small_dataset_in(const fs::path & folder) {
+    const fs::path made = folder / "data";
+    if (!fs::exists(made)) {
+        fs::create_directory(made);
+        for (const char * kind : { "examples", "index" }) {
+            for (const char * part : { "train", "validation" }) {
+                fs::copy_file(encoded / (std::string("validation.") + kind), made / (std::string(part) + "." + kind));
+            }
+        }
+        json manifest              = json::parse(bytes_of(encoded / "dataset.json"));
+        manifest["parts"]["train"] = manifest["parts"]["validation"];
+        write_bytes(made / "dataset.json", manifest.dump());
+    }
+    return made.u8string();
+}
+
 // Folders and files of a test, gone at the end.
 struct scratch {
     fs::path folder = fs::temp_directory_path() / ("moebius-run-" + std::to_string(std::random_device()()));
@@ -38,21 +55,8 @@ struct scratch {
     scratch() { fs::create_directory(folder); }
     ~scratch() { fs::remove_all(folder); }
 
-    // The small dataset of the tests without its preferences: its validation part, which has none, is trained on, too.
     std::string data() const {
-        const fs::path made = folder / "data";
-        if (!fs::exists(made)) {
-            fs::create_directory(made);
-            for (const char * kind : { "examples", "index" }) {
-                for (const char * part : { "train", "validation" }) {
-                    fs::copy_file(encoded / (std::string("validation.") + kind), made / (std::string(part) + "." + kind));
-                }
-            }
-            json manifest              = json::parse(bytes_of(encoded / "dataset.json"));
-            manifest["parts"]["train"] = manifest["parts"]["validation"];
-            write_bytes(made / "dataset.json", manifest.dump());
-        }
-        return made.u8string();
+        return small_dataset_in(folder);
     }
 };
 

@@ -1,5 +1,6 @@
 // Gradients of routers and of experts with adapters; experts that nobody chose have none.
 #include "expert-stacks.h"
+#include "small-routing.h"
 #include "train/graph/ops-elementwise.h"
 #include "train/graph/ops-router.h"
 #include "train/graph/ops-softmax.h"
@@ -9,17 +10,6 @@ using namespace moebius_test;
 namespace {
 
 using values = std::vector<train_value>;
-
-constexpr size_t experts = 5, used = 2, embd = 8, ff = 6, rank = 3, tokens = 7;
-
-// Expert 3 is nobody's; token 2 is padding, token 5 takes one expert.
-const std::vector<int32_t> chosen{ 0, 1, 4, 2, -1, -1, 1, 0, 2, 4, 4, -1, 0, 4 };
-
-routing_inputs routing_in(graph_maker & maker, const expert_groups & groups) {
-    const routing_inputs routing(maker.tape, groups);
-    routing.fill(groups, [&](ggml_tensor * input, const void * data) { maker.keep(input, data); });
-    return routing;
-}
 
 void groups_are_sorted_by_expert() {
     const expert_groups groups(chosen, used, experts);

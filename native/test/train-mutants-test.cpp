@@ -4,7 +4,7 @@
 #include "gguf-mutants.h"
 #include "model/backends.h"
 #include "model/llama-log.h"
-#include "rpc/json-text.h"
+#include "run-fixture.h"
 #include "small-base.h"
 #include "train/run/checkpoint.h"
 
@@ -23,34 +23,12 @@ using namespace moebius_test;
 
 namespace {
 
-namespace fs = std::filesystem;
-
 // What a person with a damaged file may be told; `internal` is not among it.
 const std::set<std::string> clear_codes = {
     "file.not-gguf", "file.version", "file.truncated", "file.corrupt", "file.split-incomplete", "file.unreadable", "file.not-found", "model.unsupported", "model.does-not-fit", "request.invalid",
 };
 
 constexpr double seconds_each = 5;
-
-std::string bytes_of(const fs::path & path) {
-    std::ifstream stream(path, std::ios::binary);
-    return { std::istreambuf_iterator<char>(stream), {} };
-}
-
-// The small dataset of the tests: of its parts the one without preferences, twice.
-std::string dataset_in(const scratch_folder & folder) {
-    const fs::path encoded = fs::path(MOEBIUS_TEST_DATA) / "encoded", made = folder.path("data");
-    fs::create_directory(made);
-    for (const char * kind : { "examples", "index" }) {
-        for (const char * part : { "train", "validation" }) {
-            fs::copy_file(encoded / (std::string("validation.") + kind), made / (std::string(part) + "." + kind));
-        }
-    }
-    json manifest              = json::parse(bytes_of(encoded / "dataset.json"));
-    manifest["parts"]["train"] = manifest["parts"]["validation"];
-    std::ofstream(made / "dataset.json", std::ios::binary) << manifest.dump();
-    return made.u8string();
-}
 
 json settings_of(const std::string & model, const std::string & data) {
     const json lora = { { "loraRank", 2 } };
@@ -191,7 +169,7 @@ int main(int argument_count, char ** arguments) {
     llama_log_install();
     backends_load();
     const scratch_folder folder("moebius-train-mutants");
-    const std::string    data = dataset_in(folder);
+    const std::string    data = small_dataset_in(fs::path(folder.path("data")).parent_path());
     bases(folder, data, first, count);
     checkpoints(folder, data, first, count);
     return check_result();

@@ -38,8 +38,6 @@ class train_runner {
     void compute(ggml_cgraph * graph, int begin, int end);
     void compute(ggml_cgraph * graph) { compute(graph, 0, ggml_graph_n_nodes(graph)); }
 
-    size_t bytes() const { return own.held(); }  // for graphs that have no memory of their own
-
     static void               write(ggml_tensor * tensor, const void * data) { ggml_backend_tensor_set(tensor, data, 0, ggml_nbytes(tensor)); }
     static std::vector<float> read(const ggml_tensor * tensor);  // F32
 
