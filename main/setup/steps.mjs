@@ -80,11 +80,13 @@ export function readStamp(name) {
 }
 
 /**
+ * A new file each time: copies of node_modules that share files by hard links have stamps of their own.
  * @param {string} name
  * @param {string} value
  */
 export function writeStamp(name, value) {
   mkdirSync(cacheFolder, { recursive: true });
+  clearStamp(name);
   writeFileSync(stampPath(name), value);
 }
 

@@ -7,6 +7,7 @@ const results = join(import.meta.dirname, '../results');
 
 export default defineConfig({
   testDir: import.meta.dirname,
+  globalSetup: './build.ts',
   outputDir: join(results, 'e2e'),
   // The engine uses every core: one test at a time.
   workers: 1,

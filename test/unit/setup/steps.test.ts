@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cacheFolder, root } from '../../../main/setup/paths.mjs';
-import { fingerprint, performSteps, SetupError } from '../../../main/setup/steps.mjs';
+import { clearStamp, fingerprint, performSteps, readStamp, SetupError, writeStamp } from '../../../main/setup/steps.mjs';
 
 const step = (name: string, done: boolean, perform = vi.fn(async () => {})) => ({ name, what: `doing ${name}`, isDone: () => done, perform });
 
@@ -89,4 +89,21 @@ describe('fingerprint', () => {
     expect(fingerprint([name()], ignore)).toBe(before);
   });
   it('takes a missing path as empty', () => expect(fingerprint(['no/such/folder'])).toHaveLength(64));
+});
+
+describe('stamps', () => {
+  it('leave alone what a copy of node_modules made of hard links has', () => {
+    const name = `stamp-test-${process.pid}`;
+    const copy = join(cacheFolder, `${name}.copy`);
+    try {
+      writeStamp(name, 'first');
+      linkSync(join(cacheFolder, `${name}.stamp`), copy);
+      writeStamp(name, 'second');
+      expect(readStamp(name)).toBe('second');
+      expect(readFileSync(copy, 'utf8')).toBe('first');
+    } finally {
+      clearStamp(name);
+      rmSync(copy, { force: true });
+    }
+  });
 });
