@@ -8,6 +8,7 @@ export * from './error-notice.tsx';
 export * from './field.tsx';
 export * as format from './format.ts';
 export * from './keys.ts';
+export * from './memory-use.tsx';
 export * from './menu.tsx';
 export * from './meter.tsx';
 export * from './panel.tsx';

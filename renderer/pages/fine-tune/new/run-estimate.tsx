@@ -1,6 +1,6 @@
 // Memory and time of the run as the form stands, told before it begins.
 import type { DatasetReport, ModelCard, TrainEstimate } from '../../../../main/contract/index.ts';
-import { ErrorNotice, Figures, format, Meter, Notice, Section } from '../../../components/index.ts';
+import { ErrorNotice, Figures, format, MemoryUse, Notice, Section } from '../../../components/index.ts';
 import { errorHelp } from '../../../stores/error-help.ts';
 import { useStores } from '../../../stores/index.tsx';
 import { aboutText, fitAdvice, MEMORY_PARTS, measuredText, partBytes, shortText } from './estimate-text.ts';
@@ -30,7 +30,14 @@ function Memory({ estimate }: { estimate: TrainEstimate }) {
   return (
     <>
       {estimate.devices.map((device) => (
-        <DeviceMemory key={device.id} device={device} />
+        <MemoryUse
+          key={device.id}
+          device={device.id}
+          label="Memory of the run"
+          parts={MEMORY_PARTS.map((part) => ({ label: part.label, bytes: partBytes(device, part) }))}
+          free={device.memoryTotal > 0 ? device.memoryFree : undefined}
+          estimated
+        />
       ))}
       {estimate.expertsOnDisk > 0 && <p className={style.note}>{format.bytes(estimate.expertsOnDisk)} of experts are read from disk in turns.</p>}
       {short && (
@@ -39,40 +46,6 @@ function Memory({ estimate }: { estimate: TrainEstimate }) {
         </Notice>
       )}
     </>
-  );
-}
-
-function DeviceMemory({ device }: { device: TrainEstimate['devices'][number] }) {
-  const knows = device.memoryTotal > 0;
-  const whole = Math.max(1, knows ? device.memoryFree : device.need);
-  const text = knows ? `${format.bytes(device.need)} of ${format.bytes(device.memoryFree)} free` : format.bytes(device.need);
-  const parts = MEMORY_PARTS.map((part, index) => ({ label: part.label, bytes: partBytes(device, part), colour: `var(--series-${index + 1})` }));
-  return (
-    <div className={style.device}>
-      <div className={style.head}>
-        <strong>{device.id}</strong>
-        <span title={`${format.exact(device.need)} bytes`}>{text} (est.)</span>
-      </div>
-      <Meter
-        label={`Memory of the run on ${device.id}`}
-        text={text}
-        warnAt={knows ? 1 : 2}
-        parts={parts.map(({ bytes, label, colour }) => ({ fraction: bytes / whole, label, colour }))}
-      />
-      <dl className={style.split}>
-        {parts
-          .filter(({ bytes }) => bytes > 0)
-          .map(({ label, bytes, colour }) => (
-            <div key={label} title={`${format.exact(bytes)} bytes`}>
-              <dt>
-                <span aria-hidden style={{ background: colour }} />
-                {label}
-              </dt>
-              <dd>{format.bytes(bytes)}</dd>
-            </div>
-          ))}
-      </dl>
-    </div>
   );
 }
 
