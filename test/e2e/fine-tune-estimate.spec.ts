@@ -13,6 +13,11 @@ test('the form says what a run takes, and one without room fails with the number
   const before = await memory.getAttribute('aria-valuetext');
   await fillNumber(app, 'Rank on Experts', '64');
   await expect(memory).not.toHaveAttribute('aria-valuetext', before ?? '', { timeout: 60_000 });
+  const larger = await memory.getAttribute('aria-valuetext');
+  await app.getByText('Advanced', { exact: true }).click();
+  await expect(app.getByRole('checkbox', { name: /^Head / })).toBeDisabled(); // which is the embedding
+  await app.getByRole('checkbox', { name: /^Embedding / }).click();
+  await expect(memory).not.toHaveAttribute('aria-valuetext', larger ?? '', { timeout: 60_000 });
 
   const plan = {
     data: { files: [roman], validation: 0.2 },

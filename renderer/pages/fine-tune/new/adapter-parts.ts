@@ -1,5 +1,6 @@
-// The parts of a model that can get an adapter, and why one cannot.
+// The parts of a model that can get an adapter or be trained whole, and why one cannot.
 import type { Inspection, Recipe } from '../../../../main/contract/index.ts';
+import { format } from '../../../components/index.ts';
 
 type Adapter = Recipe['adapter'];
 export type Part = 'attention' | 'ffn' | 'mixture' | 'experts' | 'shared' | 'router';
@@ -40,3 +41,30 @@ export function whyNot(part: Part, { architecture, layerCount, moeLayers, expert
 
 /** What is trained when a part is ticked. */
 export const usualLora = (part: Part): Lora => (part === 'router' ? { loraRank: 4, loraAlpha: 8 } : { loraRank: 16, loraAlpha: 32 });
+
+/** Trained in place of an adapter: their own weights. */
+export type WholePart = 'wholeRouter' | 'wholeNorms' | 'wholeEmbedding' | 'wholeHead';
+export const wholeParts: { part: WholePart; label: string; name: string }[] = [
+  { part: 'wholeRouter', label: 'Router', name: 'whole routers' },
+  { part: 'wholeNorms', label: 'Norms', name: 'norms' },
+  { part: 'wholeEmbedding', label: 'Embedding', name: 'embedding' },
+  { part: 'wholeHead', label: 'Head', name: 'head' },
+];
+
+export type WholeShape = Pick<Inspection, 'moeLayers' | 'vocabularySize' | 'embeddingLength' | 'quantisation'>;
+const hasOwnHead = ({ quantisation }: WholeShape) => quantisation.some(({ tensorClass }) => tensorClass === 'output');
+
+/** null: this part of the model can be trained whole */
+export function whyNotWhole(part: WholePart, shape: WholeShape): string | null {
+  if (part === 'wholeRouter' && shape.moeLayers.length === 0) return 'this model has no experts';
+  if (part === 'wholeHead' && !hasOwnHead(shape)) return 'this model’s head is its embedding, one matrix for both';
+  return null;
+}
+
+/** What it is and what it comes to; shape null: not known yet. */
+export function wholeHint(part: WholePart, shape: WholeShape | null): string {
+  if (part === 'wholeRouter') return 'in place of an adapter of it';
+  if (part === 'wholeNorms') return 'of every layer, and the last one';
+  const numbers = shape ? `${format.count(shape.vocabularySize * shape.embeddingLength)} numbers, each with its gradient and moments` : 'a row for every token';
+  return part === 'wholeEmbedding' && shape && !hasOwnHead(shape) ? `the head, too, which is the same matrix: ${numbers}` : numbers;
+}

@@ -8,6 +8,7 @@ import { PreferenceFields } from './preference-fields.tsx';
 import style from './recipe.module.css';
 import { RouterFields } from './router-fields.tsx';
 import { MIXTURE_BALANCE, useRunDraft } from './run-draft.ts';
+import { WholeParts } from './whole-parts.tsx';
 
 const kinds: { value: NonNullable<NonNullable<Recipe['optimiser']>['kind']>; label: string; hint?: string }[] = [
   { value: 'adamw', label: 'AdamW' },
@@ -31,7 +32,7 @@ export function AdvancedFields({ report, inspection, errors }: AdvancedFieldsPro
       <summary>Advanced</summary>
       <div className={style.groups}>
         <Group title="Trained whole" wide>
-          <WholeParts />
+          <WholeParts inspection={inspection} />
         </Group>
         <Group title="Optimiser">
           <OptimiserFields />
@@ -66,23 +67,6 @@ function Group({ title, wide, children }: { title: string; wide?: boolean; child
       <legend>{title}</legend>
       {children}
     </fieldset>
-  );
-}
-
-function WholeParts() {
-  const adapter = useRunDraft((state) => state.draft.plan.adapter);
-  const changePlan = useRunDraft((state) => state.changePlan);
-  const change = (key: 'wholeRouter' | 'wholeNorms') => (on: boolean) => changePlan({ adapter: { ...adapter, [key]: on || undefined } });
-  return (
-    <>
-      <Checkbox
-        label="Router"
-        hint="its own weights instead of an adapter; only a merged export holds them"
-        checked={adapter.wholeRouter ?? false}
-        onChange={change('wholeRouter')}
-      />
-      <Checkbox label="Norms" hint="only a merged export holds them" checked={adapter.wholeNorms ?? false} onChange={change('wholeNorms')} />
-    </>
   );
 }
 

@@ -1,6 +1,6 @@
 // What keeps a run from being begun, at its field and with the numbers.
 import type { DatasetReport, ErrorBody, Inspection, Recipe } from '../../../../main/contract/index.ts';
-import { adapterParts, whyNot } from './adapter-parts.ts';
+import { adapterParts, wholeParts, whyNot, whyNotWhole } from './adapter-parts.ts';
 import { DEFAULT_BATCH_TOKENS, hasDecay, learnsPreferences, MIXTURE_EXPERTS, MIXTURE_USED, type RunDraft } from './run-draft.ts';
 
 export type DraftField = 'files' | 'adapter' | 'router' | 'mixture' | 'drawn' | 'devices' | 'warmupSteps' | 'decaySteps' | 'batchSequences' | 'batchTokens';
@@ -46,14 +46,15 @@ function mixedError(report: DatasetReport | null): DraftErrors {
 
 function adapterErrors(adapter: Recipe['adapter'], inspection: Inspection | null): DraftErrors {
   const chosen = adapterParts.filter(({ part }) => adapter[part] !== undefined);
-  const isAnyTrained = chosen.length > 0 || adapter.wholeRouter || adapter.wholeNorms;
+  const whole = wholeParts.filter(({ part }) => adapter[part]);
   const { expertCount = MIXTURE_EXPERTS, expertUsedCount = MIXTURE_USED } = adapter.mixture ?? {};
-  const impossible = chosen.flatMap(({ part, label }) => {
-    const reason = inspection && whyNot(part, inspection);
-    return reason ? [`${label}: ${reason}.`] : [];
-  });
+  const reasons = inspection && [
+    ...chosen.map(({ part, label }) => ({ label, reason: whyNot(part, inspection) })),
+    ...whole.map(({ part, label }) => ({ label: `${label}, whole`, reason: whyNotWhole(part, inspection) })),
+  ];
+  const impossible = reasons?.flatMap(({ label, reason }) => (reason ? [`${label}: ${reason}.`] : [])) ?? [];
   return {
-    ...(!isAnyTrained && { adapter: 'Nothing would be trained: choose at least one part of the model.' }),
+    ...(chosen.length + whole.length === 0 && { adapter: 'Nothing would be trained: choose at least one part of the model.' }),
     ...(impossible.length > 0 && { adapter: `${impossible.join(' ')} Untick it.` }),
     ...(adapter.wholeRouter && adapter.router && { router: 'The router is trained whole or with an adapter, not both.' }),
     ...(adapter.mixture && adapter.ffn && { mixture: 'The dense FFN gets one adapter or a mixture of them, not both.' }),

@@ -1,6 +1,7 @@
 // The form of a new run: what is chosen, and what is wrong with it. It outlives the page.
 import { create } from 'zustand';
 import type { DatasetReport, Recipe, TrainingData, TrainingDraft, TrainingPlan, TrainingRecipe, TrainingRun } from '../../../../main/contract/index.ts';
+import { wholeParts } from './adapter-parts.ts';
 
 export interface RunDraft {
   name: string;
@@ -84,7 +85,7 @@ export function planText(
   const adapters = PARTS.flatMap((part) => (adapter[part] ? [`${part} rank ${adapter[part].loraRank}`] : []));
   const { mixture } = adapter;
   const mixtures = mixture ? [`mixture of ${mixture.expertCount ?? MIXTURE_EXPERTS}, rank ${mixture.loraRank}`] : [];
-  const whole = [...(adapter.wholeRouter ? ['whole routers'] : []), ...(adapter.wholeNorms ? ['norms'] : [])];
+  const whole = wholeParts.flatMap(({ part, name }) => (adapter[part] ? [name] : []));
   const objective = report && learnsPreferences(report) === 'yes' ? ['preferences (DPO)'] : [];
   return [`${schedule.steps} steps of ${batchTokens * batchesPerStep} tokens`, ...objective, ...adapters, ...mixtures, ...whole].join(' · ');
 }

@@ -8,7 +8,8 @@ const errorsOf = (draft: RunDraft, facts: Partial<DraftFacts> = {}) =>
   draftErrors(draft, { dataError: null, report: null, inspection: null, devices: [], ...facts });
 
 // Only what the form looks at.
-const moe = { architecture: 'qwen3moe', layerCount: 2, moeLayers: [0, 1], expertCount: 8, sharedExpertCount: 0 } as unknown as Inspection;
+const quantisation = [{ tensorClass: 'output' }];
+const moe = { architecture: 'qwen3moe', layerCount: 2, moeLayers: [0, 1], expertCount: 8, sharedExpertCount: 0, quantisation } as unknown as Inspection;
 const dense = { ...moe, architecture: 'qwen3', moeLayers: [], expertCount: 0 };
 
 it('finds nothing wrong with the defaults once there is data', () => {
@@ -43,6 +44,10 @@ it('names the parts that a model does not have, and why', () => {
   expect(adapterError({ mixture: { loraRank } }, dense)).toBeUndefined();
   expect(adapterError({ ffn: { loraRank } }, moe)).toMatch(/every layer of this model has experts/);
   expect(adapterError({ shared: { loraRank } }, moe)).toMatch(/no shared experts/);
+  expect(adapterError({ wholeRouter: true, wholeHead: true }, { ...dense, quantisation: [] })).toBe(
+    'Router, whole: this model has no experts. Head, whole: this model’s head is its embedding, one matrix for both. Untick it.',
+  );
+  expect(adapterError({ wholeEmbedding: true, wholeHead: true }, moe)).toBeUndefined();
 });
 
 it('a mixture has enough experts, and the FFN one adapter or a mixture', () => {

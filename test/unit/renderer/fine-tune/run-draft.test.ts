@@ -9,8 +9,10 @@ it('says how many steps an epoch has', () => {
 });
 
 it('says what will be done', () => {
-  const adapter = { attention: { loraRank: 8 }, experts: { loraRank: 4 }, wholeNorms: true };
-  expect(planText(ready({ adapter, batchTokens: 512, batchesPerStep: 2 }), null)).toBe('200 steps of 1024 tokens · attention rank 8 · experts rank 4 · norms');
+  const adapter = { attention: { loraRank: 8 }, experts: { loraRank: 4 }, wholeNorms: true, wholeHead: true };
+  expect(planText(ready({ adapter, batchTokens: 512, batchesPerStep: 2 }), null)).toBe(
+    '200 steps of 1024 tokens · attention rank 8 · experts rank 4 · norms · head',
+  );
   const mixture = { loraRank: 8, expertCount: 4 };
   expect(planText(ready({ adapter: { mixture } }), null)).toBe('200 steps of 2048 tokens · mixture of 4, rank 8');
 });
