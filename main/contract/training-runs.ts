@@ -135,7 +135,7 @@ export type MetricPoint = z.infer<typeof MetricPoint>;
 export const RunMetrics = z.object({
   id: z.string(),
   points: z.array(MetricPoint),
-  validations: z.array(z.object({ step: count, loss: z.number().nullable(), targets: count, preference: PreferenceReport.nullable() })),
+  validations: z.array(ValidationReport.omit({ seconds: true }).extend({ step: count, preference: PreferenceReport.nullable() })),
   saved: z.array(count),
   /** steps that the guardian did not let pass */
   interventions: z.array(z.object({ step: count, action: z.enum(['skip', 'roll-back']), reason: z.string() })),

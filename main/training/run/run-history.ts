@@ -22,8 +22,8 @@ export class RunHistory {
         this.#addStep(event);
         return;
       case 'validation': {
-        const { step, loss, targets, preference = null } = event;
-        this.#validations = [...this.#validations.filter((each) => each.step !== step), { step, loss, targets, preference }];
+        const { event: _, seconds: __, preference = null, ...figures } = event;
+        this.#validations = [...this.#validations.filter(({ step }) => step !== event.step), { ...figures, preference }];
         return;
       }
       case 'saved':

@@ -66,6 +66,12 @@ describe('a run history', () => {
     expect(historyOf([trainingStep(1)]).metrics('a', 1).points[0]?.preference).toBeNull();
   });
 
+  it('keeps the losses with each number of experts', () => {
+    const byExpertUsedCount = [1, 2].map((expertUsedCount) => ({ expertUsedCount, loss: 4 / expertUsedCount }));
+    const { validations } = historyOf([openedAt(0), { event: 'validation', step: 0, loss: 2, targets: 9, seconds: 1, byExpertUsedCount }]).metrics('a', 1);
+    expect(validations).toEqual([{ step: 0, loss: 2, targets: 9, preference: null, byExpertUsedCount }]);
+  });
+
   it('is told in fewer points: means, extremes, and the last of the learning rate', () => {
     const steps = [1, 2, 3, 4, 5].map((step) => trainingStep(step, { loss: step, learningRate: step / 10, tokens: 100 * step, seconds: 1 }));
     const { points } = historyOf([openedAt(0), ...steps]).metrics('a', 2);

@@ -9,6 +9,7 @@ import { address, navigate } from '../../../shell/navigation.ts';
 import { useStores } from '../../../stores/index.tsx';
 import { usePageCommands } from '../page-commands.ts';
 import { ChartCard } from '../run/chart-card.tsx';
+import { lineOf, PADDING, preciseLoss } from '../run/chart-parts.ts';
 import { settingText } from '../run/settings-of.ts';
 import { lossText } from '../run-texts.ts';
 import style from './compare.module.css';
@@ -82,7 +83,6 @@ const kinds: { value: CurveKind; label: string }[] = [
   { value: 'training', label: 'Training loss' },
   { value: 'validation', label: 'Validation loss' },
 ];
-const dashes = [undefined, [8, 4], [2, 3], [10, 3, 2, 3]];
 
 function Curves({ runs, metrics }: { runs: readonly TrainingRun[]; metrics: readonly RunMetrics[] }) {
   const [kind, setKind] = useState<CurveKind>('training');
@@ -93,19 +93,9 @@ function Curves({ runs, metrics }: { runs: readonly TrainingRun[]; metrics: read
   const names = runs.map(({ name }) => name).join('\n');
   const parts = useMemo(() => {
     return ({ axis, line, colour }: ChartStyle) => ({
-      padding: [8, 16, 0, 0] as [number, number, number, number],
+      padding: PADDING,
       scales: {},
-      series: names.split('\n').map((label, index) => {
-        const dash = dashes[Math.floor(index / 4) + (index % 4)] ?? dashes[0];
-        return {
-          ...line,
-          label,
-          stroke: colour(`--series-${(index % 4) + 1}`),
-          spanGaps: true,
-          value: shown((value) => value.toFixed(4)),
-          ...(dash && { dash }),
-        };
-      }),
+      series: names.split('\n').map((label, index) => ({ ...line, ...lineOf(index, colour), label, spanGaps: true, value: shown(preciseLoss) })),
       axes: [{ ...axis, size: 52 }],
     });
   }, [names]);

@@ -8,6 +8,14 @@ export const PADDING: [number, number, number, number] = [8, 16, 0, 0];
 export const preciseLoss = (value: number) => value.toFixed(4);
 export const significant = (value: number) => String(Number(value.toPrecision(3)));
 
+const dashes = [undefined, [8, 4], [2, 3], [10, 3, 2, 3]];
+
+/** Of one of several lines: four colours, each solid first and then dashed; the dashes of neighbours differ, too. */
+export function lineOf(index: number, colour: ChartStyle['colour']): { stroke: string; dash?: number[] } {
+  const dash = dashes[Math.floor(index / 4) + (index % 4)];
+  return { stroke: colour(`--series-${(index % 4) + 1}`), ...(dash && { dash }) };
+}
+
 /** Two lines, of training and, dashed, of validation; their figures in words of `text`. */
 export const trainedAndValidated =
   (text: (value: number) => string, scale: uPlot.Scale = {}) =>

@@ -7,6 +7,7 @@ import { MIXTURE_BALANCE } from '../new/run-draft.ts';
 import { rateText } from '../new/schedule-plot.tsx';
 import { ChartCard } from './chart-card.tsx';
 import { PADDING, preciseLoss, significant, trainedAndValidated } from './chart-parts.ts';
+import { ExpertCountChart } from './expert-count-chart.tsx';
 import { PreferenceCharts } from './preference-charts.tsx';
 import style from './run.module.css';
 import type { RunHistory } from './run-history.ts';
@@ -20,6 +21,7 @@ export function RunCharts({ run, history }: { run: TrainingRun; history: RunHist
   return (
     <div className={style.charts}>
       <ChartCard wide title="Loss" data={data.loss} parts={lossParts} {...{ name, together }} />
+      <ExpertCountChart history={history} {...{ name, together }} />
       {history.isOfPairs && <PreferenceCharts history={history} {...{ name, together }} />}
       <ChartCard title="Learning rate" data={data.learningRate} parts={rateParts} {...{ name, together }} />
       <ChartCard title="Gradient norm" data={data.gradientNorm} parts={gradientParts} {...{ name, together }} />

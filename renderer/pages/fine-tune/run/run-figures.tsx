@@ -13,6 +13,18 @@ const figure = (label: string, value: number | null | undefined, text: (value: n
   };
 };
 
+/** numbers of experts whose losses all have room in a figure */
+const MOST_COUNTS = 8;
+
+/** The newest validation loss with each number of experts, where it was asked for. */
+function usedCountsFigure({ usedCounts, validations }: RunHistory) {
+  const losses = (validations.at(-1)?.byExpertUsedCount ?? []).map(({ loss }) => lossText(loss));
+  const [first, last] = [usedCounts[0], usedCounts.at(-1)];
+  if (first === undefined || last === undefined) return [];
+  const value = losses.length > MOST_COUNTS ? `${losses[0]} to ${losses.at(-1)}` : losses.join(' · ');
+  return [{ label: `with ${first} to ${last} experts a token`, value, title: 'the newest validation loss with each number' }];
+}
+
 /** Of a run that is not at work speed and memory are those of its last step. */
 export function RunFigures({ run: { progress, steps, trained }, history }: { run: TrainingRun; history: RunHistory }) {
   const last = history.points.at(-1);
@@ -22,6 +34,7 @@ export function RunFigures({ run: { progress, steps, trained }, history }: { run
         { label: 'step', value: `${format.exact(progress.step)} of ${format.exact(steps)}` },
         figure('training loss', progress.loss, lossText),
         figure('validation loss', progress.validationLoss, lossText),
+        ...usedCountsFigure(history),
         ...(history.isOfPairs ? [figure('pairs the right way', last?.preference?.accuracy, format.percent)] : []),
         figure('tokens a second', progress.tokensPerSecond ?? last?.tokensPerSecond, format.count),
         figure('memory', progress.memoryBytes ?? last?.memoryBytes, format.bytes),

@@ -30,8 +30,8 @@ export class RunHistory {
     if (event.event === 'movement') this.movement = event;
     if (event.event === 'validation') {
       const others = this.validations.filter(({ step }) => step < event.step);
-      const { step, loss, targets, preference = null } = event;
-      this.validations = [...others, { step, loss, targets, preference }];
+      const { event: _, seconds: __, preference = null, ...figures } = event;
+      this.validations = [...others, { ...figures, preference }];
     }
   }
 
@@ -63,6 +63,18 @@ export class RunHistory {
   /** It learns from preference pairs. */
   get isOfPairs(): boolean {
     return (this.points.at(-1) ?? this.validations.at(-1))?.preference != null;
+  }
+
+  /** Numbers of experts of a token that validation was done with, ascending; empty: it was not asked for. */
+  get usedCounts(): number[] {
+    return this.validations.at(-1)?.byExpertUsedCount?.map(({ expertUsedCount }) => expertUsedCount) ?? [];
+  }
+
+  /** steps of validation, then the loss with each of these numbers of experts */
+  usedCountColumns(counts: readonly number[]): [number[], ...Column[]] {
+    const lossWith = (count: number) =>
+      this.validations.map(({ byExpertUsedCount }) => byExpertUsedCount?.find((each) => each.expertUsedCount === count)?.loss ?? null);
+    return [this.validations.map(({ step }) => step), ...counts.map(lossWith)];
   }
 
   /** steps, rewards of chosen and of rejected answers */

@@ -97,3 +97,17 @@ it('puts accuracy and margins of preferences over the same steps, and rewards be
     [null, -0.1],
   ]);
 });
+
+it('puts losses with each number of experts over the steps of validation', () => {
+  const history = new RunHistory();
+  history.add(validation(0, 5));
+  expect(history.usedCounts).toEqual([]);
+  const losses = [2, 3].map((expertUsedCount) => ({ expertUsedCount, loss: expertUsedCount === 3 ? null : 4 }));
+  history.add({ event: 'validation', step: 2, loss: 4, targets: 9, seconds: 1, byExpertUsedCount: losses });
+  expect(history.usedCounts).toEqual([2, 3]);
+  expect(history.usedCountColumns([2, 3])).toEqual([
+    [0, 2],
+    [null, 4],
+    [null, null],
+  ]);
+});
