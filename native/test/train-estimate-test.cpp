@@ -131,6 +131,32 @@ void memory_is_what_runs_take(const std::string & data) {
     fs::remove(fs::u8path(path));
 }
 
+// Other router gradients, and as many experts of a token as are drawn at most.
+void routers_are_counted(const std::string & data) {
+    json settings                       = settings_of(MOEBIUS_TINY_MODEL, data);
+    settings["adapter"]["wholeRouter"]  = true;
+    const run_outline usual             = outline_of(run_settings_of(settings));
+    const uint64_t    tokens            = batches_of(usual).largest.front().batch.tokens.size();
+    const auto        split_of          = [](const json & of) { return memory_of(of).devices.front().memory; };
+    const auto        before            = split_of(settings);
+    json              drawn             = settings, averaged = settings, many = settings;
+    drawn["routerGradient"]["kind"]     = "sparse-mixer";
+    averaged["routerGradient"]["kind"]  = "default-moe";
+    many["expertUsedCount"]             = { { "min", 1 }, { "max", 6 } };
+    CHECK_EQUAL(split_of(drawn).layer_inputs - before.layer_inputs, uint64_t(usual.shape.layers) * tokens * (uint64_t(usual.shape.experts) * sizeof(float) + 1));
+    const uint64_t averages = uint64_t(usual.shape.layers * usual.shape.experts * usual.shape.n_embd) * sizeof(float);
+    const auto     with     = split_of(averaged);
+    CHECK_EQUAL(with.adapter - before.adapter, averages);
+    CHECK_EQUAL(with.guardian - before.guardian, averages);
+    CHECK(with.gradients - before.gradients > 2 * averages && with.compute > before.compute);
+    CHECK(split_of(many).compute > before.compute + before.compute / 2);  // three times as many rows for experts
+    check_peak("sparse-mixer", drawn);
+    averaged["expertUsedCount"] = { { "min", 4 }, { "max", 4 } };
+    check_peak("default-moe, 4 experts a token", averaged);
+    averaged["adapter"].erase("wholeRouter");
+    CHECK_THROWS(memory_of(averaged), user_error, error.code == "request.invalid");  // no router to learn
+}
+
 void moments_are_what_optimisers_have(const std::string & data) {
     for (const char * kind : { "adamw", "adamw-8bit", "sgd" }) {
         const run_settings how     = run_settings_of(settings_of(MOEBIUS_TINY_MODEL, data, kind));
@@ -207,6 +233,7 @@ int main() {
     backends_load();
     const scratch_data room;
     memory_is_what_runs_take(room.folder.u8string());
+    routers_are_counted(room.folder.u8string());
     moments_are_what_optimisers_have(room.folder.u8string());
     what_has_no_room_is_refused(room.folder.u8string());
     what_is_hopeless_is_not_measured(room.folder.u8string());

@@ -94,6 +94,17 @@ void add_base(run_memory & all, const run_outline & run, const gguf_model & holl
     here.adapter += counter.bytes();
 }
 
+// Averages that stand for experts are followed and saved like what is trained (stand_ins).
+void add_stand_ins(run_memory_split & here, const run_outline & run) {
+    if (run.how.routers.gradient == router_gradient::default_moe) {
+        const uint64_t experts = uint64_t(run.shape.layers) * uint64_t(run.shape.experts), numbers = experts * uint64_t(run.shape.n_embd);
+        here.adapter += numbers * sizeof(float);
+        here.gradients += numbers * sizeof(double) + experts * sizeof(int64_t);  // of a step
+        here.guardian += numbers * sizeof(float);
+        here.saving += numbers * sizeof(float);
+    }
+}
+
 // What the host has of what is trained, and of the data.
 void add_descent(run_memory & all, const run_outline & run, const packed_batch & batch) {
     run_memory_split & here    = memory_on(all, run.where.main);
@@ -103,11 +114,19 @@ void add_descent(run_memory & all, const run_outline & run, const packed_batch &
     here.optimiser = moment_bytes(run.how.optimiser, run.trained.parameters);
     here.guardian  = numbers + here.optimiser;
     here.saving    = numbers + here.optimiser;  // the numbers before the first update, which are kept to see what moved, are less
+    add_stand_ins(here, run);
     here.data      = uint64_t(run.how.batches_per_step) * (batch.batch.tokens.size() * 2 * sizeof(int32_t) + batch.batch.rows.size() * 3 * sizeof(int32_t));
 }
 
-uint64_t kept_bytes(const base_shape & shape, const token_batch & batch) {
-    return batch.tokens.size() * (uint64_t(shape.n_embd) * sizeof(float) + uint64_t(shape.experts_used) * sizeof(int32_t));
+// What the host keeps of a layer until the way back: its input, the experts of its tokens, and of drawn ones how their probability depends on the router (expert_draws).
+uint64_t kept_bytes(const run_outline & run, const token_batch & batch) {
+    const lora_mixture &    mixture = run.trained.mixture;
+    const router_settings & routers = run.how.routers;
+    const int64_t           experts = mixture.experts > 0 ? mixture.experts : run.shape.experts;
+    const int64_t           usual   = mixture.experts > 0 ? mixture.experts_used : run.shape.experts_used;
+    const int64_t           used    = routers.used.most > 0 ? routers.used.most : usual;
+    const uint64_t          drawn   = routers.gradient == router_gradient::sparse_mixer ? uint64_t(experts) * sizeof(float) + sizeof(draw_kind) : 0;
+    return batch.tokens.size() * (uint64_t(run.shape.n_embd) * sizeof(float) + uint64_t(used) * sizeof(int32_t) + drawn);
 }
 
 // Of attention alone: a mask for each length of sequence, which the host makes and keeps until it is where it is used.
@@ -141,13 +160,14 @@ pass_bytes measured_pass(const run_outline & run, const planned_batches & batche
         where.experts.push_back({ rig.in_place_of(room.device).device(), room.slots, room.bytes });
     }
     train_pass                  pass(sample.file, sample.shape, sample.trained, where);
+    const sample_routing        routing(pass, run.how, run.how.routers.used.most);
     const std::vector<uint64_t> before = rig.bytes();
     pass_bytes                  made;
     for (const packed_batch & batch : batches.largest) {
         host_trim_memory();
-        const uint64_t at_rest = host_process_bytes(), kept = uint64_t(sample.shape.layers) * kept_bytes(sample.shape, batch.batch);
+        const uint64_t at_rest = host_process_bytes(), kept = uint64_t(sample.shape.layers) * kept_bytes(run, batch.batch);
         most                   = at_rest;
-        made.kept = std::max(made.kept, learn_from(pass, batch.batch, run.how, sample.trained).kept_bytes);
+        made.kept = std::max(made.kept, learn_from(pass, batch.batch, run.how, routing, sample.trained).kept_bytes);
         made.host = std::max(made.host, most - std::min<uint64_t>(most, at_rest + kept));
     }
     made.layers  = sample.shape.layers;
@@ -224,7 +244,7 @@ run_memory estimate_run_memory(const run_outline & run, const planned_batches & 
     add_experts(all, run, hollow);
     add_descent(all, run, batches.largest.front());
     run_memory_split & here = memory_on(all, run.where.main);
-    here.layer_inputs       = uint64_t(run.shape.layers) * kept_bytes(run.shape, batches.largest.front().batch);
+    here.layer_inputs       = uint64_t(run.shape.layers) * kept_bytes(run, batches.largest.front().batch);
     here.compute            = most_mask_bytes(batches);
     all.is_least            = all.short_device() != nullptr;
     if (!all.is_least) {

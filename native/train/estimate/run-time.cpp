@@ -24,8 +24,10 @@ double sum_of(const std::vector<double> & values) { return std::accumulate(value
 
 // The second one: the first reads the base and touches memory for the first time.
 pass_seconds measured_pass(train_pass & pass, const run_outline & run, const token_batch & batch, adapter & trained, const std::function<bool()> & go_on) {
-    pass_seconds measured = learn_from(pass, batch, run.how, trained);
-    return go_on() ? learn_from(pass, batch, run.how, trained) : measured;
+    const used_count_settings & used = run.how.routers.used;
+    const sample_routing        routing(pass, run.how, (used.least + used.most + 1) / 2);
+    const pass_seconds          measured = learn_from(pass, batch, run.how, routing, trained);
+    return go_on() ? learn_from(pass, batch, run.how, routing, trained) : measured;
 }
 
 // From gradients to new values on the device.

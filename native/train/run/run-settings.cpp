@@ -179,6 +179,12 @@ ggml_backend_dev_t device_named(const std::string & id) {
 
 }  // namespace
 
+routed_run routed_run_of(const run_settings & how) {
+    const adapter_settings & adapter = how.adapter;
+    const bool               mixes   = adapter.mixture.experts > 0;
+    return { adapter.router.lora_rank > 0 || adapter.whole_router || mixes, mixes, how.objective == train_objective::dpo };
+}
+
 pass_devices pass_devices_of(const device_settings & wanted, int threads, int64_t experts) {
     pass_devices  where{ ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads, {}, wanted.activation_bytes };
     const int64_t count  = int64_t(wanted.experts.size());

@@ -51,6 +51,9 @@ struct run_settings {
 // has_data: else they may be without any. Throws user_error request.invalid, which names the setting.
 run_settings run_settings_of(const json & wanted, bool has_data = true);
 
+// What check_router_settings needs to know of them.
+routed_run routed_run_of(const run_settings & how);
+
 // Throws device.not-found, device.unreachable, and request.invalid: there are too few slots for `experts` in all. Unless said, one device has slots for all, several for a quarter more than all.
 pass_devices pass_devices_of(const device_settings & wanted, int threads, int64_t experts);
 

@@ -29,12 +29,6 @@ void check_router_losses(const router_loss_factors & factors, const base_shape &
     }
 }
 
-routed_run routed_run_of(const run_settings & how) {
-    const adapter_settings & adapter = how.adapter;
-    const bool               mixes   = adapter.mixture.experts > 0;
-    return { adapter.router.lora_rank > 0 || adapter.whole_router || mixes, mixes, how.objective == train_objective::dpo };
-}
-
 // Nothing if the dataset has no such part.
 std::optional<dataset_file> part_of(const std::string & folder, const std::string & part) {
     dataset_file file(folder, part);
