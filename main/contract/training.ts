@@ -2,7 +2,17 @@
 import { z } from 'zod';
 import { TrainEstimate } from '../engine/protocol.ts';
 import { DatasetReport, TrainingData } from './datasets.ts';
-import { CheckpointExport, Perplexity, RunCheckpoint, RunEvent, RunMetrics, TrainingPlan, TrainingRun, TrainingSample } from './training-runs.ts';
+import {
+  CheckpointExport,
+  Perplexity,
+  RunCheckpoint,
+  RunEvent,
+  RunMetrics,
+  SampleSettings,
+  TrainingPlan,
+  TrainingRun,
+  TrainingSample,
+} from './training-runs.ts';
 
 const count = z.number().int().min(0);
 const Id = z.strictObject({ id: z.string() });
@@ -87,9 +97,13 @@ export const trainingMethods = {
   },
   /** the newest first */
   'training.checkpoints': { parameters: Id, result: z.array(RunCheckpoint) },
-  /** Asks a checkpoint now; without prompts, what its run asks. */
+  /** Asks a checkpoint now; without prompts, what its run asks; maxTokens of each answer: as the run, unless told. */
   'training.sample': {
-    parameters: Checkpoint.extend({ prompts: z.array(z.string().min(1)).min(1).max(32).optional(), ...Ticket.shape }),
+    parameters: Checkpoint.extend({
+      prompts: z.array(z.string().min(1)).min(1).max(32).optional(),
+      maxTokens: SampleSettings.shape.maxTokens,
+      ...Ticket.shape,
+    }),
     result: z.array(TrainingSample),
   },
   /** Writes files of a checkpoint. Rejects with disk.full, file.unwritable, request.invalid (what a format cannot hold). */

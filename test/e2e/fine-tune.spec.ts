@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
@@ -85,6 +85,8 @@ folder('a run is made with the form, watched, asked, compared with its base and 
   await fillNumber(app, 'CPU threads', '1');
   await fillNumber(app, 'Validate every', '4');
   await fillNumber(app, 'Checkpoint every', '6');
+  await app.getByRole('checkbox', { name: /^Draw how many experts/ }).click();
+  await app.getByRole('checkbox', { name: /^Validate with each number/ }).click();
   await app.getByRole('textbox', { name: 'Your questions' }).fill('Write 14 as a Roman numeral.');
   await fillNumber(app, 'Tokens of an answer', '12');
   await app.getByRole('button', { name: 'Begin' }).click();
@@ -110,6 +112,10 @@ async function watched(app: Page): Promise<void> {
   const validations = losses.flatMap(([, , validation]) => (validation === '' ? [] : [Number(validation)]));
   expect(validations).toHaveLength(4);
   expect(validations.at(-1)).toBeLessThan(validations[0] ?? 0);
+  const [numbers, ...byNumber] = await chartRows(app, 'Validation loss by experts of a token');
+  expect(numbers).toEqual(['step', '1 expert', '2 experts']);
+  expect(byNumber.map(([, , own]) => Number(own))).toEqual(validations); // with as many as the model uses
+  await expect(app.getByText('with 1 to 2 experts a token')).toBeVisible();
   const rates = (await chartRows(app, 'Learning rate')).slice(1).map(([, rate]) => Number(rate));
   expect(rates.slice(0, 2)).toEqual([0.001, 0.002]);
   for (const title of ['Gradient norm', 'Speed', 'Memory']) {
@@ -223,6 +229,20 @@ test('the base and the tuned model answer the same question beside each other', 
   const stop = app.getByRole('button', { name: 'Stop', exact: true });
   if (await stop.isVisible()) await stop.click();
   await expect(app.getByRole('button', { name: 'Ask both' })).toBeEnabled({ timeout: 30_000 });
+});
+
+test('what no adapter file holds answers beside the base as a merged model, which is gone behind it', async ({ app, core }) => {
+  test.setTimeout(180_000);
+  const plan = { ...quick, adapter: { wholeNorms: true }, schedule: { steps: 2, learningRate: 0.002 }, saveEvery: 0, validateEvery: 0, samples: undefined };
+  const { id, folder: runFolder } = await begin(core, 'norms', plan);
+  await done(core, id);
+  await goTo(app, `fine-tune/run/${id}/before-after`);
+  await app.getByRole('textbox', { name: 'Question' }).fill('Write 14 as a Roman numeral.');
+  await app.getByRole('button', { name: 'Ask both' }).click();
+  for (const side of ['Base', 'Merged model of step 2'])
+    await expect(app.getByRole('article', { name: side, exact: true }).locator('[class*="markdown"]')).toHaveText(/\S/, { timeout: 60_000 });
+  await expect(app.getByText(/^No adapter file holds what this run trained/)).toBeVisible();
+  await expect.poll(() => readdirSync(join(runFolder, 'scratch'))).toEqual([]);
 });
 
 test('two runs are compared by their curves and by what they were told', async ({ app, core }) => {

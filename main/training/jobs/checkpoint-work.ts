@@ -3,7 +3,15 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type CheckpointExport, MoebiusError, Perplexity, type RunCheckpoint, type TrainingRun, TrainingSample } from '../../contract/index.ts';
+import {
+  type CheckpointExport,
+  MoebiusError,
+  Perplexity,
+  type RunCheckpoint,
+  type SampleSettings,
+  type TrainingRun,
+  TrainingSample,
+} from '../../contract/index.ts';
 import type { WithEngine } from '../../engine/own-engine.ts';
 import type { LoadedModel } from '../../engine/protocol.ts';
 import { evaluateExamples, evaluationLoad, examplePart } from '../evaluate/evaluate.ts';
@@ -13,6 +21,9 @@ import type { Histories } from '../run/histories.ts';
 import { readLines, runFiles } from '../run/run-folder.ts';
 import { Sampler } from '../run/sampler.ts';
 import { KEEP } from '../run/train.ts';
+
+/** of asking a checkpoint that has to be merged first */
+const MERGING_SHARE = 0.8;
 
 export interface WorkHooks {
   signal: AbortSignal;
@@ -78,13 +89,23 @@ export class CheckpointWork {
   }
 
   /** The answers, the run's own questions' without others. Throws what kept a question from being asked. */
-  async sample(run: TrainingRun, step: number, prompts: string[] | undefined, { signal, onProgress }: WorkHooks): Promise<TrainingSample[]> {
+  async sample(
+    run: TrainingRun,
+    step: number,
+    { prompts, maxTokens }: Pick<SampleSettings, 'prompts' | 'maxTokens'>,
+    { signal, onProgress }: WorkHooks,
+  ): Promise<TrainingSample[]> {
     const checkpoint = await this.#find(run, step);
-    const settings = { ...run.plan.samples, ...(prompts && { prompts }) };
+    const settings = { ...run.plan.samples, ...(prompts && { prompts }), ...(maxTokens !== undefined && { maxTokens }) };
     const samples: TrainingSample[] = [];
-    await new Sampler({ withEngine: this.#withEngine, model: run.modelPath, folder: run.folder, settings }).ask(checkpoint, signal, (sample) => {
+    let merged = 0; // of the progress
+    const onMerging = (fraction: number) => {
+      merged = MERGING_SHARE;
+      onProgress(merged * fraction);
+    };
+    await new Sampler({ withEngine: this.#withEngine, model: run.modelPath, folder: run.folder, settings, onMerging }).ask(checkpoint, signal, (sample) => {
       samples.push(sample);
-      onProgress(samples.length / (prompts?.length ?? settings.prompts?.length ?? samples.length + 1));
+      onProgress(merged + ((1 - merged) * samples.length) / (settings.prompts?.length ?? samples.length + 1));
     });
     signal.throwIfAborted();
     const problem = samples.find((sample) => sample.problem !== null)?.problem;

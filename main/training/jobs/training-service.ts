@@ -129,7 +129,7 @@ export class TrainingService {
     const [queue, checkpoints] = [this.#queue, this.#checkpoints];
     return {
       'training.checkpoints': ({ id }) => checkpoints.list(queue.get(id)),
-      'training.sample': ({ id, step, prompts, ticket }) => this.#ask(ticket, (hooks) => checkpoints.sample(queue.get(id), step, prompts, hooks)),
+      'training.sample': ({ id, step, ticket, ...what }) => this.#ask(ticket, (hooks) => checkpoints.sample(queue.get(id), step, what, hooks)),
       'training.export': ({ id, ticket, ...how }) => this.#ask(ticket, (hooks) => checkpoints.export(queue.get(id), how, hooks)),
       'training.adapter': ({ id, step, ticket }) => this.#ask(ticket, (hooks) => checkpoints.adapter(queue.get(id), step, hooks)),
       'training.evaluate': ({ id, step, ticket }) => this.#ask(ticket, (hooks) => checkpoints.evaluate(queue.get(id), step, hooks)),

@@ -16,6 +16,8 @@ export interface CheckpointModel {
   signal: AbortSignal;
   /** asked first, of the base alone, in the model that then gets the adapter where that can be */
   ofBase?(base: LoadedModel): Promise<void>;
+  /** share of a merged model that is written, where one is needed */
+  onMerging?(fraction: number): void;
 }
 
 export interface AnsweringModel {
@@ -26,7 +28,7 @@ export interface AnsweringModel {
 
 /** Loads it for the work. Throws as train.export, model.load and adapter.load, and as the work does. */
 export async function withCheckpointModel<T>(engine: Engine, what: CheckpointModel, work: (answering: AnsweringModel) => Promise<T>): Promise<T> {
-  const { checkpoint, model, scratch, options, signal, ofBase } = what;
+  const { checkpoint, model, scratch, options, signal, ofBase, onMerging } = what;
   await mkdir(scratch, { recursive: true });
   const path = join(scratch, `${randomUUID()}.gguf`);
   const withModel = <R>(of: string, use: (loaded: LoadedModel) => Promise<R>) => withLoaded(engine, { path: of, options, signal }, use);
@@ -38,7 +40,7 @@ export async function withCheckpointModel<T>(engine: Engine, what: CheckpointMod
         return work({ loaded, adapters: [adapter] });
       });
     if (ofBase) await withModel(model, ofBase);
-    await engine.call('train.export', { checkpoint, format: 'merged', path }, { signal });
+    await engine.call('train.export', { checkpoint, format: 'merged', path }, { signal, onProgress: ({ fraction }) => onMerging?.(fraction) });
     return await withModel(path, (loaded) => work({ loaded, adapters: [] }));
   } finally {
     await rm(path, { force: true });

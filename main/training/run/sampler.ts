@@ -22,6 +22,8 @@ export interface SamplerParts {
   /** of the run, with its encoded data */
   folder: string;
   settings: SampleSettings;
+  /** share of a merged model that is written, where one is needed */
+  onMerging?(fraction: number): void;
 }
 
 interface Question {
@@ -39,13 +41,13 @@ export class Sampler {
 
   /** The answers, greedy. What fails is the sample's `problem`; aborted, the rest is left out. */
   async ask({ step, path }: CheckpointFile, signal: AbortSignal, onSample: (sample: TrainingSample) => Promise<void> | void): Promise<void> {
-    const { withEngine, model, folder } = this.#parts;
+    const { withEngine, model, folder, onMerging } = this.#parts;
     let asked = 0;
     try {
       await withEngine((engine) =>
         withCheckpointModel(
           engine,
-          { checkpoint: path, model, scratch: runFiles(folder).scratch, options: { sequences: 1, telemetry: false }, signal },
+          { checkpoint: path, model, scratch: runFiles(folder).scratch, options: { sequences: 1, telemetry: false }, signal, ...(onMerging && { onMerging }) },
           async (answering) => {
             for (const { input, prompt, expected } of await this.#questions(engine, answering.loaded)) {
               const answer = await this.#answer(engine, answering, input, signal);
