@@ -98,6 +98,9 @@ async function trainJob(flags: TrainFlags): Promise<void> {
 
 function tell(event: RunEvent): void {
   switch (event.event) {
+    case 'preparing':
+      print(`${event.what === 'data' ? 'reading the data' : 'choosing experts by what the data uses'}, ${Math.floor(100 * event.fraction)}%`);
+      return;
     case 'opened':
       print(
         `${formatCount(event.parameters)} parameters in ${event.tensors.length} tensors, ${event.examples} examples, ${event.steps} steps; the optimiser remembers ${formatBytes(event.optimiserBytes)}`,

@@ -47,8 +47,13 @@ export const TrainingSample = z.object({
 });
 export type TrainingSample = z.infer<typeof TrainingSample>;
 
-/** What happens in a run, in order; a line of its metrics.jsonl, samples of samples.jsonl. */
+/** What is done before a run can be opened, and how far it is, 0 to 1: its data is encoded, its experts are chosen by what the data uses. */
+export const Preparation = z.object({ what: z.enum(['data', 'experts']), fraction: z.number() });
+export type Preparation = z.infer<typeof Preparation>;
+
+/** What happens in a run, in order; a line of its metrics.jsonl, samples of samples.jsonl, and preparations are not written down. */
 export const RunEvent = z.discriminatedUnion('event', [
+  Preparation.extend({ event: z.literal('preparing') }),
   OpenedRun.omit({ run: true }).extend({ event: z.literal('opened'), resumed: z.string().nullable() }),
   /** memoryBytes: of the trainer's process; null where the system does not tell */
   StepReport.extend({ event: z.literal('step'), memoryBytes: count.nullable() }),
@@ -61,7 +66,7 @@ export const RunEvent = z.discriminatedUnion('event', [
 export type RunEvent = z.infer<typeof RunEvent>;
 
 /**
- * queued -> preparing (data is encoded) -> running -> done
+ * queued -> preparing -> running -> done
  * `pausing`: the step under way is given up and what was done is saved. A paused run waits to be resumed; a stopped one is over for its user, and can be resumed as well,
  * like a failed one: each goes on from its newest checkpoint.
  */
@@ -95,8 +100,8 @@ export const TrainingRun = z.object({
   queuePlace: count.nullable(),
   /** paused because the app ended while it was at work */
   interrupted: z.boolean(),
-  /** of the encoding of its data, 0 to 1; null unless preparing */
-  preparing: z.number().nullable(),
+  /** null unless preparing */
+  preparing: Preparation.nullable(),
   progress: RunProgress,
   steps: count,
   /** what is trained; null: it was never opened */

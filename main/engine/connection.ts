@@ -213,9 +213,8 @@ function hasGeneration(method: EngineMethod): boolean {
   return method === 'generate' || method === 'model.logits';
 }
 
-function hasProgress(method: EngineMethod): boolean {
-  return method === 'generate' || method === 'model.load' || method === 'experts.writeLayout' || method === 'experts.calibrate' || method === 'train.export';
-}
+const withProgress: readonly EngineMethod[] = ['generate', 'model.load', 'experts.writeLayout', 'experts.calibrate', 'train.open', 'train.export'];
+const hasProgress = (method: EngineMethod): boolean => withProgress.includes(method);
 
 function deliver(frame: Frame, handlers: CallOptions): void {
   if (frame.kind === 'tokens') handlers.onTokens?.(frame.tokens);

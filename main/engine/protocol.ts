@@ -449,6 +449,6 @@ export type EngineResult<M extends EngineMethod> = z.output<(typeof engineMethod
 export const Progress = z.object({
   token: z.string(),
   fraction: z.number(),
-  stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt', 'layout', 'paused', 'calibrate', 'export']),
+  stage: z.enum(['validate', 'weights', 'context', 'warmup', 'prompt', 'layout', 'paused', 'calibrate', 'export', 'choose-experts']),
 });
 export type Progress = z.infer<typeof Progress>;

@@ -250,6 +250,8 @@ export const trainMethods = {
       settings: Recipe.extend({ model: z.string().min(1), data: z.string().min(1) }),
       /** to go on from */
       checkpoint: z.string().min(1).optional(),
+      /** while experts are chosen by what the data uses: stage `choose-experts` */
+      progressToken: z.string().optional(),
     }),
     result: OpenedRun,
   },

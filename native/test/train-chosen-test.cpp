@@ -185,8 +185,13 @@ void a_run_chooses_by_its_data(const scratch & room) {
     json settings = settings_of(room.data(), "adamw", 3);
     const auto all = train_run(run_settings_of(settings)).optimiser_bytes();
     settings["adapter"]["experts"]["chosen"] = { { "method", "gate" }, { "topP", 0.3 }, { "sampleTokens", 200 } };
-    const auto how = with_chosen_experts(run_settings_of(settings), always);
-    CHECK(!with_chosen_experts(run_settings_of(settings), [] { return false; }));
+    std::vector<double> told;
+    const auto how = with_chosen_experts(run_settings_of(settings), [&](double share) {
+        told.push_back(share);
+        return true;
+    });
+    CHECK(told.size() > 1 && told.front() == 0 && told.back() < 1 && std::is_sorted(told.begin(), told.end()) && told.front() < told.back());
+    CHECK(!with_chosen_experts(run_settings_of(settings), [](double) { return false; }));
     const expert_choice & chosen = how->adapter.chosen;
     CHECK(chosen.sampled_tokens >= 200 && chosen.sampled_tokens < 200 + 64);
     size_t matrices = 0;

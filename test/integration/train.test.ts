@@ -46,11 +46,13 @@ const losses = (all: RunEvent[]) => all.flatMap((event) => (event.event === 'ste
 const validations = (all: RunEvent[]) => all.flatMap((event) => (event.event === 'validation' ? [event.loss ?? Number.NaN] : []));
 const checkpoint = (name: string, step: number) => join(folder, name, 'checkpoints', `step-${String(step).padStart(8, '0')}.checkpoint`);
 
-async function train(name: string, changes?: object): Promise<RunEvent[]> {
+/** With what was done before the run was opened. */
+async function trainFromTheStart(name: string, changes?: object): Promise<RunEvent[]> {
   const { code, stdout, stderr } = await moebius(['train', '--config', writeJob(name, changes), '--json']);
   expect([code, stderr]).toEqual([0, '']);
   return events(stdout);
 }
+const train = async (name: string, changes?: object) => (await trainFromTheStart(name, changes)).filter(({ event }) => event !== 'preparing');
 
 /** Sends the command a signal when the step has been told; gives what it wrote to stderr. */
 async function endBehind(name: string, step: number, signal: NodeJS.Signals): Promise<string> {
@@ -191,7 +193,11 @@ describe('moebius train', () => {
 
   it('adapts only the experts that its data uses most, goes on with them, and exports them', async () => {
     const adapter = { experts: { loraRank: 4, chosen: { method: 'tokens', topP: 0.3, sampleTokens: 500 } } };
-    const [opened] = await train('chosen', { adapter, schedule: { steps: 2, learningRate: 3e-3 } });
+    const all = await trainFromTheStart('chosen', { adapter, schedule: { steps: 2, learningRate: 3e-3 } });
+    const opened = all.find(({ event }) => event === 'opened');
+    expect(all.slice(0, all.indexOf(opened as RunEvent))).toEqual(
+      expect.arrayContaining(['data', 'experts'].map((what) => ({ event: 'preparing', what, fraction: expect.any(Number) }))),
+    );
     const chosen = opened?.event === 'opened' ? opened.chosenExperts : undefined;
     expect(chosen?.sampledTokens).toBeGreaterThanOrEqual(500);
     for (const { affinities } of chosen?.layers ?? []) expect(affinities.reduce((sum, each) => sum + each, 0)).toBeGreaterThanOrEqual(0.3 - 1e-9);

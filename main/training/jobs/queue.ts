@@ -9,7 +9,7 @@ import type { RunStore } from './run-store.ts';
 const CHANGES_EVERY_MS = 250;
 
 /** Trains a run to its end; goes on where it stopped. Aborted, it saves and rejects with the signal's reason. */
-export type Trainer = (run: TrainingRun, hooks: { signal: AbortSignal; onPreparing(fraction: number): void; onEvent(event: RunEvent): void }) => Promise<void>;
+export type Trainer = (run: TrainingRun, hooks: { signal: AbortSignal; onEvent(event: RunEvent): void }) => Promise<void>;
 
 export interface TrainingQueueParts {
   store: RunStore;
@@ -163,16 +163,9 @@ export class TrainingQueue {
     let end: Partial<TrainingRun>;
     try {
       entry.clock = new RunClock();
-      await this.#change(entry, { state: 'preparing', queuePlace: null, preparing: 0, startedAt: run.startedAt ?? Date.now() });
+      await this.#change(entry, { state: 'preparing', queuePlace: null, preparing: { what: 'data', fraction: 0 }, startedAt: run.startedAt ?? Date.now() });
       signal.throwIfAborted();
-      await this.#parts.train(run, {
-        signal,
-        onPreparing: (fraction) => {
-          if (run.state === 'preparing') run.preparing = fraction;
-          this.#changes.soon(entry);
-        },
-        onEvent: (event) => this.#onEvent(entry, event),
-      });
+      await this.#parts.train(run, { signal, onEvent: (event) => this.#onEvent(entry, event) });
       end = { state: 'done', endedAt: Date.now() };
     } catch (error) {
       end = this.#endOf(entry, error, signal);
@@ -202,7 +195,9 @@ export class TrainingQueue {
   #onEvent(entry: Entry, event: RunEvent): void {
     const { run, clock } = entry;
     const { progress } = run;
-    if (event.event === 'opened') {
+    if (event.event === 'preparing') {
+      if (run.state === 'preparing') run.preparing = { what: event.what, fraction: event.fraction };
+    } else if (event.event === 'opened') {
       const { parameters, tensors, optimiserBytes, examples, validates, step } = event;
       run.trained = { parameters, tensors: tensors.length, optimiserBytes, examples, validates };
       progress.step = step;

@@ -15,6 +15,8 @@ export interface ConductedRun {
   saveFirst: boolean;
   /** the validation part was looked at behind this step in an earlier life */
   isValidated: (step: number) => boolean;
+  /** share of the data's sample that experts are chosen by */
+  onChoosing(fraction: number): void;
   /** stops behind the step that is under way, with a checkpoint */
   signal: AbortSignal;
 }
@@ -27,7 +29,8 @@ export async function* conduct(run: ConductedRun): AsyncGenerator<RunEvent> {
   const { engine, settings, checkpoints, signal } = run;
   const began = performance.now();
   const [newest] = await checkpoints.list();
-  const { run: id, ...opened } = await engine.call('train.open', { settings, ...(newest && { checkpoint: newest.path }) }, { signal });
+  const from = newest && { checkpoint: newest.path };
+  const { run: id, ...opened } = await engine.call('train.open', { settings, ...from }, { signal, onProgress: ({ fraction }) => run.onChoosing(fraction) });
   let saved = newest?.step ?? -1;
   let step = opened.step;
   async function* save(): AsyncGenerator<RunEvent> {

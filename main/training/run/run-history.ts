@@ -32,6 +32,7 @@ export class RunHistory {
       case 'movement':
         this.#movement = { step: event.step, tensors: event.tensors };
         return;
+      case 'preparing':
       case 'sample':
       case 'ended':
     }

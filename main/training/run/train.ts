@@ -1,6 +1,6 @@
 // A run from its job to its end: data encoded, steps led, checkpoints asked, what happens written down. The command line and the queue both come here.
 import { rm } from 'node:fs/promises';
-import type { RunEvent } from '../../contract/training-runs.ts';
+import type { Preparation, RunEvent } from '../../contract/training-runs.ts';
 import type { WithEngine } from '../../engine/own-engine.ts';
 import type { TrainEstimate } from '../../engine/train-estimate-protocol.ts';
 import { encodeFor, withTokeniser } from '../data/tokeniser.ts';
@@ -14,6 +14,7 @@ import { Sampler } from './sampler.ts';
 
 /** Checkpoints that are kept where the job says nothing. */
 export const KEEP = 3;
+const PREPARATION_EVERY_MS = 500;
 
 export interface Training {
   /** with its paths absolute */
@@ -21,8 +22,6 @@ export interface Training {
   withEngine: WithEngine;
   /** ends the run with a checkpoint; its reason is thrown */
   signal: AbortSignal;
-  /** share of the data that is encoded */
-  onPreparing?(fraction: number): void;
   onEvent(event: RunEvent): void;
 }
 
@@ -31,17 +30,19 @@ export async function train(training: Training): Promise<void> {
   const { job, withEngine, signal, onEvent } = training;
   const files = runFiles(job.folder);
   await rm(files.scratch, { recursive: true, force: true });
-  await encode(training, files.data);
+  const prepare = preparationsFor(onEvent);
+  await encode(training, files.data, prepare);
   const { folder, model, validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, samples } = job;
   const checkpoints = new Checkpoints(folder, keep);
   const sampler = samples && new Sampler({ withEngine, model, folder, settings: samples });
   const settings = await settingsOf(job, files.data);
   const history = await new Histories().of(folder);
   const isValidated = (step: number) => history.hasValidation(step);
+  const onChoosing = (fraction: number) => prepare({ what: 'experts', fraction });
   const log = await RunLog.open(folder, onEvent);
   try {
     await withEngine(async (engine) => {
-      for await (const event of conduct({ engine, settings, checkpoints, validateEvery, saveEvery, saveFirst, isValidated, signal })) {
+      for await (const event of conduct({ engine, settings, checkpoints, validateEvery, saveEvery, saveFirst, isValidated, onChoosing, signal })) {
         await log.tell(event);
         if (event.event === 'saved' && !signal.aborted) await sampler?.ask(event, signal, (sample) => log.tell({ event: 'sample', ...sample }));
       }
@@ -49,6 +50,17 @@ export async function train(training: Training): Promise<void> {
   } finally {
     await log.close();
   }
+}
+
+/** When one begins, and then twice a second at most. */
+function preparationsFor(onEvent: Training['onEvent']): (preparation: Preparation) => void {
+  let [last, at]: [Preparation['what'] | null, number] = [null, 0];
+  return (preparation) => {
+    const now = performance.now();
+    if (preparation.what === last && now - at < PREPARATION_EVERY_MS) return;
+    [last, at] = [preparation.what, now];
+    onEvent({ event: 'preparing', ...preparation });
+  };
 }
 
 /** llama.cpp's Vulkan backend rounds the factors of matrix products to 16 bits where it may: gradients would be 1e-3 off. */
@@ -101,10 +113,10 @@ class RunLog {
 }
 
 /** The base is loaded into llama.cpp for its chat template and tokens alone, and gone before training begins. */
-async function encode({ job, withEngine, signal, onPreparing }: Omit<Training, 'onEvent'>, folder: string): Promise<void> {
+async function encode({ job, withEngine, signal }: Omit<Training, 'onEvent'>, folder: string, prepare?: (preparation: Preparation) => void): Promise<void> {
   await withEngine((engine) =>
     withTokeniser(engine, job.model, (loaded) =>
-      encodeFor(engine, loaded, job.data, { folder, signal, onProgress: ({ fraction }) => onPreparing?.(fraction) }),
+      encodeFor(engine, loaded, job.data, { folder, signal, onProgress: ({ fraction }) => prepare?.({ what: 'data', fraction }) }),
     ),
   );
 }

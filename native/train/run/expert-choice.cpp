@@ -58,7 +58,7 @@ expert_choice choose_by_affinity(const std::vector<std::vector<double>> & affini
     return choice;
 }
 
-std::optional<run_settings> with_chosen_experts(run_settings settings, const std::function<bool()> & go_on) {
+std::optional<run_settings> with_chosen_experts(run_settings settings, const std::function<bool(double)> & go_on) {
     const std::optional<affinity_settings> & affinity = settings.adapter.affinity;
     if (!affinity || !settings.adapter.chosen.experts.empty()) {
         return settings;
@@ -73,9 +73,10 @@ std::optional<run_settings> with_chosen_experts(run_settings settings, const std
     train_pass   base(file, shape, {}, pass_devices_of(settings.devices, settings.threads, shape.experts));
 
     std::vector<std::vector<double>> affinities;
+    const int64_t                    sample = std::min(affinity->sample_tokens, int64_t(data.tokens()));
     int64_t                          tokens = 0;
-    while (batches.cursor().epoch == 0 && tokens < affinity->sample_tokens) {
-        if (!go_on()) {
+    while (batches.cursor().epoch == 0 && tokens < sample) {
+        if (!go_on(double(tokens) / double(sample))) {
             return std::nullopt;
         }
         const token_batch batch = read_batch(data, batches.next(), settings.batch_tokens, target_weighting::tokens).batch;

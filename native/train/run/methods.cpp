@@ -110,7 +110,7 @@ json opened(int64_t id, open_run & of) {
 }
 
 // Nothing: stopped. from: to go on from.
-std::shared_ptr<open_run> make_run(const json & wanted, std::optional<checkpoint> from, const std::function<bool()> & go_on) {
+std::shared_ptr<open_run> make_run(const json & wanted, std::optional<checkpoint> from, const std::function<bool(double)> & go_on) {
     const auto how = from ? settings_with_choice(wanted, from->state) : with_chosen_experts(run_settings_of(wanted), go_on);
     if (!how) {
         return nullptr;
@@ -126,9 +126,10 @@ json open_method(call & request, const json & params, open_runs & runs) {
     parameters   source(params);
     const json & settings = source.object("settings");
     const auto   from     = source.optional_string("checkpoint", 1);
+    load_progress progress(request, source.optional_string("progressToken"));
     source.finish();
     refuse_run_unless_it_fits(run_settings_of(settings));
-    const auto made = make_run(settings, from ? std::optional(checkpoint_read(*from)) : std::nullopt, [&] { return !request.cancelled; });
+    const auto made = make_run(settings, from ? std::optional(checkpoint_read(*from)) : std::nullopt, [&](double looked_at) { return progress.report("choose-experts", looked_at); });
     if (!made) {
         request.throw_if_cancelled();
     }

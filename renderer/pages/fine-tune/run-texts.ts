@@ -25,8 +25,10 @@ const stateTexts: Record<RunState, string> = {
   failed: 'failed',
 };
 
-export const stateText = ({ state, interrupted }: Pick<TrainingRun, 'state' | 'interrupted'>): string =>
-  state === 'paused' && interrupted ? 'interrupted' : stateTexts[state];
+export function stateText({ state, interrupted, preparing }: Pick<TrainingRun, 'state' | 'interrupted' | 'preparing'>): string {
+  if (state === 'preparing' && preparing?.what === 'experts') return 'choosing experts';
+  return state === 'paused' && interrupted ? 'interrupted' : stateTexts[state];
+}
 
 /** As the list shows them: what is at work, what waits for it in its order, and the rest, the newest first. */
 export function inOrder(runs: readonly TrainingRun[]): TrainingRun[] {
@@ -37,13 +39,15 @@ export function inOrder(runs: readonly TrainingRun[]): TrainingRun[] {
 
 /** 0..1 of what is under way; undefined: it is not known how far */
 export function fractionOf({ state, preparing, progress, steps }: Pick<TrainingRun, 'state' | 'preparing' | 'progress' | 'steps'>): number | undefined {
-  if (state === 'preparing') return preparing ?? undefined;
+  if (state === 'preparing') return preparing?.fraction;
   return steps > 0 ? progress.step / steps : undefined;
 }
 
+const preparationTexts = { data: 'reading the data', experts: 'choosing experts by what the data uses' };
+
 /** `step 40 of 200 · 512 tok/s · 3 min 20 s left` */
 export function progressText({ state, preparing, progress, steps }: Pick<TrainingRun, 'state' | 'preparing' | 'progress' | 'steps'>): string {
-  if (state === 'preparing') return preparing === null ? 'reading the data' : `reading the data, ${format.percent(preparing)}`;
+  if (state === 'preparing') return preparing === null ? 'reading the data' : `${preparationTexts[preparing.what]}, ${format.percent(preparing.fraction)}`;
   const parts = [`step ${format.exact(progress.step)} of ${format.exact(steps)}`];
   if (state === 'running') {
     if (progress.tokensPerSecond !== null) parts.push(format.rate(progress.tokensPerSecond));

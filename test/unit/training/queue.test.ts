@@ -85,8 +85,8 @@ describe('the training queue', () => {
   it('prepares, then runs, and has the newest figures', async () => {
     await rig.add('a');
     const { hooks } = await rig.nth(0);
-    hooks.onPreparing(0.5);
-    expect(rig.queue.get('a')).toMatchObject({ state: 'preparing', preparing: 0.5 });
+    hooks.onEvent({ event: 'preparing', what: 'experts', fraction: 0.5 });
+    expect(rig.queue.get('a')).toMatchObject({ state: 'preparing', preparing: { what: 'experts', fraction: 0.5 } });
     hooks.onEvent(opened);
     expect(rig.queue.get('a')).toMatchObject({ state: 'running', preparing: null, trained: { parameters: 64, optimiserBytes: 512 } });
     hooks.onEvent(trainingStep(4, { loss: 2, tokens: 100, seconds: 2, unmoved: [{ name: 'blk.0.a', expert: 3 }] }));
@@ -94,7 +94,7 @@ describe('the training queue', () => {
     const { progress, unmoved } = rig.queue.get('a');
     expect(progress).toMatchObject({ step: 4, loss: 2, validationLoss: 1.5, tokensPerSecond: 50, secondsLeft: 12 });
     expect(unmoved).toEqual([{ name: 'blk.0.a', expert: 3 }]);
-    expect(rig.events.filter(([event]) => event === 'training.event')).toHaveLength(3);
+    expect(rig.events.filter(([event]) => event === 'training.event')).toHaveLength(4);
   });
 
   it('pauses when what was done is saved, lets the next one train, and resumes behind it', async () => {

@@ -16,15 +16,17 @@ describe('how far a run is', () => {
     expect(fractionOf(running)).toBe(0.2);
   });
 
-  it('is that of the data while that is read', () => {
-    const reading = { ...running, state: 'preparing' as const, preparing: 0.25 };
-    expect([progressText(reading), fractionOf(reading)]).toEqual(['reading the data, 25%', 0.25]);
+  it('is that of what is done before the run', () => {
+    const reading = { ...running, state: 'preparing' as const, interrupted: false, preparing: { what: 'data' as const, fraction: 0.25 } };
+    expect([stateText(reading), progressText(reading), fractionOf(reading)]).toEqual(['reading data', 'reading the data, 25%', 0.25]);
+    const choosing = { ...reading, preparing: { what: 'experts' as const, fraction: 0.5 } };
+    expect([stateText(choosing), progressText(choosing)]).toEqual(['choosing experts', 'choosing experts by what the data uses, 50%']);
     expect(fractionOf({ ...reading, preparing: null })).toBeUndefined();
   });
 });
 
 it('says that a run was interrupted, not just paused', () => {
-  expect([true, false].map((interrupted) => stateText({ state: 'paused', interrupted }))).toEqual(['interrupted', 'paused']);
+  expect([true, false].map((interrupted) => stateText({ state: 'paused', preparing: null, interrupted }))).toEqual(['interrupted', 'paused']);
 });
 
 it('offers in each state what can be done then', () => {
