@@ -10,6 +10,7 @@ import type { RunEvent, TrainEstimate } from '../../main/contract/index.ts';
 import { tinyModel } from '../support/engine.ts';
 import { moebius, moebiusCommand } from '../support/moebius.ts';
 import { startRpcServers } from '../support/rpc-servers.ts';
+import { writeSmallDeepseek } from '../support/small-deepseek.ts';
 
 const STEPS = 8;
 const roman = join(import.meta.dirname, '../data/datasets/roman-numerals.jsonl');
@@ -124,6 +125,28 @@ describe('moebius train', () => {
     expect(Math.abs(adapted - (await told(merged)))).toBeLessThan(0.02); // whose weights were rounded to 8 bits again
     const answer = await moebius(['generate', '--model', merged, '--prompt', 'Hello', '--max-tokens', '4', '--json']);
     expect(answer.code).toBe(0);
+  });
+
+  it('trains deepseek2, whose attention no adapter file holds, and merges what was learnt into a model that llama.cpp computes alike', async () => {
+    const model = join(folder, 'deepseek2.gguf');
+    writeSmallDeepseek(model);
+    const all = await train('deepseek2', {
+      model,
+      data: { files: [roman], validation: 0 },
+      adapter: Object.fromEntries(['attention', 'ffn', 'experts', 'shared', 'router'].map((part) => [part, { loraRank: 4 }])),
+      schedule: { steps: 3, learningRate: 2e-2 },
+      batchTokens: 4096, // all examples: a step's loss is that of the model behind the step before
+      saveEvery: 2,
+      clip: 0,
+    });
+    const [first = 0, , last = 0] = losses(all);
+    expect(last).toBeLessThan((first ?? 0) - 0.5); // fifty times what the losses below may be apart
+    const merged = join(folder, 'deepseek2-merged.gguf');
+    expect((await moebius(['export', checkpoint('deepseek2', 2), merged, '--format', 'merged'])).code).toBe(0);
+    const { loss } = JSON.parse((await moebius(['eval', merged, '--data', roman, '--json'])).stdout);
+    expect(Math.abs(loss - (last ?? 0))).toBeLessThan(0.01); // llama.cpp keeps keys and values in 16 bits
+    const refused = await moebius(['export', checkpoint('deepseek2', 2), join(folder, 'deepseek2-adapter.gguf')]);
+    expect([refused.code, JSON.parse(refused.stderr)]).toMatchObject([1, { code: 'model.unsupported', message: expect.stringContaining('attn_q') }]);
   });
 
   it('learns from preferences which answer is the better one', async () => {

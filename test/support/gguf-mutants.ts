@@ -1,142 +1,15 @@
 // Seeded damage to a real GGUF file, for the engine as a process. The same seed always gives the same mutant.
 // Written apart from native/test/gguf-mutants.cpp, so that the two find different things.
 import { closeSync, copyFileSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { ARRAY, type Entry, type Header, parseHeader, STRING, serialiseHeader, text, u32, u64 } from './gguf-header.ts';
+import { Random } from './random.ts';
 
 export interface Mutant {
   seed: number;
   kind: string;
 }
 
-interface Entry {
-  key: string;
-  type: number;
-  payload: Buffer;
-}
-
-interface TensorEntry {
-  name: string;
-  dimensions: bigint[];
-  type: number;
-  offset: bigint;
-}
-
-interface Header {
-  keys: Entry[];
-  tensors: TensorEntry[];
-}
-
-const STRING = 8;
-const ARRAY = 9;
-const scalarBytes = [1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8];
 const extremes = [0n, 1n, 2n, 3n, 5n, 31n, 32n, 64n, 255n, 4096n, 0x7fffffffn, 0x80000000n, 0xffffffffn, 1n << 32n, 1n << 62n, 1n << 63n, (1n << 64n) - 1n];
-
-/** mulberry32: small, seedable, good enough to pick damage */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = Math.imul(seed + 1, 0x9e3779b1);
-  }
-
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let value = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return (value ^ (value >>> 14)) >>> 0;
-  }
-
-  below(limit: number): number {
-    return this.next() % limit;
-  }
-
-  pick<T>(from: readonly T[]): T {
-    const value = from[this.below(from.length)];
-    if (value === undefined) throw new RangeError('nothing to pick from');
-    return value;
-  }
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value >>> 0);
-  return bytes;
-}
-
-function u64(value: bigint): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt.asUintN(64, value));
-  return bytes;
-}
-
-function text(value: string | Buffer): Buffer {
-  const bytes = Buffer.from(value);
-  return Buffer.concat([u64(BigInt(bytes.length)), bytes]);
-}
-
-/** Reads a file that is known to be good. */
-class Walker {
-  at = 24;
-  readonly #bytes: Buffer;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  u32(): number {
-    this.at += 4;
-    return this.#bytes.readUInt32LE(this.at - 4);
-  }
-
-  u64(): bigint {
-    this.at += 8;
-    return this.#bytes.readBigUInt64LE(this.at - 8);
-  }
-
-  text(): string {
-    const length = Number(this.u64());
-    this.at += length;
-    return this.#bytes.toString('utf8', this.at - length, this.at);
-  }
-
-  skip(type: number): void {
-    if (type === STRING) this.text();
-    else if (type === ARRAY) {
-      const element = this.u32();
-      for (let left = this.u64(); left > 0n; left--) this.skip(element);
-    } else this.at += scalarBytes[type] ?? 0;
-  }
-
-  entry(): Entry {
-    const key = this.text();
-    const type = this.u32();
-    const start = this.at;
-    this.skip(type);
-    return { key, type, payload: Buffer.from(this.#bytes.subarray(start, this.at)) };
-  }
-
-  tensor(): TensorEntry {
-    const name = this.text();
-    const dimensions = Array.from({ length: this.u32() }, () => this.u64());
-    return { name, dimensions, type: this.u32(), offset: this.u64() };
-  }
-}
-
-function parse(bytes: Buffer): Header {
-  const walker = new Walker(bytes);
-  const tensorCount = Number(bytes.readBigUInt64LE(8));
-  const keys = Array.from({ length: Number(bytes.readBigUInt64LE(16)) }, () => walker.entry());
-  return { keys, tensors: Array.from({ length: tensorCount }, () => walker.tensor()) };
-}
-
-function serialise(header: Header): Buffer {
-  const parts = [Buffer.from('GGUF'), u32(3), u64(BigInt(header.tensors.length)), u64(BigInt(header.keys.length))];
-  for (const entry of header.keys) parts.push(text(entry.key), u32(entry.type), entry.payload);
-  for (const tensor of header.tensors) {
-    parts.push(text(tensor.name), u32(tensor.dimensions.length), ...tensor.dimensions.map(u64), u32(tensor.type), u64(tensor.offset));
-  }
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  return Buffer.concat([...parts, Buffer.alloc((32 - (length % 32)) % 32)]);
-}
 
 type Damage = (header: Header, random: Random) => void;
 
@@ -275,24 +148,24 @@ export class MutantMaker {
     this.#originalPath = originalPath;
     this.#path = path;
     this.#original = readFileSync(originalPath);
-    this.#headerBytes = serialise(parse(this.#original)).length;
+    this.#headerBytes = serialiseHeader(parseHeader(this.#original)).length;
   }
 
   /** Writes mutant `seed` to the path and says what it is. */
   write(seed: number): Mutant {
     const random = new Random(seed);
-    const header = parse(this.#original.subarray(0, this.#headerBytes));
+    const header = parseHeader(this.#original.subarray(0, this.#headerBytes));
     const weights = Object.values(headerDamages).reduce((sum, [weight]) => sum + weight, 0);
     let roll = random.below(weights + 25);
     for (const [kind, [weight, damage]] of Object.entries(headerDamages)) {
       if (roll < weight) {
         damage(header, random);
-        this.#store(serialise(header));
+        this.#store(serialiseHeader(header));
         return { seed, kind };
       }
       roll -= weight;
     }
-    return { seed, kind: this.#damageBytes(serialise(header), random) };
+    return { seed, kind: this.#damageBytes(serialiseHeader(header), random) };
   }
 
   #damageBytes(header: Buffer, random: Random): string {
