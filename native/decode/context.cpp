@@ -5,7 +5,6 @@
 #include "rpc/errors.h"
 
 #include <ggml-backend.h>
-#include <ggml-cpu.h>
 #include <llama-adapter.h>
 #include <llama-context.h>
 #include <llama-ext.h>
@@ -136,27 +135,14 @@ void decode_context::use_adapters(const adapter_set & set) {
     }
 }
 
-// Without a pool of its own the CPU backend would start its threads anew for every graph.
 void decode_context::attach_threadpools(const load_options & options) {
-    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    ggml_backend_reg_t reg = cpu ? ggml_backend_dev_backend_reg(cpu) : nullptr;
-    if (!reg) {
-        return;
-    }
-    const auto create  = reinterpret_cast<decltype(ggml_threadpool_new) *>(ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new"));
-    const auto destroy = reinterpret_cast<decltype(ggml_threadpool_free) *>(ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free"));
-    if (!create || !destroy) {
-        return;
-    }
-    const auto start = [&](int threads, bool paused) {
-        ggml_threadpool_params parameters = ggml_threadpool_params_default(std::max(1, threads));
-        parameters.paused                 = paused;
-        return threadpool(create(&parameters), destroy);
-    };
     const bool separate = options.threads_batch != options.threads;
-    pool                = start(options.threads, separate);
+    pool                = threadpool_start(options.threads, separate);
+    if (!pool) {
+        return;
+    }
     if (separate) {
-        pool_batch = start(options.threads_batch, false);
+        pool_batch = threadpool_start(options.threads_batch);
     }
     llama_attach_threadpool(context.get(), pool.get(), separate ? pool_batch.get() : pool.get());
     if (expert_source * experts = expert_source_of(model)) {

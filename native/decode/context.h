@@ -3,6 +3,7 @@
 
 #include "adapters.h"
 #include "model/options.h"
+#include "model/threadpool.h"
 #include "router/observer.h"
 
 #include <llama-cpp.h>
@@ -44,8 +45,6 @@ class decode_context {
     bool splits_by_sequence() const { return by_sequence; }
 
   private:
-    using threadpool = std::unique_ptr<ggml_threadpool, std::function<void(ggml_threadpool *)>>;
-
     void set_adapters(const adapter_set & set);
     void attach_threadpools(const load_options & options);
     void warm_up();

@@ -3,8 +3,6 @@
 #include "devices.h"
 #include "plan-node-copy.h"
 
-#include <ggml-cpu.h>
-
 #include <algorithm>
 #include <chrono>
 
@@ -29,11 +27,6 @@ double time_now() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-template <typename F> F cpu_function(const char * name) {
-    ggml_backend_reg_t cpu = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
-    return reinterpret_cast<F>(ggml_backend_reg_get_proc_address(cpu, name));
-}
-
 }  // namespace
 
 node_timer::node_timer(ggml_backend_dev_t device, int32_t count) : backend(ggml_backend_dev_init(device, nullptr)), threads(std::max(1, count)) {
@@ -44,16 +37,8 @@ node_timer::node_timer(ggml_backend_dev_t device, int32_t count) : backend(ggml_
     if (!on_cpu) {
         return;
     }
-    const auto create         = cpu_function<decltype(ggml_threadpool_new) *>("ggml_threadpool_new");
-    const auto destroy        = cpu_function<decltype(ggml_threadpool_free) *>("ggml_threadpool_free");
-    const auto set_threads    = cpu_function<decltype(ggml_backend_cpu_set_n_threads) *>("ggml_backend_set_n_threads");
-    const auto set_threadpool = cpu_function<decltype(ggml_backend_cpu_set_threadpool) *>("ggml_backend_cpu_set_threadpool");
-    if (create && destroy && set_threads && set_threadpool) {
-        ggml_threadpool_params parameters = ggml_threadpool_params_default(threads);
-        pool = { create(&parameters), destroy };
-        set_threads(backend.get(), threads);
-        set_threadpool(backend.get(), pool.get());
-    }
+    pool = threadpool_start(threads);
+    threadpool_attach(backend.get(), pool, threads);
 }
 
 node_timer::~node_timer() {

@@ -3,6 +3,7 @@
 
 #include "experts/dispatch/expert-ffn.h"
 #include "experts/policy/cost-model.h"
+#include "threadpool.h"
 
 #include <ggml-backend.h>
 #include <ggml-cpp.h>
@@ -64,12 +65,12 @@ class node_timer {
     double measure_trivial(int nodes);
     double measure_reads(int count);
 
-    ggml_backend_ptr                                                         backend;
-    std::unique_ptr<ggml_threadpool, std::function<void(ggml_threadpool *)>> pool;
-    bool                                                                     on_cpu  = false;
-    int32_t                                                                  threads = 1;
-    std::map<std::string, double>                                            known;
-    std::map<std::string, batch_cost>                                        known_experts;
+    ggml_backend_ptr                  backend;
+    threadpool                        pool;
+    bool                              on_cpu  = false;
+    int32_t                           threads = 1;
+    std::map<std::string, double>     known;
+    std::map<std::string, batch_cost> known_experts;
 };
 
 // Of one expert: operations for a token, bytes of weights.

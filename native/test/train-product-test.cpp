@@ -1,4 +1,4 @@
-// Products of the CPU on every kind of instructions that this processor has, against sums in double precision, and with the same bits however the work is dealt.
+// Products and softmax of the CPU on every kind of instructions that this processor has, against double precision; products with the same bits however the work is dealt.
 #include "check.h"
 #include "train/kernels/product.h"
 
@@ -101,6 +101,43 @@ void all_shapes(const tile_kernels & kernels) {
     CHECK(computed(kernels, {}, 3, 40, 2) == std::vector<float>(120, 0.0f));  // nobody's product
 }
 
+// Rows of softmax and their gradients against double precision: what is exponentiated is up to 14, whose rounding is 8e-7. Numbers far below the largest are 0.
+void softmax_rows(const tile_kernels & kernels) {
+    constexpr float scale = 0.7f;
+    for (const size_t count : { 1, 5, 16, 17, 64, 100 }) {
+        std::minstd_rand    random(uint32_t(count) + 1);
+        std::vector<float>  p(count), d(count);
+        std::vector<double> wanted(count);
+        double              most = -INFINITY, sum = 0, dot = 0;
+        for (size_t i = 0; i < count; i++) {
+            p[i] = i % 7 == 3 ? -300.0f : float(random() % 2001) / 100 - 10;
+            d[i] = float(random() % 2001) / 1000 - 1;
+            most = std::max(most, double(scale) * double(p[i]));
+        }
+        for (size_t i = 0; i < count; i++) {
+            sum += wanted[i] = std::exp(double(scale) * double(p[i]) - most);
+        }
+        std::vector<float> of_x = d;
+        kernels.softmax(p.data(), int64_t(count), scale);
+        kernels.softmax_back(p.data(), of_x.data(), int64_t(count), scale);
+        for (size_t i = 0; i < count; i++) {
+            dot += wanted[i] / sum * double(d[i]);
+        }
+        for (size_t i = 0; i < count; i++) {
+            const double share = wanted[i] / sum;
+            CHECK(std::fabs(double(p[i]) - share) <= 2e-6 * share + 1e-37);
+            CHECK(std::fabs(double(of_x[i]) - double(scale) * share * (double(d[i]) - dot)) <= 4e-6 * share + 1e-37);
+        }
+    }
+}
+
+void added_product(const tile_kernels & kernels) {
+    const std::vector<float> x{ 1, 2, 3, 4 }, w{ 5, 6, 7, 8 };
+    std::vector<float>       c{ 100, 200, 300, 400 };
+    compute_product(kernels, { { { x.data(), 2 }, { w.data(), GGML_TYPE_F32, 8, true }, 2 } }, c.data(), 2, { 0, 2, 0, 2 }, true);
+    CHECK(c == std::vector<float>({ 119, 222, 343, 450 }));
+}
+
 }  // namespace
 
 int main() {
@@ -109,6 +146,8 @@ int main() {
     for (int i = 0; i < count; i++) {
         std::printf("%s\n", kernels[i]->name);
         all_shapes(*kernels[i]);
+        softmax_rows(*kernels[i]);
+        added_product(*kernels[i]);
     }
     return check_result();
 }

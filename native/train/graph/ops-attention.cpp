@@ -1,12 +1,13 @@
 #include "ops-attention.h"
 
+#include "cpu-attention.h"
 #include "nodes.h"
 #include "ops-elementwise.h"
 #include "ops-rows.h"
 #include "ops-softmax.h"
 
+#include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace moebius {
 
@@ -91,6 +92,9 @@ train_value train_rope(train_tape & tape, const train_value & x, ggml_tensor * p
 }
 
 train_value train_attention(train_tape & tape, const train_value & q, const train_value & k, const train_value & v, const std::vector<attention_span> & spans, float scale) {
+    if (tape.on_cpu()) {
+        return attention_on_cpu(tape, q, k, v, spans, scale);
+    }
     const auto               queries = spans_of(tape, q, spans), keys = spans_of(tape, k, spans), values = spans_of(tape, v, spans);
     const int64_t            d = v.tensor->ne[0], heads = q.tensor->ne[1];
     std::vector<train_value> outputs;
@@ -101,15 +105,10 @@ train_value train_attention(train_tape & tape, const train_value & q, const trai
     return train_reshape(tape, train_join(tape, outputs), d, heads, q.tensor->ne[2]);
 }
 
-std::vector<float> causal_mask(const std::vector<int64_t> & lengths) {
-    const size_t       tokens = size_t(std::accumulate(lengths.begin(), lengths.end(), int64_t(0)));
-    std::vector<float> mask(tokens * tokens, -INFINITY);
-    size_t             begin = 0;
-    for (const int64_t length : lengths) {
-        for (size_t t = begin; t < begin + size_t(length); t++) {
-            std::fill(mask.begin() + ptrdiff_t(t * tokens + begin), mask.begin() + ptrdiff_t(t * tokens + t + 1), 0.0f);
-        }
-        begin += size_t(length);
+std::vector<float> causal_mask(int64_t tokens) {
+    std::vector<float> mask(size_t(tokens * tokens), -INFINITY);
+    for (int64_t t = 0; t < tokens; t++) {
+        std::fill_n(mask.begin() + t * tokens, t + 1, 0.0f);
     }
     return mask;
 }

@@ -23,18 +23,17 @@ struct rope_settings {
 // x: [d, heads, tokens], contiguous; positions: I32 [tokens], each in its sequence
 train_value train_rope(train_tape & tape, const train_value & x, ggml_tensor * positions, const rope_settings & settings);
 
-// Tokens next to each other that may see each other, as their mask says.
+// The tokens of one sequence, next to each other.
 struct attention_span {
     int64_t       tokens = 0;
-    ggml_tensor * mask   = nullptr;  // F32 [tokens seen, tokens]: 0 or -infinity; spans of one length may share one
+    ggml_tensor * mask   = nullptr;  // F32 [tokens seen, tokens], causal_mask; not read on the CPU; sequences of one length may share one
 };
 
-// softmax(scale * q k + mask) v with grouped heads (arXiv 2305.13245): heads [g * i, g * (i + 1)) of q see head i of k and v, g = heads / kv heads.
-// q: [d, heads, tokens], k: [d, kv heads, tokens], v: [dv, kv heads, tokens], contiguous -> [dv, heads, tokens].
-// One span for each sequence costs the sum of their squared lengths; one span for all, with a block-diagonal mask, the square of the sum.
+// softmax(scale * q k) v over what is not behind a token in its sequence, with grouped heads (arXiv 2305.13245): heads [g * i, g * (i + 1)) of q see head i of k and v,
+// g = heads / kv heads. q: [d, heads, tokens], k: [d, kv heads, tokens], v: [dv, kv heads, tokens], contiguous -> [dv, heads, tokens].
 train_value train_attention(train_tape & tape, const train_value & q, const train_value & k, const train_value & v, const std::vector<attention_span> & spans, float scale);
 
-// A mask [tokens, tokens] for sequences of these lengths, packed: each sees itself and what is before it of its own sequence.
-std::vector<float> causal_mask(const std::vector<int64_t> & lengths);
+// 0 for what a token sees, itself and what is before it, else -infinity. [tokens][tokens seen]
+std::vector<float> causal_mask(int64_t tokens);
 
 }  // namespace moebius

@@ -34,15 +34,12 @@ size_t graph_memory::needed(ggml_backend_dev_t device, ggml_cgraph * graph) {
     return bytes;
 }
 
-train_runner::train_runner(ggml_backend_dev_t device, int threads)
-    : device(device), backend(ggml_backend_dev_init(device, nullptr)), own(device), is_one_by_one(is_software_gpu(device)) {
+train_runner::train_runner(ggml_backend_dev_t device, const train_threads & threads)
+    : device(device), pool(threads.pool), backend(ggml_backend_dev_init(device, nullptr)), own(device), is_one_by_one(is_software_gpu(device)) {
     if (!backend) {
         throw no_room(device, "anything");
     }
-    const auto set_threads = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_set_n_threads"));
-    if (set_threads) {
-        set_threads(backend.get(), threads);
-    }
+    threadpool_attach(backend.get(), pool, threads.count);
 }
 
 void train_runner::compute(ggml_cgraph * graph, int begin, int end) {

@@ -1,6 +1,8 @@
 // Memory and computation of training graphs on one device.
 #pragma once
 
+#include "model/threadpool.h"
+
 #include <ggml-backend.h>
 #include <ggml-cpp.h>
 
@@ -27,10 +29,17 @@ class graph_memory {
     ggml_gallocr_ptr   allocator;
 };
 
+// Threads of CPU devices, for runners that compute one after the other. Other devices decide themselves.
+struct train_threads {
+    int        count;
+    threadpool pool;
+
+    train_threads(int count) : count(count), pool(threadpool_start(count, true)) {}
+};
+
 class train_runner {
   public:
-    // threads: of a CPU device; others decide themselves
-    train_runner(ggml_backend_dev_t device, int threads);
+    train_runner(ggml_backend_dev_t device, const train_threads & threads);
 
     void allocate(ggml_cgraph * graph) { own.allocate(graph); }
 
@@ -45,6 +54,7 @@ class train_runner {
     void compute_at_once(ggml_cgraph * graph, int begin, int end);
 
     ggml_backend_dev_t device;
+    threadpool         pool;
     ggml_backend_ptr   backend;
     graph_memory       own;
     bool               is_one_by_one;  // nodes

@@ -1,5 +1,7 @@
 #include "product-tile.h"
 
+#include "softmax-rows.h"
+
 #include <cstring>
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -37,7 +39,19 @@ void transpose_plain(const float * from, int64_t from_stride, int64_t rows, int6
     }
 }
 
-constexpr tile_kernels plain = { "plain", 4, multiply_plain, transpose_plain, nullptr };
+void scale_plain(const float * from, int64_t from_stride, int64_t rows, int64_t columns, float factor, float * to, int64_t to_stride) {
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < columns; j++) {
+            to[i * to_stride + j] = factor * from[i * from_stride + j];
+        }
+    }
+}
+
+void softmax_plain(float * row, int64_t count, float scale) { softmax_of_row(row, count, scale); }
+
+void softmax_back_plain(const float * p, float * d, int64_t count, float scale) { softmax_back_of_row(p, d, count, scale); }
+
+constexpr tile_kernels plain = { "plain", 4, multiply_plain, transpose_plain, softmax_plain, softmax_back_plain, scale_plain, nullptr };
 
 #if defined(MOEBIUS_PRODUCT_TILES)
 
@@ -185,20 +199,36 @@ MOEBIUS_AVX2 void transpose_avx2(const float * from, int64_t from_stride, int64_
     transpose_plain(from + whole_columns, from_stride, whole_rows, columns - whole_columns, to + whole_columns * to_stride, to_stride);
 }
 
-MOEBIUS_AVX2 void q8_0_avx2(const void * blocks, float * values, int64_t count) {
+// Not memcpy: compilers make a slow string instruction of short ones.
+MOEBIUS_AVX2 void scale_avx2(const float * from, int64_t from_stride, int64_t rows, int64_t columns, float factor, float * to, int64_t to_stride) {
+    const __m256  factors = _mm256_set1_ps(factor);
+    const int64_t whole   = columns / 8 * 8;
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < whole; j += 8) {
+            _mm256_storeu_ps(to + i * to_stride + j, _mm256_mul_ps(_mm256_loadu_ps(from + i * from_stride + j), factors));
+        }
+    }
+    scale_plain(from + whole, from_stride, rows, columns - whole, factor, to + whole, to_stride);
+}
+
+MOEBIUS_AVX2 void q8_0_avx2(const void * blocks, int64_t count, float * values, int64_t block_stride) {
     const auto * block = static_cast<const q8_block *>(blocks);
     for (int64_t b = 0; b < count / 32; b++) {
         const __m256 scale = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(block[b].scale)));
 #    pragma GCC unroll 4
         for (int i = 0; i < 32; i += 8) {
             const __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(block[b].values + i)));
-            _mm256_storeu_ps(values + b * 32 + i, _mm256_mul_ps(_mm256_cvtepi32_ps(wide), scale));
+            _mm256_storeu_ps(values + b * block_stride + i, _mm256_mul_ps(_mm256_cvtepi32_ps(wide), scale));
         }
     }
 }
 
-constexpr tile_kernels avx512 = { "AVX-512", 14, multiply_avx512, transpose_avx2, q8_0_avx2 };
-constexpr tile_kernels avx2   = { "AVX2", 6, multiply_avx2, transpose_avx2, q8_0_avx2 };
+MOEBIUS_AVX2 void softmax_avx2(float * row, int64_t count, float scale) { softmax_of_row(row, count, scale); }
+
+MOEBIUS_AVX2 void softmax_back_avx2(const float * p, float * d, int64_t count, float scale) { softmax_back_of_row(p, d, count, scale); }
+
+constexpr tile_kernels avx512 = { "AVX-512", 14, multiply_avx512, transpose_avx2, softmax_avx2, softmax_back_avx2, scale_avx2, q8_0_avx2 };
+constexpr tile_kernels avx2   = { "AVX2", 6, multiply_avx2, transpose_avx2, softmax_avx2, softmax_back_avx2, scale_avx2, q8_0_avx2 };
 
 #endif
 

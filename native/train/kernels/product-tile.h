@@ -1,4 +1,4 @@
-// The innermost loops of F32 products on the CPU: a tile of a few rows and some vectors of columns, kept in registers while k passes.
+// The innermost loops of the CPU: of F32 products a tile of a few rows and some vectors of columns, kept in registers while k passes; rows of softmax.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,17 @@ struct tile_kernels {
     // to[j * to_stride + i] = from[i * from_stride + j] for i < rows, j < columns
     void (*transpose)(const float * from, int64_t from_stride, int64_t rows, int64_t columns, float * to, int64_t to_stride);
 
-    // Q8_0 as ggml's dequantize_row_q8_0 has it; null: use that
-    void (*q8_0_to_float)(const void * blocks, float * values, int64_t count);
+    // row = softmax(scale * row), scale > 0; exponentials within 2e-7 of themselves
+    void (*softmax)(float * row, int64_t count, float scale);
+
+    // d: the gradient of p = softmax(scale * x) -> that of x
+    void (*softmax_back)(const float * p, float * d, int64_t count, float scale);
+
+    // to[i * to_stride + j] = factor * from[i * from_stride + j] for i < rows, j < columns
+    void (*scale)(const float * from, int64_t from_stride, int64_t rows, int64_t columns, float factor, float * to, int64_t to_stride);
+
+    // Q8_0 as ggml's dequantize_row_q8_0 has it, 32 numbers each block_stride; null: use that
+    void (*q8_0_to_float)(const void * blocks, int64_t count, float * values, int64_t block_stride);
 };
 
 // The fastest that this processor has: AVX-512, AVX2, or what the compiler makes of plain loops.

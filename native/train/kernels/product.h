@@ -38,7 +38,7 @@ struct product_piece {
 
 constexpr int64_t product_columns = 256;  // most columns of a piece
 
-// c[m][n] = sum of the terms, in their order, k ascending; zeros without any. c: [rows][c_stride].
-void compute_product(const tile_kernels & kernels, const std::vector<product_term> & terms, float * c, int64_t c_stride, const product_piece & piece);
+// c[m][n] = sum of the terms, in their order, k ascending, zeros without any; adds: c plus that. c: [rows][c_stride].
+void compute_product(const tile_kernels & kernels, const std::vector<product_term> & terms, float * c, int64_t c_stride, const product_piece & piece, bool adds = false);
 
 }  // namespace moebius

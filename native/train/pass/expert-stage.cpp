@@ -45,10 +45,11 @@ template <typename F> auto on_all(size_t count, const F & work) {
 
 }  // namespace
 
-expert_stage::expert_stage(const gguf_model & file, const base_shape & of, const adapter & trained, const std::vector<copies_room> & rooms, int threads)
+expert_stage::expert_stage(const gguf_model & file, const base_shape & of, const adapter & trained, const std::vector<copies_room> & rooms, const train_threads & threads)
     : shape(of), speeds(rooms.size(), 1.0), computed(rooms.size(), 0) {
     for (const copies_room & room : rooms) {
-        workers.push_back({ std::make_unique<expert_copies>(file, shape, trained, room), train_runner(room.device, threads), room.slots, 0, 0 });
+        const train_threads its_threads = workers.empty() ? threads : train_threads(threads.count);  // they compute at once
+        workers.push_back({ std::make_unique<expert_copies>(file, shape, trained, room), train_runner(room.device, its_threads), room.slots, 0, 0 });
     }
     if (workers.empty()) {
         return;  // no layer has experts

@@ -30,9 +30,9 @@ struct expert_copies_report {
 
 class expert_stage {
   public:
-    // rooms: of the devices, at most devices_most, whose slots together are at least the experts; none for a model without experts. threads: of a CPU device. All but rooms outlive it.
+    // rooms: of the devices, at most devices_most, whose slots together are at least the experts; none for a model without experts. All but rooms and threads outlive it.
     // Throws what expert_copies and check_rig do.
-    expert_stage(const gguf_model & file, const base_shape & shape, const adapter & of, const std::vector<copies_room> & rooms, int threads);
+    expert_stage(const gguf_model & file, const base_shape & shape, const adapter & of, const std::vector<copies_room> & rooms, const train_threads & threads);
 
     // next: the layer whose turn it is afterwards, -1: nobody knows. kept: activations are kept there if they have room, for gradients of the inputs if those are wanted; null: none are.
     // They are of the layer's latest call, until write(). Throws what train_runner and expert_copies do.

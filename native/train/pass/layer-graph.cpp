@@ -31,6 +31,10 @@ void add_up_gradients(const train_tape & tape, const std::vector<parameter_use> 
 
 attention_inputs::attention_inputs(train_tape & tape, const token_batch & batch) : positions(tape.input(GGML_TYPE_I32, int64_t(batch.tokens.size()))) {
     for (const int64_t length : batch.lengths) {
+        if (tape.on_cpu()) {  // needs none
+            spans.push_back({ length, nullptr });
+            continue;
+        }
         auto mask = std::find_if(masks.begin(), masks.end(), [length](const auto & each) { return each.first == length; });
         if (mask == masks.end()) {
             mask = masks.insert(masks.end(), { length, tape.input(GGML_TYPE_F32, length, length) });
@@ -46,7 +50,7 @@ int64_t attention_inputs::longest() const {
 void attention_inputs::fill(const token_batch & batch, const routing_inputs::writer & write) const {
     write(positions, batch.positions.data());
     for (const auto & [length, mask] : masks) {
-        write(mask, causal_mask({ length }).data());
+        write(mask, causal_mask(length).data());
     }
 }
 

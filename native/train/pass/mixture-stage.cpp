@@ -44,7 +44,7 @@ void add_expert_gradients(const train_tape & tape, const expert_output & made, c
 
 }  // namespace
 
-mixture_stage::mixture_stage(ggml_backend_dev_t on, int threads, const base_shape & of, const base_weights & weights, const adapter_tensors & with)
+mixture_stage::mixture_stage(ggml_backend_dev_t on, const train_threads & threads, const base_shape & of, const base_weights & weights, const adapter_tensors & with)
     : device(on), runner(on, threads), shape(of), base(weights), adapters(with) {}
 
 std::vector<float> mixture_stage::forward(int64_t layer, const expert_inputs & inputs) {

@@ -10,8 +10,8 @@ namespace moebius {
 
 class mixture_stage {
   public:
-    // All outlive it. shape: with the mixture's experts. threads: of a CPU device.
-    mixture_stage(ggml_backend_dev_t device, int threads, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters);
+    // All but threads outlive it. shape: with the mixture's experts.
+    mixture_stage(ggml_backend_dev_t device, const train_threads & threads, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters);
 
     // As expert_stage's.
     std::vector<float>     forward(int64_t layer, const expert_inputs & inputs);

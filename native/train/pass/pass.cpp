@@ -38,13 +38,14 @@ class stopwatch {
 
 train_pass::train_pass(const gguf_model & file, const base_shape & of, const adapter & trained, const pass_devices & where)
     : device(where.main),
-      runner(device, where.threads),
+      threads(where.threads),
+      runner(device, threads),
       shape(routed_shape(of, trained.mixture)),
       base(file, of, device),
       adapters(trained, device),
       no_adapters({}, device),
-      experts(file, of, trained, where.experts.empty() && of.experts > 0 ? std::vector<copies_room>{ { device, of.experts, UINT64_MAX } } : where.experts, where.threads),
-      mixture(device, where.threads, shape, base, adapters),
+      experts(file, of, trained, where.experts.empty() && of.experts > 0 ? std::vector<copies_room>{ { device, of.experts, UINT64_MAX } } : where.experts, threads),
+      mixture(device, threads, shape, base, adapters),
       activation_bytes(where.activation_bytes.value_or(host_memory_now().available / 2)) {
     for (int64_t layer = 0; layer < shape.layers; layer++) {
         kept_memory.emplace_back(device);

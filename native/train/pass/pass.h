@@ -91,8 +91,9 @@ class train_pass {
     bool                        trains_below(const adapter & of, int64_t layer) const;
     std::vector<layer_state>    forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const batch_purpose & purpose);
 
-    ggml_backend_dev_t device;
-    train_runner       runner;
+    ggml_backend_dev_t  device;
+    const train_threads threads;  // of all stages: they take turns
+    train_runner        runner;
     const base_shape   shape;  // with the experts of a mixture
     base_weights       base;
     adapter_tensors    adapters, no_adapters;
