@@ -41,7 +41,8 @@ made_operand random_operand(const operand & of, std::mt19937 & random) {
     if (of.type == GGML_TYPE_F32) {
         std::memcpy(made.bytes.data(), floats.data(), made.bytes.size());
     } else {
-        ggml_quantize_chunk(of.type, floats.data(), made.bytes.data(), 0, of.n1 * of.n2, of.n0, nullptr);
+        const std::vector<float> importance(size_t(of.n0), 1.0f);  // some types are not made without
+        ggml_quantize_chunk(of.type, floats.data(), made.bytes.data(), 0, of.n1 * of.n2, of.n0, importance.data());
         ggml_get_type_traits(of.type)->to_float(made.bytes.data(), floats.data(), int64_t(floats.size()));
     }
     made.values = to_numbers(floats);
