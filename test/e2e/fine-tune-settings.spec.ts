@@ -20,7 +20,7 @@ test('preference pairs are learnt as such, with the settings of the form, and wa
   await core.call('settings.get', {});
   await goTo(app, 'fine-tune/new');
   await addFile(app, writePairs());
-  await expect(app.getByRole('figure').filter({ hasText: 'As the model sees it' })).toBeVisible();
+  await expect(app.getByRole('figure').filter({ hasText: 'As the model sees it' })).toBeVisible({ timeout: 30_000 }); // an engine starts for it
   await expect(app.getByRole('combobox', { name: 'Begin with' })).toContainText('Experts and attention');
   await app.getByRole('textbox', { name: 'Name of the run' }).fill('pairs');
   for (const part of ['Attention', 'Experts']) await fillNumber(app, `Rank on ${part}`, '4');

@@ -68,7 +68,7 @@ folder('a run is made with the form, watched, asked, compared with its base and 
   await core.call('settings.get', {});
   await goTo(app, 'fine-tune/new');
   await addFile(app, roman);
-  await expect(app.getByRole('figure').filter({ hasText: 'As the model sees it' })).toBeVisible();
+  await expect(app.getByRole('figure').filter({ hasText: 'As the model sees it' })).toBeVisible({ timeout: 30_000 }); // an engine starts for it
   await expect(app.getByRole('combobox', { name: 'Begin with' })).toContainText('Experts and attention');
   await app.getByRole('textbox', { name: 'Name of the run' }).fill('roman');
   await fillNumber(app, 'Share for validation', '0.2');

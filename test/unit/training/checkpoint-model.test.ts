@@ -16,8 +16,9 @@ afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 /** refusal: code with which an adapter file is refused */
 function engineWith(refusal?: 'model.unsupported' | 'disk.full'): EngineDouble {
   return new EngineDouble({
-    'train.export': ({ format, path }) => {
+    'train.export': ({ format, path }, { onProgress }) => {
       if (refusal && format === 'adapter') throw new MoebiusError(refusal, 'It cannot be written.');
+      onProgress?.({ fraction: 0.5, stage: 'export' });
       writeFileSync(String(path), '');
       return { path, step: 5 };
     },
@@ -29,22 +30,27 @@ function engineWith(refusal?: 'model.unsupported' | 'disk.full'): EngineDouble {
 
 async function ask(engine: EngineDouble, withBase = false) {
   const bases: string[] = [];
+  const merged: number[] = [];
   const what = { checkpoint: '/run/step-5', model: '/base.gguf', scratch, options: { sequences: 1 }, signal: new AbortController().signal };
+  const onMerging = (fraction: number) => void merged.push(fraction);
   const ofBase = async ({ path }: { path: string }) => void bases.push(path);
-  const told = await withCheckpointModel(engine, { ...what, ...(withBase && { ofBase }) }, async ({ loaded, adapters }) => ({ path: loaded.path, adapters }));
+  const told = await withCheckpointModel(engine, { ...what, onMerging, ...(withBase && { ofBase }) }, async ({ loaded, adapters }) => ({
+    path: loaded.path,
+    adapters,
+  }));
   expect(readdirSync(scratch)).toEqual([]);
-  return { ...told, bases, calls: engine.calls.map(({ method, parameters: { format } }) => (format ? `${method} ${format}` : method)) };
+  return { ...told, bases, merged, calls: engine.calls.map(({ method, parameters: { format } }) => (format ? `${method} ${format}` : method)) };
 }
 
 it('is its base with an adapter, which is asked without it first', async () => {
-  const { path, adapters, bases, calls } = await ask(engineWith(), true);
-  expect([path, adapters, bases]).toEqual(['/base.gguf', [7], ['/base.gguf']]);
+  const { path, adapters, bases, merged, calls } = await ask(engineWith(), true);
+  expect([path, adapters, bases, merged]).toEqual(['/base.gguf', [7], ['/base.gguf'], []]);
   expect(calls).toEqual(['train.export adapter', 'model.load', 'adapter.load', 'model.unload']);
 });
 
 it('is merged where no adapter file holds what was trained', async () => {
-  const { path, adapters, bases, calls } = await ask(engineWith('model.unsupported'), true);
-  expect([adapters, bases, path.startsWith(scratch)]).toEqual([[], ['/base.gguf'], true]);
+  const { path, adapters, bases, merged, calls } = await ask(engineWith('model.unsupported'), true);
+  expect([adapters, bases, merged, path.startsWith(scratch)]).toEqual([[], ['/base.gguf'], [0.5], true]);
   expect(calls).toEqual(['train.export adapter', 'model.load', 'model.unload', 'train.export merged', 'model.load', 'model.unload']);
   expect(existsSync(path)).toBe(false);
 });

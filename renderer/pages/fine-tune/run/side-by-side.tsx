@@ -50,22 +50,24 @@ export function SideBySide({ run, step }: { run: TrainingRun; step: number }) {
       {error && <ErrorNotice error={error} advice={errorHelp(error, stores).advice} />}
       <div className={style.sides}>
         {sides.map((side) => (
-          <AnswerView key={side} name={names[side]} answer={answers[side]} />
+          <AnswerView
+            key={side}
+            name={names[side]}
+            answer={answers[side]}
+            waiting={isMerged && side === 'tuned' ? 'Comes as a whole, when it is there…' : 'Reading the question…'}
+          />
         ))}
       </div>
     </Section>
   );
 }
 
-function AnswerView({ name, answer: { text, speed, running } }: { name: string; answer: Answer }) {
+/** waiting: what is said before its first word */
+function AnswerView({ name, answer: { text, speed, running }, waiting }: { name: string; answer: Answer; waiting: string }) {
   return (
     <article className={style.side} aria-label={name} aria-busy={running}>
       <h3>{name}</h3>
-      {text === '' ? (
-        <p className={style.waiting}>{running ? 'Reading the question…' : 'Its answer appears here.'}</p>
-      ) : (
-        <Markdown text={text} streaming={running} />
-      )}
+      {text === '' ? <p className={style.waiting}>{running ? waiting : 'Its answer appears here.'}</p> : <Markdown text={text} streaming={running} />}
       {speed !== null && <p className={style.waiting}>{format.rate(speed)}</p>}
     </article>
   );
