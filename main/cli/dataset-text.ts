@@ -1,5 +1,5 @@
 // The report of a survey for people.
-import type { DatasetReport, RowPlace, SurveyedFile } from '../contract/datasets.ts';
+import { type DatasetReport, type DataUse, placeText, type RowsReport } from '../contract/datasets.ts';
 import type { EncodedCounts } from '../training/data/encoded/format.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
@@ -31,16 +31,26 @@ export function encodedText({ parts: { train, validation }, cut, leftOut }: Enco
     `  training: ${plural(train.examples, 'example')}, ${formatCount(train.tokens)} tokens, ${formatCount(train.targets)} learnt; the longest has ${train.longest}`,
     `  validation: ${plural(validation.examples, 'example')}, ${formatCount(validation.tokens)} tokens, ${formatCount(validation.targets)} learnt`,
   ];
+  return [...lines, ...omittedLines({ cut, leftOut })].join('\n');
+}
+
+/** What became of the rows that are trained on or evaluated, with what of them was left out. */
+export function dataUseText(use: DataUse): string {
+  const { rows, good, bad, split } = use;
+  const counts = [
+    `data: ${plural(rows, 'row')}, ${good} good, ${bad} bad; ${split.train} for training, ${split.validation} for validation`,
+    ...omittedLines(use),
+  ];
+  const sections = [counts.join('\n'), warningsText(use), duplicatesText(use), badText(use)];
+  return sections.filter((section) => section !== '').join('\n');
+}
+
+function omittedLines({ cut, leftOut }: Pick<DataUse, 'cut' | 'leftOut'>): string[] {
+  const lines = [];
   if (cut > 0) lines.push(`  ${cut} cut to the most tokens that may be`);
   if (leftOut.overLong > 0) lines.push(`  ${leftOut.overLong} left out: more tokens than may be`);
   if (leftOut.nothingToLearn > 0) lines.push(`  ${leftOut.nothingToLearn} left out: nothing to learn in them`);
-  return lines.join('\n');
-}
-
-/** `chats.jsonl:12` for a line, `chats.json row 12` */
-export function placeText(files: readonly SurveyedFile[], { file, place }: RowPlace): string {
-  const { path = '?', unit = 'row' } = files[file] ?? {};
-  return unit === 'line' ? `${path}:${place}` : `${path} row ${place}`;
+  return lines;
 }
 
 const percent = (part: number, whole: number) => `${((part * 100) / Math.max(1, whole)).toFixed(1)}%`;
@@ -99,13 +109,13 @@ function lengthsText({ tokens }: DatasetReport): string {
   ].join('\n');
 }
 
-function warningsText({ files, warnings }: DatasetReport): string {
+function warningsText({ files, warnings }: RowsReport): string {
   if (warnings.length === 0) return '';
   const lines = warnings.map(({ text, count, first }) => `  ${count}: ${text} (first: ${placeText(files, first)})`);
   return ['Used, but worth a look:', ...lines].join('\n');
 }
 
-function duplicatesText({ files, duplicates: { count, incomplete, listed } }: DatasetReport): string {
+function duplicatesText({ files, duplicates: { count, incomplete, listed } }: RowsReport): string {
   const limit = incomplete ? ' There were more examples than are remembered, so there may be more.' : '';
   if (count === 0) return limit.trim();
   const lines = listed.slice(0, SHOWN).map(({ first, ...place }) => `  ${placeText(files, place)} repeats ${placeText(files, first)}`);
@@ -114,7 +124,7 @@ function duplicatesText({ files, duplicates: { count, incomplete, listed } }: Da
   );
 }
 
-function badText({ files, bad, badRows: { reasons, listed } }: DatasetReport): string {
+function badText({ files, bad, badRows: { reasons, listed } }: RowsReport): string {
   if (bad === 0) return '';
   const counts = reasons.map(({ count, text }) => `  ${count}: ${text}`);
   const lines = listed.slice(0, SHOWN).map(({ reason, detail, ...place }) => `  ${placeText(files, place)}: ${reason}: ${detail}`);

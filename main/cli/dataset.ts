@@ -12,12 +12,13 @@ import {
   type ListedBadRow,
   OVER_LONG,
   type OverLong,
+  placeText,
 } from '../contract/datasets.ts';
 import { MoebiusError } from '../contract/index.ts';
 import { type Encoded, encodeDataset, nothingLeft } from '../training/data/encoded/encode.ts';
 import { ExampleEncoder } from '../training/data/encoder.ts';
 import { type SurveyOptions, surveyDataset } from '../training/data/survey.ts';
-import { datasetText, encodedText, placeText } from './dataset-text.ts';
+import { datasetText, encodedText } from './dataset-text.ts';
 import { withModel } from './engine-session.ts';
 import { number, UsageError, wholeNumber } from './options.ts';
 import { print, printJson, tenthsAfter } from './output.ts';

@@ -3,12 +3,14 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { DATASET_LOSSES, DatasetFormat, type DatasetLoss, type FieldMap, MoebiusError, type Perplexity } from '../contract/index.ts';
+import { DATASET_LOSSES, DatasetFormat, type DatasetLoss, type DataUse, type FieldMap, MoebiusError, type Perplexity } from '../contract/index.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { LoadedModel } from '../engine/protocol.ts';
+import { dataUse } from '../training/data/encoded/format.ts';
 import { encodeFor, withTokeniser } from '../training/data/tokeniser.ts';
 import { evaluateExamples, evaluateText, evaluationLoad, examplePart, TEXT_CONTEXT } from '../training/evaluate/evaluate.ts';
 import { fieldMap } from './dataset.ts';
+import { dataUseText } from './dataset-text.ts';
 import { withEngine } from './engine-session.ts';
 import { UsageError, wholeNumber } from './options.ts';
 import { formatCount, print, printJson, significant, tenthsAfter } from './output.ts';
@@ -60,13 +62,15 @@ async function evaluate(model: string, flags: EvalFlags): Promise<void> {
       flags.text === undefined ? evaluateData(engine, path, flags, hooks) : evaluateFile(engine, path, flags.text, flags, hooks),
     );
     if (flags.json) printJson(result);
-    else
-      print(
-        `perplexity ${significant(result.perplexity)}  loss ${significant(result.loss)} of ${formatCount(result.targets)} tokens, in ${significant(result.seconds)} s`,
-      );
+    else print(evaluationText(result));
   } finally {
     process.off('SIGINT', onInterrupt);
   }
+}
+
+function evaluationText({ perplexity, loss, targets, seconds, data }: Perplexity & { data?: DataUse }): string {
+  const result = `perplexity ${significant(perplexity)}  loss ${significant(loss)} of ${formatCount(targets)} tokens, in ${significant(seconds)} s`;
+  return data ? `${dataUseText(data)}\n${result}` : result;
 }
 
 const threadsOf = (threads: number | undefined) => (threads === undefined ? {} : { threads, threadsBatch: threads });
@@ -97,11 +101,11 @@ async function evaluateData(
   path: string,
   { data = [], context, threads, adapter, format, map, loss }: EvalFlags,
   hooks: Hooks = {},
-): Promise<Perplexity> {
+): Promise<Perplexity & { data: DataUse }> {
   const scratch = await mkdtemp(join(tmpdir(), 'moebius-eval-'));
   const folder = join(scratch, 'data');
   try {
-    await withTokeniser(engine, path, (loaded) => {
+    const encoded = await withTokeniser(engine, path, (loaded) => {
       const maxTokens = context ?? loaded.inspection.contextLength;
       const files = data.map((file) => resolve(file));
       return encodeFor(
@@ -113,7 +117,8 @@ async function evaluateData(
     });
     const { examples, longest } = await examplePart(folder, 'train');
     const loaded = await engine.call('model.load', { path, options: { ...evaluationLoad(longest), ...threadsOf(threads) } });
-    return await evaluateExamples(engine, loaded, { folder, part: 'train', examples }, { ...hooks, adapters: await adaptersOf(engine, loaded, adapter) });
+    const adapters = await adaptersOf(engine, loaded, adapter);
+    return { ...(await evaluateExamples(engine, loaded, { folder, part: 'train', examples }, { ...hooks, adapters })), data: dataUse(encoded) };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -8,6 +8,7 @@ import { MoebiusError, type RunEvent } from '../contract/index.ts';
 import { ExportFormat, type OpenedRun, type StepReport } from '../engine/train-protocol.ts';
 import { TrainJob } from '../training/run/job.ts';
 import { estimate, type Training, train } from '../training/run/train.ts';
+import { dataUseText } from './dataset-text.ts';
 import { withEngine } from './engine-session.ts';
 import { UsageError } from './options.ts';
 import { formatBytes, formatCount, note, print, printJson, significant } from './output.ts';
@@ -100,6 +101,9 @@ function tell(event: RunEvent): void {
   switch (event.event) {
     case 'preparing':
       print(`${event.what === 'data' ? 'reading the data' : 'choosing experts by what the data uses'}, ${Math.floor(100 * event.fraction)}%`);
+      return;
+    case 'data':
+      print(dataUseText(event));
       return;
     case 'opened':
       print(

@@ -100,6 +100,12 @@ export const SurveyedFile = z.object({
 });
 export type SurveyedFile = z.infer<typeof SurveyedFile>;
 
+/** `chats.jsonl:12` for a line, `chats.json row 12` */
+export function placeText(files: readonly SurveyedFile[], { file, place }: RowPlace): string {
+  const { path = '?', unit = 'row' } = files[file] ?? {};
+  return unit === 'line' ? `${path}:${place}` : `${path} row ${place}`;
+}
+
 export const TokenLengths = z.object({
   count: z.number().int(),
   mean: z.number(),
@@ -151,6 +157,26 @@ export const DatasetReport = z.object({
   preview: z.array(PreviewedExample),
 });
 export type DatasetReport = z.infer<typeof DatasetReport>;
+
+/** What became of the rows of a dataset. */
+export const RowsReport = DatasetReport.omit({ tokens: true, preview: true });
+export type RowsReport = z.infer<typeof RowsReport>;
+
+/** Good rows that the trainer doesn't get, or not whole. */
+export const OmittedExamples = z.object({
+  /** examples that lost tokens to maxTokens */
+  cut: z.number().int().min(0),
+  leftOut: z.object({
+    /** more than maxTokens */
+    overLong: z.number().int().min(0),
+    /** no token that is learnt, cut or not; pairs that are equal after the cut */
+    nothingToLearn: z.number().int().min(0),
+  }),
+});
+
+/** What training, or an evaluation, made of the rows of its data. */
+export const DataUse = RowsReport.extend(OmittedExamples.shape);
+export type DataUse = z.infer<typeof DataUse>;
 
 /** `details` of the error dataset.format-unsure: what was seen, and what might be meant. */
 export const UnsureFormat = z.object({

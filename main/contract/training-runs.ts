@@ -1,7 +1,7 @@
 // Training runs: what one is to do, what happens in it, and what is left of it.
 import { z } from 'zod';
 import { ExportFormat, Movement, OpenedRun, PreferenceReport, Recipe, StepReport, ValidationReport } from '../engine/protocol.ts';
-import { TrainingData } from './datasets.ts';
+import { DataUse, TrainingData } from './datasets.ts';
 import { ErrorBody } from './errors.ts';
 
 const count = z.number().int().min(0);
@@ -54,6 +54,8 @@ export type Preparation = z.infer<typeof Preparation>;
 /** What happens in a run, in order; a line of its metrics.jsonl, samples of samples.jsonl, and preparations are not written down. */
 export const RunEvent = z.discriminatedUnion('event', [
   Preparation.extend({ event: z.literal('preparing') }),
+  /** of the encoded data that the run reads, also when it was encoded before */
+  DataUse.extend({ event: z.literal('data') }),
   OpenedRun.omit({ run: true }).extend({ event: z.literal('opened'), resumed: z.string().nullable() }),
   /** memoryBytes: of the trainer's process; null where the system does not tell */
   StepReport.extend({ event: z.literal('step'), memoryBytes: count.nullable() }),

@@ -45,6 +45,7 @@ const events = (lines: string): RunEvent[] =>
     .map((line) => JSON.parse(line));
 const losses = (all: RunEvent[]) => all.flatMap((event) => (event.event === 'step' ? [event.loss] : []));
 const validations = (all: RunEvent[]) => all.flatMap((event) => (event.event === 'validation' ? [event.loss ?? Number.NaN] : []));
+const openedOf = (all: RunEvent[]) => all.flatMap((event) => (event.event === 'opened' ? [event] : []))[0];
 const checkpoint = (name: string, step: number) => join(folder, name, 'checkpoints', `step-${String(step).padStart(8, '0')}.checkpoint`);
 
 /** With what was done before the run was opened. */
@@ -72,8 +73,8 @@ describe('moebius train', () => {
 
   it('learns, says what it trains, and keeps the newest checkpoints and the first', async () => {
     whole = await train('whole');
-    const [opened] = whole;
-    expect(opened).toMatchObject({ event: 'opened', step: 0, steps: STEPS, resumed: null, validates: true });
+    expect(whole[0]).toMatchObject({ event: 'data', bad: 0, cut: 0, leftOut: { overLong: 0, nothingToLearn: 0 } });
+    expect(openedOf(whole)).toMatchObject({ event: 'opened', step: 0, steps: STEPS, resumed: null, validates: true });
     expect(losses(whole)).toHaveLength(STEPS);
     const [first = 0, ...later] = validations(whole);
     expect(later).toHaveLength(2);
@@ -88,7 +89,7 @@ describe('moebius train', () => {
   it('goes on behind a kill as if nothing had been', async () => {
     await endBehind('killed', 5, 'SIGKILL');
     const rest = await train('killed');
-    expect(rest[0]).toMatchObject({ event: 'opened', step: 4, resumed: checkpoint('killed', 4) });
+    expect(openedOf(rest)).toMatchObject({ event: 'opened', step: 4, resumed: checkpoint('killed', 4) });
     expect(losses(rest)).toEqual(losses(whole).slice(4));
     expect(validations(rest).at(-1)).toBe(validations(whole).at(-1));
     const trained = (name: string) => readFileSync(checkpoint(name, STEPS)).subarray(-4096); // numbers; the header has paths
@@ -99,14 +100,14 @@ describe('moebius train', () => {
     const problem = JSON.parse(await endBehind('interrupted', 1, 'SIGINT'));
     expect(problem).toMatchObject({ code: 'cancelled', message: expect.stringContaining('goes on from its newest checkpoint') });
     const rest = await train('interrupted');
-    expect(rest[0]).toMatchObject({ event: 'opened', resumed: expect.any(String) });
+    expect(openedOf(rest)).toMatchObject({ event: 'opened', resumed: expect.any(String) });
     expect(losses(rest)).toEqual(losses(whole).slice(STEPS - losses(rest).length));
     expect(losses(rest).length).toBeLessThan(STEPS);
   });
 
   it('has nothing to do when all steps are done', async () => {
     const again = await train('whole');
-    expect(again.map(({ event }) => event)).toEqual(['opened', 'ended']);
+    expect(again.map(({ event }) => event)).toEqual(['data', 'opened', 'ended']);
   });
 
   it('exports an adapter, files for PEFT, and a model that answers', async () => {
@@ -217,15 +218,15 @@ describe('moebius train', () => {
   it('adapts only the experts that its data uses most, goes on with them, and exports them', async () => {
     const adapter = { experts: { loraRank: 4, chosen: { method: 'tokens', topP: 0.3, sampleTokens: 500 } } };
     const all = await trainFromTheStart('chosen', { adapter, schedule: { steps: 2, learningRate: 3e-3 } });
-    const opened = all.find(({ event }) => event === 'opened');
-    expect(all.slice(0, all.indexOf(opened as RunEvent))).toEqual(
+    const opened = openedOf(all);
+    expect(all.slice(0, opened && all.indexOf(opened))).toEqual(
       expect.arrayContaining(['data', 'experts'].map((what) => ({ event: 'preparing', what, fraction: expect.any(Number) }))),
     );
-    const chosen = opened?.event === 'opened' ? opened.chosenExperts : undefined;
+    const chosen = opened?.chosenExperts;
     expect(chosen?.sampledTokens).toBeGreaterThanOrEqual(500);
     for (const { affinities } of chosen?.layers ?? []) expect(affinities.reduce((sum, each) => sum + each, 0)).toBeGreaterThanOrEqual(0.3 - 1e-9);
     const rest = await train('chosen', { adapter, schedule: { steps: 4, learningRate: 3e-3 } });
-    expect(rest[0]).toMatchObject({ event: 'opened', step: 2, chosenExperts: chosen });
+    expect(openedOf(rest)).toMatchObject({ event: 'opened', step: 2, chosenExperts: chosen });
     const moved = rest.flatMap((event) => (event.event === 'movement' ? [event.tensors] : [])).at(-1) ?? [];
     for (const { tensor, norms } of moved) {
       const experts = chosen?.layers.find(({ layer }) => layer === Number(tensor.split('.')[1]))?.experts ?? [];
@@ -267,6 +268,39 @@ describe('moebius train', () => {
     const refused = await moebius(['export', checkpoint('ends', 1), join(folder, 'ends.gguf')]);
     expect([refused.code, JSON.parse(refused.stderr)]).toMatchObject([1, { code: 'model.unsupported', message: expect.stringContaining('--pairs-only') }]);
     expect((await moebius(['export', checkpoint('ends', 1), join(folder, 'ends.gguf'), '--pairs-only'])).code).toBe(0);
+  });
+
+  it('tells which rows it does not learn, and tells it again when it goes on', async () => {
+    const path = join(folder, 'rows.jsonl');
+    const row = (reply: string) => JSON.stringify({ prompt: 'Say it.', completion: reply });
+    writeFileSync(path, [row('One.'), '{"prompt": ', row('Two.'), row('One.'), row('Long. '.repeat(40)), '{"prompt": "No answer?"}'].join('\n'));
+    const changes = {
+      data: { files: [path], validation: 0, maxTokens: 64, overLong: 'leave-out' },
+      adapter: { attention: { loraRank: 2 } },
+      schedule: { steps: 1, learningRate: 1e-3 },
+    };
+    const expected = {
+      event: 'data',
+      rows: 6,
+      good: 4,
+      bad: 2,
+      badRows: {
+        listed: [
+          { place: 2, reason: 'row.not-json' },
+          { place: 6, reason: 'field.missing' },
+        ],
+      },
+      duplicates: { count: 1, listed: [{ place: 4, first: { place: 1 } }] },
+      leftOut: { overLong: 1, nothingToLearn: 0 },
+    };
+    expect((await train('dropped', changes))[0]).toMatchObject(expected);
+    expect(events(readFileSync(join(folder, 'dropped', 'metrics.jsonl'), 'utf8'))[0]).toMatchObject(expected);
+    const { stdout } = await moebius(['train', '--config', writeJob('dropped', changes)]); // which encodes nothing
+    expect(stdout).toMatch(/^data: 6 rows, 4 good, 2 bad; 4 for training, 0 for validation\n {2}1 left out: more tokens/m);
+    expect(stdout).toContain(`${path}:2: row.not-json`);
+    expect(stdout).toContain(`${path}:4 repeats ${path}:1`);
+    const told = await moebius(['eval', tinyModel, '--data', path, '--json']);
+    expect(JSON.parse(told.stdout).data).toMatchObject({ rows: 6, bad: 2, badRows: expected.badRows });
   });
 
   it('tells what is wrong with a job', async () => {

@@ -125,7 +125,7 @@ describe('training runs', { timeout: 300_000 }, () => {
     });
     expect(checkpoints[0]?.samples[0]?.expected).toMatch(/[IVXLCDM]/);
     const events = heard.filter(({ id }) => id === made.id).map(({ event }) => event.event);
-    expect([...new Set(events)].sort()).toEqual(['ended', 'movement', 'opened', 'preparing', 'sample', 'saved', 'step', 'validation']);
+    expect([...new Set(events)].sort()).toEqual(['data', 'ended', 'movement', 'opened', 'preparing', 'sample', 'saved', 'step', 'validation']);
     expect(existsSync(join(whole.folder, 'scratch')) ? readdirSync(join(whole.folder, 'scratch')) : []).toEqual([]);
   });
 

@@ -1,12 +1,9 @@
 // Perplexity of models on encoded examples and on texts.
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Perplexity } from '../../contract/training-runs.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { LoadedModel, LoadOptions } from '../../engine/protocol.ts';
-import { EncodedManifest, MANIFEST_NAME } from '../data/encoded/format.ts';
-import { readExamples } from '../data/encoded/read.ts';
+import { readCounts, readExamples } from '../data/encoded/read.ts';
 import type { PartName } from '../data/split.ts';
 import { perplexity, type Scored, textWindows } from './perplexity.ts';
 
@@ -30,7 +27,7 @@ export const evaluationLoad = (contextLength: number): LoadOptions => ({
 
 /** One part of an encoded dataset: of pairs the chosen reply. Throws file.unreadable. */
 export async function examplePart(folder: string, part: PartName): Promise<{ examples: number; longest: number }> {
-  return EncodedManifest.parse(JSON.parse(await readFile(join(folder, MANIFEST_NAME), 'utf8'))).parts[part];
+  return (await readCounts(folder)).parts[part];
 }
 
 /** The supervised tokens of a part; of pairs those of the chosen reply. The model's context has to hold the longest. */

@@ -1,16 +1,14 @@
 // What a run learns: what comes next, or of two answers the better one.
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { MoebiusError } from '../../contract/errors.ts';
 import type { Recipe } from '../../engine/train-protocol.ts';
-import { EncodedManifest, MANIFEST_NAME } from '../data/encoded/format.ts';
+import { readCounts } from '../data/encoded/read.ts';
 
 type Objective = NonNullable<Recipe['objective']>;
 
 /** Of an encoded dataset, unless it is said: "dpo" if all of it is pairs. Throws request.invalid of data that is partly pairs. */
 export async function objectiveFor(folder: string, { objective, dpo }: Pick<Recipe, 'objective' | 'dpo'>): Promise<Objective> {
   if (objective !== undefined) return objective;
-  const { train, validation } = EncodedManifest.parse(JSON.parse(await readFile(join(folder, MANIFEST_NAME), 'utf8'))).parts;
+  const { train, validation } = (await readCounts(folder)).parts;
   const pairs = train.pairs + validation.pairs;
   const examples = train.examples + validation.examples;
   if (pairs > 0 && pairs < examples) {

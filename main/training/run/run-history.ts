@@ -33,6 +33,7 @@ export class RunHistory {
         this.#movement = { step: event.step, tensors: event.tensors };
         return;
       case 'preparing':
+      case 'data':
       case 'sample':
       case 'ended':
     }

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import type { Preparation, RunEvent } from '../../contract/training-runs.ts';
 import type { WithEngine } from '../../engine/own-engine.ts';
 import type { TrainEstimate } from '../../engine/train-estimate-protocol.ts';
+import { dataUse, type EncodedManifest } from '../data/encoded/format.ts';
 import { encodeFor, withTokeniser } from '../data/tokeniser.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { conduct } from './conductor.ts';
@@ -31,7 +32,7 @@ export async function train(training: Training): Promise<void> {
   const files = runFiles(job.folder);
   await rm(files.scratch, { recursive: true, force: true });
   const prepare = preparationsFor(onEvent);
-  await encode(training, files.data, prepare);
+  const data = await encode(training, files.data, prepare);
   const { folder, model, validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, samples } = job;
   const checkpoints = new Checkpoints(folder, keep);
   const sampler = samples && new Sampler({ withEngine, model, folder, settings: samples });
@@ -41,6 +42,7 @@ export async function train(training: Training): Promise<void> {
   const onChoosing = (fraction: number) => prepare({ what: 'experts', fraction });
   const log = await RunLog.open(folder, onEvent);
   try {
+    await log.tell({ event: 'data', ...dataUse(data) });
     await withEngine(async (engine) => {
       for await (const event of conduct({ engine, settings, checkpoints, validateEvery, saveEvery, saveFirst, isValidated, onChoosing, signal })) {
         await log.tell(event);
@@ -113,8 +115,12 @@ class RunLog {
 }
 
 /** The base is loaded into llama.cpp for its chat template and tokens alone, and gone before training begins. */
-async function encode({ job, withEngine, signal }: Omit<Training, 'onEvent'>, folder: string, prepare?: (preparation: Preparation) => void): Promise<void> {
-  await withEngine((engine) =>
+async function encode(
+  { job, withEngine, signal }: Omit<Training, 'onEvent'>,
+  folder: string,
+  prepare?: (preparation: Preparation) => void,
+): Promise<EncodedManifest> {
+  return withEngine((engine) =>
     withTokeniser(engine, job.model, (loaded) =>
       encodeFor(engine, loaded, job.data, { folder, signal, onProgress: ({ fraction }) => prepare?.({ what: 'data', fraction }) }),
     ),

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { DatasetReport } from '../../../contract/datasets.ts';
+import { type DatasetReport, placeText } from '../../../contract/datasets.ts';
 import { MoebiusError } from '../../../contract/errors.ts';
 import type { LoadedModel } from '../../../engine/protocol.ts';
 import type { DownloadDisk } from '../../../library/downloads/partial-file.ts';
@@ -48,7 +48,8 @@ export async function encodeDataset(options: EncodeOptions): Promise<Encoded> {
     });
     options.signal?.throwIfAborted();
     const counts = writer.counts();
-    return { report, counts, manifest: counts.parts.train.examples > 0 ? await writer.publish() : null };
+    const { tokens: _tokens, preview: _preview, ...rows } = report;
+    return { report, counts, manifest: counts.parts.train.examples > 0 ? await writer.publish(rows) : null };
   } finally {
     await writer.dispose();
   }
@@ -63,8 +64,10 @@ export async function encodedDataset(options: EncodeOptions): Promise<EncodedMan
   return manifest;
 }
 
-export function nothingLeft({ rows, good }: DatasetReport, { leftOut, parts }: EncodedCounts): MoebiusError {
-  const message = `Of ${rows} rows none is left for training: ${rows - good} are bad, ${leftOut.overLong} have more tokens than may be, ${leftOut.nothingToLearn} have nothing to learn, and ${parts.validation.examples} are for validation. Nothing was written.`;
+export function nothingLeft({ rows, good, files, badRows }: DatasetReport, { leftOut, parts }: EncodedCounts): MoebiusError {
+  const [bad] = badRows.listed;
+  const first = bad ? ` The first bad one: ${placeText(files, bad)}: ${bad.detail}.` : '';
+  const message = `Of ${rows} rows none is left to learn from: ${rows - good} are bad, ${leftOut.overLong} have more tokens than may be, ${leftOut.nothingToLearn} have nothing to learn, and ${parts.validation.examples} are for validation.${first}`;
   return new MoebiusError('dataset.no-good-row', message, { details: { rows, good, ...leftOut, validation: parts.validation.examples } });
 }
 

@@ -1,7 +1,7 @@
 // The encoded dataset: what the trainer reads (native/train/data/dataset-file.h). A folder of a manifest, `dataset.json`, and for each part two files:
 // NAME.examples with tokens and learn masks, NAME.index with an entry of fixed size for each example. All numbers are little-endian.
 import { z } from 'zod';
-import { DATASET_LOSSES, DatasetFormat, FieldMap, OVER_LONG } from '../../../contract/datasets.ts';
+import { DATASET_LOSSES, DatasetFormat, type DataUse, FieldMap, OmittedExamples, OVER_LONG, RowsReport } from '../../../contract/datasets.ts';
 import type { PartName } from '../split.ts';
 
 /** Goes up with every change of the files, and of what the same rows become. */
@@ -61,18 +61,11 @@ export const PartCounts = z.object({
 });
 export type PartCounts = z.infer<typeof PartCounts>;
 
-export const EncodedCounts = z.object({
-  parts: z.object({ train: PartCounts, validation: PartCounts }),
-  /** examples that lost tokens to maxTokens */
-  cut: count,
-  leftOut: z.object({
-    /** more than maxTokens */
-    overLong: count,
-    /** no token that is learnt, cut or not; pairs that are equal after the cut */
-    nothingToLearn: count,
-  }),
-});
+export const EncodedCounts = OmittedExamples.extend({ parts: z.object({ train: PartCounts, validation: PartCounts }) });
 export type EncodedCounts = z.infer<typeof EncodedCounts>;
 
-export const EncodedManifest = EncodedCounts.extend({ version: z.literal(ENCODED_VERSION), key: EncodingKey });
+/** `survey`: kept, so that who uses the files again is told, too, which rows are not in them */
+export const EncodedManifest = EncodedCounts.extend({ version: z.literal(ENCODED_VERSION), key: EncodingKey, survey: RowsReport });
 export type EncodedManifest = z.infer<typeof EncodedManifest>;
+
+export const dataUse = ({ survey, cut, leftOut }: EncodedManifest): DataUse => ({ ...survey, cut, leftOut });

@@ -1,10 +1,16 @@
 // Single examples of an encoded dataset. What reads all of it many times is the trainer (native/train/data/dataset-file).
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MoebiusError } from '../../../contract/errors.ts';
 import type { PartName } from '../split.ts';
-import { ENTRY, FLAGS, INDEX_ENTRY_BYTES, partFiles } from './format.ts';
+import { ENTRY, EncodedCounts, FLAGS, INDEX_ENTRY_BYTES, MANIFEST_NAME, partFiles } from './format.ts';
 import { maskBytes, type Sequence } from './record.ts';
+
+/** Throws file.unreadable. */
+export async function readCounts(folder: string): Promise<EncodedCounts> {
+  const path = join(folder, MANIFEST_NAME);
+  return EncodedCounts.parse(JSON.parse(await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => unreadable(path, error))));
+}
 
 /** The examples of a part in the order of the rows, each its sequences. Throws file.unreadable, file.corrupt. */
 export async function* readExamples(folder: string, part: PartName): AsyncGenerator<Sequence[]> {
@@ -38,9 +44,11 @@ async function sequencesOf(entry: Buffer, records: FileHandle, folder: string): 
 }
 
 async function opened(path: string): Promise<FileHandle> {
-  return open(path).catch((error: NodeJS.ErrnoException) => {
-    throw new MoebiusError('file.unreadable', `${path} cannot be read: ${error.code ?? error.message}.`, { details: { path }, cause: error });
-  });
+  return open(path).catch((error: NodeJS.ErrnoException) => unreadable(path, error));
+}
+
+function unreadable(path: string, error: NodeJS.ErrnoException): never {
+  throw new MoebiusError('file.unreadable', `${path} cannot be read: ${error.code ?? error.message}.`, { details: { path }, cause: error });
 }
 
 async function readAt(file: FileHandle, position: number, length: number, folder: string): Promise<Buffer> {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import type { RowsReport } from '../../../contract/datasets.ts';
 import { MoebiusError } from '../../../contract/errors.ts';
 import { type DownloadDisk, formatBytes, realDisk } from '../../../library/downloads/partial-file.ts';
 import { syncFolder } from '../../../library/downloads/publish.ts';
@@ -72,9 +73,9 @@ export class EncodedWriter {
   }
 
   /** The folder has it when it resolves, in place of an encoded dataset that was there. Throws disk.full, file.unwritable. */
-  async publish(): Promise<EncodedManifest> {
+  async publish(survey: RowsReport): Promise<EncodedManifest> {
     const parts = this.#openParts();
-    const manifest: EncodedManifest = { version: ENCODED_VERSION, key: this.#key, ...this.counts() };
+    const manifest: EncodedManifest = { version: ENCODED_VERSION, key: this.#key, ...this.counts(), survey };
     await this.#explaining(async () => {
       for (const part of PARTS) await parts[part].finish();
       await writeSynced(join(this.#growing, MANIFEST_NAME), `${JSON.stringify(manifest, null, 2)}\n`);
