@@ -39,6 +39,7 @@ test('preference pairs are learnt as such, with the settings of the form, and wa
   await expect(app.getByRole('button', { name: 'Begin' })).toBeDisabled();
   await fillNumber(app, 'Slots of CPU', '32');
   await fillNumber(app, 'Memory of CPU for experts, GiB', '0.0125'); // two layers of the four have room
+  await fillNumber(app, 'Activations kept, GiB', '0');
 
   await app.getByRole('switch', { name: 'Ask every checkpoint' }).click();
   await expect(app.getByText(/^3 steps of \d+ tokens · preferences \(DPO\) · /)).toBeVisible();
@@ -50,7 +51,7 @@ test('preference pairs are learnt as such, with the settings of the form, and wa
   expect(run.plan).toMatchObject({
     adapter: { attention: { loraRank: 4 }, experts: { loraRank: 4, dropout: 0.1 } },
     dpo: { beta: 0.2 },
-    devices: { experts: [{ device: 'CPU', slots: 32, bytes: 13_421_773 }] },
+    devices: { experts: [{ device: 'CPU', slots: 32, bytes: 13_421_773 }], activationBytes: 0 },
   });
   await done(core, run.id);
   const [head, ...accuracies] = await chartRows(app, 'Pairs the right way round');

@@ -231,19 +231,40 @@ test('the base and the tuned model answer the same question beside each other', 
   await expect(app.getByRole('button', { name: 'Ask both' })).toBeEnabled({ timeout: 30_000 });
 });
 
-test('what no adapter file holds answers beside the base as a merged model, which is gone behind it', async ({ app, core }) => {
-  test.setTimeout(180_000);
-  const plan = { ...quick, adapter: { wholeNorms: true }, schedule: { steps: 2, learningRate: 0.002 }, saveEvery: 0, validateEvery: 0, samples: undefined };
-  const { id, folder: runFolder } = await begin(core, 'norms', plan);
-  await done(core, id);
-  await goTo(app, `fine-tune/run/${id}/before-after`);
-  await app.getByRole('textbox', { name: 'Question' }).fill('Write 14 as a Roman numeral.');
-  await app.getByRole('button', { name: 'Ask both' }).click();
-  for (const side of ['Base', 'Merged model of step 2'])
-    await expect(app.getByRole('article', { name: side, exact: true }).locator('[class*="markdown"]')).toHaveText(/\S/, { timeout: 60_000 });
-  await expect(app.getByText(/^No adapter file holds what this run trained/)).toBeVisible();
-  await expect.poll(() => readdirSync(join(runFolder, 'scratch'))).toEqual([]);
-});
+folder(
+  'what no adapter file holds answers beside the base as a merged model, which is gone behind it; adapters are exported without it',
+  async ({ app, core, folder: exports }) => {
+    test.setTimeout(180_000);
+    const plan = {
+      ...quick,
+      adapter: { attention: { loraRank: 2 }, wholeNorms: true },
+      schedule: { steps: 2, learningRate: 0.002 },
+      saveEvery: 0,
+      validateEvery: 0,
+      samples: undefined,
+    };
+    const { id, folder: runFolder } = await begin(core, 'norms', plan);
+    await done(core, id);
+    await goTo(app, `fine-tune/run/${id}/before-after`);
+    await app.getByRole('textbox', { name: 'Question' }).fill('Write 14 as a Roman numeral.');
+    await app.getByRole('button', { name: 'Ask both' }).click();
+    for (const side of ['Base', 'Merged model of step 2'])
+      await expect(app.getByRole('article', { name: side, exact: true }).locator('[class*="markdown"]')).toHaveText(/\S/, { timeout: 60_000 });
+    await expect(app.getByText(/^No adapter file holds what this run trained/)).toBeVisible();
+    await expect.poll(() => readdirSync(join(runFolder, 'scratch'))).toEqual([]);
+
+    await app.getByRole('tab', { name: 'Checkpoints' }).click();
+    await app.getByRole('button', { name: 'Export step 2' }).click();
+    const dialog = app.getByRole('dialog');
+    const file = join(exports, 'pairs.gguf');
+    await dialog.getByRole('textbox', { name: 'File' }).fill(file);
+    await dialog.getByRole('button', { name: 'Export' }).click();
+    await expect(dialog.getByRole('alert')).toContainText('Whole tensors were trained');
+    await dialog.getByRole('checkbox', { name: /^Without norms/ }).click();
+    await dialog.getByRole('button', { name: 'Export' }).click();
+    await expect(app.getByText(`Written: ${file}`).first()).toBeVisible({ timeout: 60_000 });
+  },
+);
 
 test('two runs are compared by their curves and by what they were told', async ({ app, core }) => {
   test.setTimeout(120_000);

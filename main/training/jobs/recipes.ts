@@ -30,7 +30,7 @@ export function recipesFor(model: Pick<Inspection, 'contextLength' | 'moeLayers'
     note: 'The least memory and time: style and format are learnt, little knowledge.',
     plan: { ...plan, adapter: attention },
   };
-  if (model.moeLayers.length === 0) return [light];
+  if (model.moeLayers.length === 0) return [...denseRecipes(plan), light];
   const experts = { ...attention, experts: LORA };
   return [
     {
@@ -45,6 +45,26 @@ export function recipesFor(model: Pick<Inspection, 'contextLength' | 'moeLayers'
       name: 'Experts, attention and router',
       note: 'Routing is learnt, too, with a loss that keeps the experts evenly used: for data that is far from what the model knows.',
       plan: { ...plan, adapter: { ...experts, router: LORA }, routerLosses: { balance: 0.001, z: 0.001 } },
+    },
+  ];
+}
+
+/** A mixture's experts share the reach of one adapter: a token has few of them, whose weights add up to 1. */
+const MIXTURE = { ...LORA, loraRank: 8, expertCount: 4, expertUsedCount: 2 };
+
+function denseRecipes(plan: Omit<TrainingRecipe['plan'], 'adapter'>): TrainingRecipe[] {
+  return [
+    {
+      id: 'ffn',
+      name: 'FFN and attention',
+      note: 'One adapter on every matrix of a layer.',
+      plan: { ...plan, adapter: { attention: LORA, ffn: LORA } },
+    },
+    {
+      id: 'mixture',
+      name: 'A mixture of experts (MixLoRA)',
+      note: 'Makes a model with experts of a dense one: four adapters on its FFN, of which a router gives each token two. Only a merged model holds them.',
+      plan: { ...plan, adapter: { attention: LORA, mixture: MIXTURE } },
     },
   ];
 }

@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../../main/contract/index.ts';
+import { type RunEvent, TrainingRecipe } from '../../../main/contract/index.ts';
 import { settingDifferences } from '../../../main/training/jobs/differences.ts';
 import { recipesFor } from '../../../main/training/jobs/recipes.ts';
 import { Histories } from '../../../main/training/run/histories.ts';
@@ -165,6 +165,8 @@ describe('recipes', () => {
   });
 
   it('do not adapt experts that a model does not have', () => {
-    expect(recipesFor({ contextLength: 4096, moeLayers: [] }, {}).map(({ plan }) => Object.keys(plan.adapter))).toEqual([['attention']]);
+    const dense = recipesFor({ contextLength: 4096, moeLayers: [] }, {});
+    expect(dense.map(({ plan }) => Object.keys(plan.adapter))).toEqual([['attention', 'ffn'], ['attention', 'mixture'], ['attention']]);
+    expect(dense.every(({ plan }) => TrainingRecipe.shape.plan.safeParse(plan).success)).toBe(true);
   });
 });

@@ -1,7 +1,7 @@
 // Everything else that a run can be told, folded away.
 import type { DatasetReport, Inspection, Recipe } from '../../../../main/contract/index.ts';
 import { Checkbox, Field, Select } from '../../../components/index.ts';
-import { DeviceFields } from './device-fields.tsx';
+import { ActivationFields, DeviceFields } from './device-fields.tsx';
 import type { DraftErrors } from './draft-errors.ts';
 import { Figure } from './figure.tsx';
 import { PreferenceFields } from './preference-fields.tsx';
@@ -39,6 +39,7 @@ export function AdvancedFields({ report, inspection, errors }: AdvancedFieldsPro
         </Group>
         <Group title="Batches and gradients">
           <BatchFields />
+          <ActivationFields />
         </Group>
         <Group title="Router losses and schedule">
           <LossFields />

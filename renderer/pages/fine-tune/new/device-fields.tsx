@@ -3,6 +3,7 @@ import type { Device, Inspection, Recipe } from '../../../../main/contract/index
 import { Checkbox, format, NumberInput } from '../../../components/index.ts';
 import { useApp } from '../../../stores/index.tsx';
 import { usualSlots } from './draft-errors.ts';
+import { Figure } from './figure.tsx';
 import style from './recipe.module.css';
 import { useRunDraft } from './run-draft.ts';
 
@@ -22,7 +23,7 @@ export function DeviceFields({ inspection, error }: { inspection: Inspection | n
   const rows = [...devices.map((device) => ({ id: device.id, text: deviceText(device) })), ...gone.map((id) => ({ id, text: 'not there now' }))];
   const change = (id: string, room: Room | undefined) => {
     const next = rows.flatMap((row) => (row.id === id ? (room ?? []) : (chosen.find(({ device }) => device === row.id) ?? [])));
-    useRunDraft.getState().changePlan({ devices: next.length > 0 ? { experts: next } : undefined });
+    changeDevices({ experts: next.length > 0 ? next : undefined });
   };
   return (
     <div className={style.devices}>
@@ -66,6 +67,28 @@ export function DeviceFields({ inspection, error }: { inspection: Inspection | n
 
 const deviceText = ({ description, kind, memoryFree }: Device) =>
   `${description} · ${kind === 'cpu' ? 'memory of the system' : `${format.bytes(memoryFree)} free`}`;
+
+function changeDevices(change: Partial<NonNullable<Recipe['devices']>>): void {
+  const { draft, changePlan } = useRunDraft.getState();
+  const devices = { ...draft.plan.devices, ...change };
+  changePlan({ devices: Object.values(devices).some((value) => value !== undefined) ? devices : undefined });
+}
+
+/** How much of them is kept between forward and backward pass. */
+export function ActivationFields() {
+  const bytes = useRunDraft((state) => state.draft.plan.devices?.activationBytes);
+  return (
+    <Figure
+      label="Activations kept, GiB"
+      hint="others are computed again, which is slower and gives the same; 0: all of them"
+      min={0}
+      max={1e6}
+      usual="half of free RAM"
+      value={bytes === undefined ? undefined : Number((bytes / GIB).toPrecision(6))}
+      onCommit={(value) => changeDevices({ activationBytes: value === undefined ? undefined : Math.round(value * GIB) })}
+    />
+  );
+}
 
 interface DeviceRowProps {
   id: string;

@@ -1,9 +1,10 @@
 // Makes files of a checkpoint: an adapter for llama.cpp, one for PEFT, or a model with the adapter worked into it.
 import { useState } from 'react';
 import { type ErrorBody, type ExportFormat, type TrainingRun, toErrorBody } from '../../../../main/contract/index.ts';
-import { Button, Dialog, ErrorNotice, Field, format as formatted, Select, TextInput } from '../../../components/index.ts';
+import { Button, Checkbox, Dialog, ErrorNotice, Field, format as formatted, Select, TextInput } from '../../../components/index.ts';
 import { errorHelp } from '../../../stores/error-help.ts';
 import { useSettings, useStores } from '../../../stores/index.tsx';
+import { wholeParts } from '../new/adapter-parts.ts';
 import { TicketProgress } from '../ticket-progress.tsx';
 import { useTicket } from '../use-ticket.ts';
 import { exportPath, typesOf } from './export-choices.ts';
@@ -21,14 +22,21 @@ export function ExportDialog({ run, step, onClose }: { run: TrainingRun; step: n
   const [format, setFormat] = useState<ExportFormat>('adapter');
   const [type, setType] = useState<string>();
   const [baseName, setBaseName] = useState('');
+  const [isPairsOnly, setPairsOnly] = useState(false);
   const [typed, setTyped] = useState<string>();
   const [error, setError] = useState<ErrorBody | null>(null);
   const ticket = useTicket();
+  const whole = wholeParts.filter(({ part }) => run.plan.adapter[part]).map(({ name }) => name);
+  const leavesOut = whole.length > 0 && format !== 'merged';
   const path = typed ?? exportPath(folder, run.name, step, format);
   const write = async () => {
     setError(null);
     try {
-      const how = { ...(type !== undefined && { type }), ...(format === 'peft' && baseName !== '' && { baseName }) };
+      const how = {
+        ...(type !== undefined && { type }),
+        ...(format === 'peft' && baseName !== '' && { baseName }),
+        ...(leavesOut && isPairsOnly && { pairsOnly: true }),
+      };
       const written = await ticket.run((of) => stores.client.call('training.export', { id: run.id, step, format, path: path.trim(), ticket: of, ...how }));
       stores.notices
         .getState()
@@ -70,6 +78,9 @@ export function ExportDialog({ run, step, onClose }: { run: TrainingRun; step: n
         <Field label="Numbers" hint={format === 'merged' ? 'of the weights that take a type; norms and routers keep theirs' : undefined}>
           {(control) => <Select {...control} value={type ?? typesOf(format)[0]?.value} onChange={setType} options={typesOf(format)} />}
         </Field>
+      )}
+      {leavesOut && (
+        <Checkbox label={`Without ${whole.join(', ')}`} hint="trained whole: only a merged model holds them" checked={isPairsOnly} onChange={setPairsOnly} />
       )}
       <Field label={format === 'peft' ? 'Folder' : 'File'}>
         {(control) => <TextInput {...control} mono value={path} onChange={(event) => setTyped(event.target.value)} />}
