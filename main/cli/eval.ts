@@ -2,13 +2,14 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DATASET_LOSSES, DatasetFormat, type DatasetLoss, type DataUse, type FieldMap, MoebiusError, type Perplexity } from '../contract/index.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { LoadedModel } from '../engine/protocol.ts';
 import { dataUse } from '../training/data/encoded/format.ts';
 import { encodeFor, withTokeniser } from '../training/data/tokeniser.ts';
 import { evaluateExamples, evaluateText, evaluationLoad, examplePart, TEXT_CONTEXT } from '../training/evaluate/evaluate.ts';
+import { LEAST_WINDOW } from '../training/evaluate/perplexity.ts';
 import { fieldMap } from './dataset.ts';
 import { dataUseText } from './dataset-text.ts';
 import { withEngine } from './engine-session.ts';
@@ -39,7 +40,7 @@ export function addEvalCommand(program: Command): void {
     .option('--data <files...>', 'a dataset: JSONL, JSON, CSV, TSV, Parquet or plain text')
     .option('--text <file>', 'a text file, read as one text')
     .option('--adapter <file>', 'a LoRA GGUF file for this model, switched on')
-    .option('-c, --context <tokens>', `of a window (default: ${TEXT_CONTEXT}), or most of an example`, wholeNumber)
+    .option('-c, --context <tokens>', `of a window (default: ${TEXT_CONTEXT}), or most of an example`, contextLength)
     .option('-t, --threads <n>', 'CPU threads (default: physical cores)', wholeNumber)
     .addOption(new Option('--format <format>', 'format of the rows (default: as they look)').choices(DatasetFormat.options))
     .option('--map <field=column,...>', 'which columns the fields of the format are', fieldMap)
@@ -47,6 +48,12 @@ export function addEvalCommand(program: Command): void {
     .option('--json', 'one JSON object')
     .addHelpText('after', NOTE)
     .action(evaluate);
+}
+
+function contextLength(text: string): number {
+  const value = wholeNumber(text);
+  if (value < LEAST_WINDOW) throw new InvalidArgumentError(`it must be ${LEAST_WINDOW} or more: a token is predicted from those before it.`);
+  return value;
 }
 
 async function evaluate(model: string, flags: EvalFlags): Promise<void> {

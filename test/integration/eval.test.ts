@@ -100,8 +100,17 @@ describe('moebius eval', () => {
     const none = await moebius(['eval', tinyModel, '--text', join(folder, 'none.txt')]);
     expect([none.code, JSON.parse(none.stderr)]).toMatchObject([1, { code: 'file.unreadable' }]);
     const short = join(folder, 'short.txt');
-    writeFileSync(short, 'I');
-    const nothing = await moebius(['eval', tinyModel, '--text', short]);
-    expect([nothing.code, JSON.parse(nothing.stderr)]).toMatchObject([1, { code: 'dataset.no-good-row' }]);
+    for (const text of ['I', '']) {
+      writeFileSync(short, text);
+      const nothing = await moebius(['eval', tinyModel, '--text', short]);
+      expect([nothing.code, JSON.parse(nothing.stderr)]).toMatchObject([
+        1,
+        { code: 'dataset.no-good-row', message: expect.stringMatching(/^The text has \d tokens/) },
+      ]);
+    }
+    for (const what of ['--text', '--data']) {
+      const narrow = await moebius(['eval', tinyModel, what, short, '--context', '0']);
+      expect([narrow.code, JSON.parse(narrow.stderr)]).toMatchObject([2, { message: expect.stringContaining('3 or more') }]);
+    }
   });
 });

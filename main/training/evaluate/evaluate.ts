@@ -1,11 +1,12 @@
 // Perplexity of models on encoded examples and on texts.
 
+import { MoebiusError } from '../../contract/errors.ts';
 import type { Perplexity } from '../../contract/training-runs.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { LoadedModel, LoadOptions } from '../../engine/protocol.ts';
 import { readCounts, readExamples } from '../data/encoded/read.ts';
 import type { PartName } from '../data/split.ts';
-import { perplexity, type Scored, textWindows } from './perplexity.ts';
+import { LEAST_WINDOW, perplexity, type Scored, textWindows } from './perplexity.ts';
 
 export interface EvaluationHooks {
   /** handles of the model's adapters that are on */
@@ -44,7 +45,7 @@ async function* chosenOf(folder: string, part: PartName): AsyncGenerator<Scored>
   for await (const [chosen] of readExamples(folder, part)) if (chosen) yield chosen;
 }
 
-/** In windows of at most `context` tokens (perplexity.ts), one if the text is shorter. */
+/** In windows of at most `context` tokens (perplexity.ts), one if the text is shorter. Throws dataset.no-good-row of a text in which nothing can be predicted. */
 export async function evaluateText(
   engine: Engine,
   { model }: LoadedModel,
@@ -54,6 +55,10 @@ export async function evaluateText(
   const { tokens } = await engine.call('model.tokenize', { model, text, addSpecial: true }, { signal });
   const empty = await engine.call('model.tokenize', { model, text: '', addSpecial: true }, { signal });
   const window = Math.min(context, tokens.length);
+  if (tokens.length < LEAST_WINDOW) {
+    const message = `The text has ${tokens.length} tokens. Half of a window counts, and each token needs one before it, so it takes ${LEAST_WINDOW} at least.`;
+    throw new MoebiusError('dataset.no-good-row', message, { details: { tokens: tokens.length } });
+  }
   const windows = [...textWindows(tokens, window, empty.tokens[0] ?? null)];
   const result = await perplexity({ engine, model, adapters, signal, onProgress: (done) => onProgress?.(done / windows.length) }, windows);
   return { ...result, tokens: tokens.length, windows: windows.length, context: window };

@@ -48,11 +48,15 @@ function numberAt(logprobs: readonly (number | null)[], target: number): number 
   throw new MoebiusError('decode.failed', `The model gave no number for token ${target}. The file or a device may be broken.`, { details: { target } });
 }
 
+/** Of a smaller window no token counts. */
+export const LEAST_WINDOW = 3;
+
 /**
  * A text as llama.cpp's llama-perplexity takes it: windows of `context` tokens that don't overlap, what is left at the end unused; of each the second half counts, which has
  * at least half a window before it. Models that begin a text with a token of its own (`begin`) have it in place of each window's first.
  */
 export function* textWindows(tokens: readonly number[], context: number, begin: number | null): Generator<Scored> {
+  if (context < LEAST_WINDOW) throw new RangeError(`windows of ${context} tokens`);
   const first = context >> 1;
   for (let at = 0; at + context <= tokens.length; at += context) {
     const window = tokens.slice(at, at + context);
