@@ -159,6 +159,26 @@ describe('CSV', () => {
     expect(problems(rows)).toEqual([[5, 'row.not-csv']]);
     expect(rows.filter(({ problem }) => !problem)).toHaveLength(3);
   });
+  it('tells rows that are not UTF-8, and goes on', async () => {
+    const rows = await all(readDelimited(file(Buffer.from('\uFEFFa,b\ncafé,1\n"x\ny",\u00e9\n', 'utf8'))));
+    expect(rows.map(({ place, offset, value }) => [place, offset, value])).toEqual([
+      [2, 7, { a: 'café', b: '1' }],
+      [3, 15, { a: 'x\ny', b: 'é' }],
+    ]);
+    const latin1 = await all(readDelimited(file(Buffer.from('a,b\nb,1\ncafé,2\n"x\ny",3\n', 'latin1'))));
+    expect(problems(latin1)).toEqual([[3, 'row.not-utf8']]);
+    expect(latin1.map(({ place }) => place)).toEqual([2, 3, 4]);
+  });
+  it('is refused with a header that is not UTF-8 or names a column twice', async () => {
+    await expect(all(readDelimited(file(Buffer.from('naïve,b\n1,2\n', 'latin1'))))).rejects.toMatchObject({
+      code: 'file.unreadable',
+      message: expect.stringContaining('UTF-8'),
+    });
+    await expect(all(readDelimited(file('text,a, text\n1,2,3\n')))).rejects.toMatchObject({
+      code: 'file.unreadable',
+      message: expect.stringContaining('"text"'),
+    });
+  });
   it('ends at a row that is too long', async () => {
     const rows = await all(readDelimited(file(`a,b\n1,2\n"${'x\n'.repeat(LONGEST_ROW / 2 + 10)}`)));
     expect(rows[0]?.value).toEqual({ a: '1', b: '2' });

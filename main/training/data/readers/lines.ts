@@ -14,10 +14,10 @@ export interface Line {
   length: number;
 }
 
-const NEWLINE = 10;
+export const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
 export const CHUNK_BYTES = 1024 * 1024;
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+export const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Gathers the pieces of a line; of one that is too long only its length. */
 class PartialLine {
