@@ -22,10 +22,11 @@ export interface PlannedFile extends FileFormat {
   data: DataFile;
 }
 
-/** Throws file.not-found, file.unreadable, request.invalid, dataset.format-unsure. */
+/** Throws file.not-found, file.unreadable, request.invalid, dataset.format-unsure; dataset.no-good-row of an empty file. */
 export async function planFile(path: string, wish: Wish): Promise<PlannedFile> {
   const data = await openDataFile(path);
   const rows = await firstRows(data, DETECTION_ROWS);
+  if (rows.length === 0) throw new MoebiusError('dataset.no-good-row', `${path} is empty: there are no rows in it.`, { details: { path } });
   return { data, ...chooseFormat(path, wish, detectFormat(rows), data) };
 }
 

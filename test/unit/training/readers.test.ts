@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readDelimited } from '../../../main/training/data/readers/delimited.ts';
-import { readJsonArray } from '../../../main/training/data/readers/json-array.ts';
+import { readJsonArray, readJsonObjects } from '../../../main/training/data/readers/json-array.ts';
 import { readJsonLines } from '../../../main/training/data/readers/jsonl.ts';
 import { readLines } from '../../../main/training/data/readers/lines.ts';
+import { ObjectLayoutScanner } from '../../../main/training/data/readers/object-layout.ts';
 import { kindOf, openDataFile } from '../../../main/training/data/readers/open.ts';
 import { readParquet } from '../../../main/training/data/readers/parquet.ts';
 import { DOCUMENT_BYTES_MOST, readPlainText } from '../../../main/training/data/readers/plain-text.ts';
@@ -89,10 +90,11 @@ describe('a JSON list', () => {
         fc.constantFrom(undefined, 1),
         fc.boolean(),
         async (list, chunk, indent, wrapped) => {
-          const text = wrapped ? JSON.stringify({ version: 1, nested: { a: 1 }, data: list, more: [1] }, null, indent) : JSON.stringify(list, null, indent);
+          const elements = wrapped ? [{ a: 1 }, ...list] : list; // an object's list of rows begins with an object
+          const text = JSON.stringify(wrapped ? { version: [1, 2], nested: { a: [{ b: 1 }] }, none: [], data: elements, more: [1] } : list, null, indent);
           const rows = await all(readJsonArray(file(text), chunk));
-          expect(rows.map(({ value }) => value)).toEqual(JSON.parse(JSON.stringify(list)));
-          expect(rows.map(({ place }) => place)).toEqual(list.map((_, index) => index + 1));
+          expect(rows.map(({ value }) => value)).toEqual(JSON.parse(JSON.stringify(elements)));
+          expect(rows.map(({ place }) => place)).toEqual(elements.map((_, index) => index + 1));
           const bytes = Buffer.from(text);
           for (const { offset, value } of rows)
             expect(
@@ -121,12 +123,48 @@ describe('a JSON list', () => {
   it('has nothing behind it', async () => expect(problems(await all(readJsonArray(data('bad/behind-the-list.json'))))).toEqual([[2, 'row.not-json']]));
   it('may be empty', async () => expect(await all(readJsonArray(file('\uFEFF [ ] \n')))).toEqual([]));
   it('may be one object, which is one row', async () => expect(await values(readJsonArray(file('{"text":"one"}')))).toEqual([{ text: 'one' }]));
+  it('is told of when an object has another one, or something is behind that object', async () => {
+    const rows = await all(readJsonArray(file('{"train": [{"text": "a"}], "validation": [{"text": "b"}, {"text": "c"}], "notes": ["d"]} {}'), 3));
+    expect(rows[0]?.value).toEqual({ text: 'a' });
+    expect(problems(rows)).toEqual([
+      [2, 'row.unreadable'],
+      [3, 'row.not-json'],
+    ]);
+    expect(rows[1]?.problem?.message).toBe('the list "validation" was not read, only "train": give it a file of its own');
+    expect(problems(await all(readJsonArray(file('{"data": [{"text": "a"}], "rest": '))))).toEqual([[2, 'row.not-json']]);
+  });
   it('is no list when it begins otherwise', async () => expect(problems(await all(readJsonArray(file('hello'))))).toEqual([[1, 'row.not-json']]));
 
   it('skips an element that is too long', async () => {
     const rows = await all(readJsonArray(file(`[1, "${'x'.repeat(LONGEST_ROW)}", 3]`)));
     expect(problems(rows)).toEqual([[2, 'row.too-long']]);
     expect(rows[2]?.value).toBe(3);
+  });
+});
+
+describe('JSON objects one behind the other', () => {
+  const chat = { messages: [{ role: 'user', content: 'Say "}" \\' }] };
+  const objects = [chat, { text: 'b' }, { messages: [] }];
+
+  it('are a row each, in chunks of any size', async () => {
+    for (const chunk of [1, 7, 1000]) {
+      const rows = await all(readJsonObjects(file(`\uFEFF${objects.map((each) => JSON.stringify(each, null, 2)).join('\n')}\n`), chunk));
+      expect(rows.map(({ place, value }) => [place, value])).toEqual(objects.map((each, index) => [index + 1, each]));
+    }
+    expect(problems(await all(readJsonObjects(file('{"a":1}, {"a":2} {"a":'))))).toEqual([[3, 'row.not-json']]);
+    expect(problems(await all(readJsonObjects(file('{"a":1}, {"a":2}'))))).toEqual([[3, 'row.not-json']]);
+  });
+  it('are told from one around rows, however long the first is', async () => {
+    const read = async (text: string) => {
+      const path = join(folder, 'rows.json');
+      writeFileSync(path, text);
+      const { kind, rows } = await openDataFile(path);
+      return [kind, await values(rows())];
+    };
+    const long = { messages: [{ role: 'user', content: 'x{'.repeat(50_000) }] };
+    expect(await read(`${JSON.stringify(long)}\n${JSON.stringify(chat)}\n`)).toEqual(['jsonl', [long, chat]]);
+    expect(await read(`${JSON.stringify(long, null, 1)}\n${JSON.stringify(chat)}`)).toEqual(['json', [long, chat]]);
+    expect(await read(JSON.stringify({ about: [1], data: objects }, null, 1))).toEqual(['json', objects]);
   });
 });
 
@@ -242,6 +280,7 @@ describe('plain text', () => {
 
 describe('the kind of a file', () => {
   it('follows its name, and its first bytes where those say otherwise', () => {
+    const layoutOf = (head: string) => new ObjectLayoutScanner().scan(Buffer.from(head)) ?? 'one';
     const kinds: [string, string, string][] = [
       ['a.jsonl', '{"a":1}', 'jsonl'],
       ['a.json', '[{"a":1}]', 'json'],
@@ -255,7 +294,7 @@ describe('the kind of a file', () => {
       ['a', 'Once upon a time', 'text'],
       ['a.bin', 'PAR1....', 'parquet'],
     ];
-    for (const [name, head, kind] of kinds) expect([name, head, kindOf(name, Buffer.from(head))]).toEqual([name, head, kind]);
+    for (const [name, head, kind] of kinds) expect([name, head, kindOf(name, Buffer.from(head), layoutOf(head))]).toEqual([name, head, kind]);
   });
   it('is refused for what is missing, packed or UTF-16', async () => {
     await expect(openDataFile(join(folder, 'none'))).rejects.toMatchObject({ code: 'file.not-found' });

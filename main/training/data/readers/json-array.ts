@@ -1,17 +1,26 @@
-// A JSON file with one list of rows: `[row, ...]`, or an object around it, `{"data": [row, ...]}`. The bytes are only searched for where rows begin and
-// end (the commas of the list); JSON.parse reads each row, so a broken one does not end the reading, and none has to be in memory but one.
+// A JSON file of rows: one list, `[row, ...]`, an object around it, `{"data": [row, ...]}`, or objects one behind the other. The bytes are only searched for
+// where rows begin and end (the commas of the list, the braces); JSON.parse reads each row, so a broken one does not end the reading, and none has to be in memory but one.
 import { createReadStream } from 'node:fs';
-import { BadRow } from '../problem.ts';
+import { BadRow, quote } from '../problem.ts';
 import { CHUNK_BYTES, utf8Text } from './lines.ts';
 import { LONGEST_ROW, parseJson, type Row, type Rows, rowOf, tooLong } from './row.ts';
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
-const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+const LONGEST_KEY = 200;
+export const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 
-/** Rows are numbered from 1. A file that is one object without a list in it is one row. */
-export async function* readJsonArray(path: string, chunkBytes = CHUNK_BYTES): Rows {
-  const scanner = new ArrayScanner();
+/** Rows are numbered from 1. The list of an object is its first one that begins with an object; an object without one is one row. */
+export function readJsonArray(path: string, chunkBytes = CHUNK_BYTES): Rows {
+  return scanned(path, new ArrayScanner('list'), chunkBytes);
+}
+
+/** Objects one behind the other, on any number of lines each. */
+export function readJsonObjects(path: string, chunkBytes = CHUNK_BYTES): Rows {
+  return scanned(path, new ArrayScanner('objects'), chunkBytes);
+}
+
+async function* scanned(path: string, scanner: ArrayScanner, chunkBytes: number): Rows {
   for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
     const rows = scanner.scan(chunk);
     if (rows.length > 0) yield rows;
@@ -20,10 +29,14 @@ export async function* readJsonArray(path: string, chunkBytes = CHUNK_BYTES): Ro
   if (rest.length > 0) yield rest;
 }
 
-/** before: nothing but spaces seen; wrapper: in the object around the list; list: in the list; after: behind it */
-type Where = 'before' | 'wrapper' | 'list' | 'after';
+/**
+ * before: nothing but spaces seen; wrapper: in the object around the list, or in one that is a row; list: in the list; rest: behind the list, in the object around
+ * it; after: behind the end
+ */
+type Where = 'before' | 'wrapper' | 'list' | 'rest' | 'after';
 
 class ArrayScanner {
+  readonly #layout: 'list' | 'objects';
   #where: Where = 'before';
   /** open brackets */
   #depth = 0;
@@ -31,6 +44,11 @@ class ArrayScanner {
   #rowDepth = 1;
   #inText = false;
   #escaped = false;
+  /** the last text that was directly in the object around the list: the name of what comes next */
+  #key: number[] = [];
+  #listKey = '';
+  /** a list has just been opened directly in that object; its rows are objects, or it is none of rows */
+  #opened = false;
   #pieces: Buffer[] = [];
   #length = 0;
   /** byte of the file where the row begins; -1: nothing of it was seen but spaces */
@@ -38,8 +56,11 @@ class ArrayScanner {
   #offset = 0;
   #count = 0;
   #rows: Row[] = [];
-  #wrapped = false;
   #junk = false;
+
+  constructor(layout: 'list' | 'objects') {
+    this.#layout = layout;
+  }
 
   scan(chunk: Buffer): Row[] {
     let begin = 0;
@@ -54,9 +75,11 @@ class ArrayScanner {
   }
 
   end(): Row[] {
-    if (this.#where === 'list') this.#broken(`the file ends inside the list, after ${this.#count} rows`);
-    if (this.#where === 'wrapper') this.#broken('the file ends inside its first object');
-    if (this.#where === 'before' && this.#junk) this.#broken('the file begins neither with [ nor with {');
+    if (this.#where === 'list' || this.#where === 'rest')
+      this.#broken(`the file ends inside the ${this.#where === 'list' ? 'list' : 'object around the list'}, after ${this.#count} rows`);
+    if (this.#where === 'wrapper') this.#broken(this.#layout === 'list' ? 'the file ends inside its first object' : 'the file ends inside it');
+    if (this.#where === 'before' && this.#junk)
+      this.#broken(this.#layout === 'list' ? 'the file begins neither with [ nor with {' : 'there is something between objects');
     if (this.#where === 'after' && this.#junk) this.#broken('there is something behind the end of the list');
     return this.#take();
   }
@@ -65,29 +88,46 @@ class ArrayScanner {
     if (this.#escaped) this.#escaped = false;
     else if (byte === BACKSLASH) this.#escaped = true;
     else if (byte === QUOTE) this.#inText = false;
+    if (this.#inText && this.#depth === 1 && this.#key.length < LONGEST_KEY) this.#key.push(byte);
   }
 
   /** Takes a byte outside of texts that is no space; gives where the row's bytes begin in this chunk. */
   #structure(byte: number, chunk: Buffer, begin: number, at: number): number {
     if (this.#where === 'before') return this.#first(byte, at);
     if (this.#where === 'after') {
-      this.#junk = this.#junk || !this.#wrapped;
+      this.#junk = true;
       return at;
     }
-    if (this.#where === 'wrapper' && byte === OPEN_LIST && this.#depth === 1) return this.#openList(at, true);
+    if (this.#opened) {
+      this.#opened = false;
+      if (byte === OPEN_OBJECT && this.#where === 'rest') this.#tellOther(at);
+      else if (byte === OPEN_OBJECT) begin = this.#enterList(at);
+    }
     const ends = this.#where === 'list' && this.#depth === this.#rowDepth && (byte === COMMA || byte === CLOSE_LIST);
     if (ends) return this.#endRow(byte, chunk, begin, at);
     if (this.#rowOffset < 0) this.#rowOffset = this.#offset + at;
-    if (byte === QUOTE) this.#inText = true;
-    else if (byte === OPEN_LIST || byte === OPEN_OBJECT) this.#depth += 1;
-    else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) this.#depth -= 1;
+    this.#bracket(byte);
     if (this.#where === 'wrapper' && this.#depth === 0) return this.#endRow(byte, chunk, begin, at + 1);
+    if (this.#where === 'rest' && this.#depth === 0) this.#where = 'after';
     return begin;
   }
 
+  #bracket(byte: number): void {
+    if (byte === QUOTE) {
+      this.#inText = true;
+      if (this.#depth === 1) this.#key = [];
+    } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+      this.#opened = byte === OPEN_LIST && this.#depth === 1 && this.#layout === 'list' && this.#where !== 'list';
+      this.#depth += 1;
+    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) this.#depth -= 1;
+  }
+
   #first(byte: number, at: number): number {
-    if (byte === OPEN_LIST) return this.#openList(at, false);
-    const isMark = this.#offset === 0 && at < 3 && byte >= 0x80; // byte order mark
+    if (byte === OPEN_LIST && this.#layout === 'list') {
+      this.#depth = 1;
+      return this.#enterList(at + 1);
+    }
+    const isMark = this.#offset + at < 3 && byte >= 0x80; // byte order mark
     if (byte === OPEN_OBJECT) {
       this.#where = 'wrapper';
       this.#depth = 1;
@@ -96,13 +136,23 @@ class ArrayScanner {
     return at;
   }
 
-  #openList(at: number, wrapped: boolean): number {
+  /** Its first row begins behind `at`, or there. */
+  #enterList(at: number): number {
     this.#where = 'list';
-    this.#wrapped = wrapped;
-    this.#depth += 1;
     this.#rowDepth = this.#depth;
+    this.#listKey = this.#keyText();
     this.#forget();
-    return at + 1;
+    return at;
+  }
+
+  /** Rows of two lists may be of different kinds, or parts of a split: which are meant is not ours to say. */
+  #tellOther(at: number): void {
+    const detail = `the list ${quote(this.#keyText())} was not read, only ${quote(this.#listKey)}: give it a file of its own`;
+    this.#rows.push({ place: ++this.#count, offset: this.#offset + at, problem: new BadRow('row.unreadable', detail) });
+  }
+
+  #keyText(): string {
+    return Buffer.from(this.#key).toString('utf8');
   }
 
   #endRow(byte: number, chunk: Buffer, begin: number, at: number): number {
@@ -110,7 +160,10 @@ class ArrayScanner {
     const empty = this.#rowOffset < 0;
     if (!(empty && byte === CLOSE_LIST && this.#count === 0)) this.#push();
     this.#forget();
-    if (byte !== COMMA) this.#where = 'after';
+    if (byte === CLOSE_LIST) {
+      this.#depth -= 1;
+      this.#where = this.#depth > 0 ? 'rest' : 'after';
+    } else if (byte !== COMMA) this.#where = this.#layout === 'list' ? 'after' : 'before';
     return at + 1;
   }
 

@@ -3,8 +3,9 @@ import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { MoebiusError } from '../../../contract/errors.ts';
 import { readDelimited } from './delimited.ts';
-import { readJsonArray } from './json-array.ts';
+import { readJsonArray, readJsonObjects } from './json-array.ts';
 import { readJsonLines } from './jsonl.ts';
+import { type ObjectLayout, objectLayoutOf } from './object-layout.ts';
 import { readParquet } from './parquet.ts';
 import { readPlainText } from './plain-text.ts';
 import type { Rows } from './row.ts';
@@ -45,9 +46,18 @@ const extensions: Record<string, FileKind> = {
 export async function openDataFile(path: string): Promise<DataFile> {
   const { head, bytes } = await readHead(path);
   refuseOtherEncodings(path, head);
-  const kind = kindOf(path, head);
+  const layout = textOf(head).startsWith('{') ? await objectLayoutOf(path) : 'one';
+  const kind = kindOf(path, head, layout);
   const { unit, read } = readers[kind];
-  return { path, kind, bytes, unit, rows: () => read(path) };
+  return { path, kind, bytes, unit, rows: () => (kind === 'json' && layout === 'spread' ? readJsonObjects(path) : read(path)) };
+}
+
+/** Without a byte order mark and spaces before it. */
+function textOf(head: Buffer): string {
+  return head
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
+    .trimStart();
 }
 
 const HEAD_BYTES = 64 * 1024;
@@ -77,29 +87,18 @@ function refuseOtherEncodings(path: string, head: Buffer): void {
   if ((head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff)) refuse('UTF-16; save it as UTF-8');
 }
 
-export function kindOf(path: string, head: Buffer): FileKind {
+/** `layout`: of a file that begins with an object */
+export function kindOf(path: string, head: Buffer, layout: ObjectLayout): FileKind {
   if (head.subarray(0, 4).toString('latin1') === 'PAR1') return 'parquet';
   const named = extensions[extname(path).toLowerCase()];
-  const text = head
-    .toString('utf8')
-    .replace(/^\uFEFF/, '')
-    .trimStart();
-  if (named === 'json' || named === 'jsonl') return jsonKindOf(text, named);
-  return named ?? (text.startsWith('{') || text.startsWith('[') ? jsonKindOf(text, 'json') : 'text');
+  const text = textOf(head);
+  if (named === 'json' || named === 'jsonl') return jsonKindOf(text, named, layout);
+  return named ?? (text.startsWith('{') || text.startsWith('[') ? jsonKindOf(text, 'json', layout) : 'text');
 }
 
 /** JSON Lines are often named .json, and lists .jsonl. */
-function jsonKindOf(text: string, named: 'json' | 'jsonl'): FileKind {
-  const [line = '', next = ''] = text.split(/\r?\n/, 2);
+function jsonKindOf(text: string, named: 'json' | 'jsonl', layout: ObjectLayout): FileKind {
+  const [line = ''] = text.split(/\r?\n/, 1);
   if (named === 'jsonl') return line.trim() === '[' || /^\[\s*\{/.test(line) ? 'json' : 'jsonl';
-  return text.startsWith('{') && isJson(line) && next.trim() !== '' ? 'jsonl' : 'json';
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
+  return layout === 'lines' ? 'jsonl' : 'json';
 }
