@@ -20,6 +20,7 @@ import { ExampleEncoder } from '../training/data/encoder.ts';
 import { type SurveyOptions, surveyDataset } from '../training/data/survey.ts';
 import { datasetText, encodedText } from './dataset-text.ts';
 import { withModel } from './engine-session.ts';
+import { interruptible } from './interruption.ts';
 import { number, UsageError, wholeNumber } from './options.ts';
 import { print, printJson, tenthsAfter } from './output.ts';
 
@@ -101,28 +102,23 @@ async function dataset(files: string[], flags: DatasetFlags): Promise<void> {
   if (flags.encode === undefined && flags.maxTokens !== undefined) throw new UsageError('--max-tokens needs --encode.');
   if (flags.maxTokens === undefined && flags.overLong !== undefined) throw new UsageError('--over-long needs --max-tokens.');
   const badRows = flags.badRows === undefined ? null : new BadRowFile(flags.badRows, files);
-  const stop = new AbortController();
-  const onInterrupt = () => stop.abort(new MoebiusError('cancelled', 'The survey was cancelled.'));
-  process.once('SIGINT', onInterrupt);
   try {
     await badRows?.open();
-    const surveyed = await survey(
-      {
+    await interruptible('The survey was cancelled.', async (signal) => {
+      const options = {
         files,
         format: flags.format,
         map: flags.map,
         split: { validation: flags.validation, seed: flags.seed },
         tokens: null,
         previews: flags.preview,
-        onBadRow: (row) => badRows?.write(row),
+        onBadRow: (row: ListedBadRow) => badRows?.write(row),
         onProgress: tenthsAfter(2000),
-        signal: stop.signal,
-      },
-      flags,
-    );
-    tell(surveyed, flags);
+        signal,
+      };
+      tell(await survey(options, flags), flags);
+    });
   } finally {
-    process.off('SIGINT', onInterrupt);
     await badRows?.close();
   }
 }

@@ -13,6 +13,7 @@ import { LEAST_WINDOW } from '../training/evaluate/perplexity.ts';
 import { fieldMap } from './dataset.ts';
 import { dataUseText } from './dataset-text.ts';
 import { withEngine } from './engine-session.ts';
+import { interruptible } from './interruption.ts';
 import { UsageError, wholeNumber } from './options.ts';
 import { formatCount, print, printJson, significant, tenthsAfter } from './output.ts';
 
@@ -58,21 +59,16 @@ function contextLength(text: string): number {
 
 async function evaluate(model: string, flags: EvalFlags): Promise<void> {
   if ((flags.data === undefined) === (flags.text === undefined)) throw new UsageError('Give --data or --text.');
-  const stop = new AbortController();
-  const onInterrupt = () => stop.abort(new MoebiusError('cancelled', 'The evaluation was cancelled.'));
-  process.once('SIGINT', onInterrupt);
   const tell = tenthsAfter(2000);
-  const hooks = { signal: stop.signal, onProgress: (fraction: number) => tell({ fraction }) };
-  try {
-    const path = resolve(model);
+  const path = resolve(model);
+  await interruptible('The evaluation was cancelled.', async (signal) => {
+    const hooks = { signal, onProgress: (fraction: number) => tell({ fraction }) };
     const result = await withEngine((engine) =>
       flags.text === undefined ? evaluateData(engine, path, flags, hooks) : evaluateFile(engine, path, flags.text, flags, hooks),
     );
     if (flags.json) printJson(result);
     else print(evaluationText(result));
-  } finally {
-    process.off('SIGINT', onInterrupt);
-  }
+  });
 }
 
 function evaluationText({ perplexity, loss, targets, seconds, data }: Perplexity & { data?: DataUse }): string {

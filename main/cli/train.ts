@@ -10,6 +10,7 @@ import { TrainJob } from '../training/run/job.ts';
 import { estimate, type Training, train } from '../training/run/train.ts';
 import { dataUseText } from './dataset-text.ts';
 import { withEngine } from './engine-session.ts';
+import { interruptible } from './interruption.ts';
 import { UsageError } from './options.ts';
 import { formatBytes, formatCount, note, print, printJson, significant } from './output.ts';
 import { embeddedModel } from './paths.ts';
@@ -81,20 +82,12 @@ interface TrainFlags {
 
 async function trainJob(flags: TrainFlags): Promise<void> {
   const job = await readJob(flags.config);
-  const stop = new AbortController();
-  const onInterrupt = () => stop.abort(new MoebiusError('cancelled', 'The run was stopped; begun again, it goes on from its newest checkpoint.'));
-  process.once('SIGINT', onInterrupt);
-  try {
-    if (flags.estimate) {
-      const found = await estimate({ job, withEngine, signal: stop.signal });
-      if (flags.json) printJson(found);
-      else print(estimateText(found));
-      return;
-    }
-    await train({ job, withEngine, signal: stop.signal, onEvent: (event) => (flags.json ? printJson(event) : tell(event)) });
-  } finally {
-    process.off('SIGINT', onInterrupt);
-  }
+  await interruptible('The run was stopped; begun again, it goes on from its newest checkpoint.', async (signal) => {
+    if (!flags.estimate) return train({ job, withEngine, signal, onEvent: (event) => (flags.json ? printJson(event) : tell(event)) });
+    const found = await estimate({ job, withEngine, signal });
+    if (flags.json) printJson(found);
+    else print(estimateText(found));
+  });
 }
 
 function tell(event: RunEvent): void {

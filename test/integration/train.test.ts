@@ -105,6 +105,29 @@ describe('moebius train', () => {
     expect(losses(rest).length).toBeLessThan(STEPS);
   });
 
+  it.each(['SIGTERM', 'a reader that goes'] as const)('saves when it is ended by %s', async (ending) => {
+    const name = ending.replaceAll(' ', '-');
+    const changes = {
+      adapter: { attention: { loraRank: 2 } },
+      saveEvery: 0,
+      saveFirst: false,
+      validateEvery: 0,
+      schedule: { steps: 10_000, learningRate: 1e-3 },
+    };
+    const [command, program] = moebiusCommand;
+    const child = spawn(command, [program, 'train', '--config', writeJob(name, changes), '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const [problem, code] = [text(child.stderr), new Promise((resolve) => child.on('close', resolve))];
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (JSON.parse(line).event !== 'step') continue;
+      if (ending === 'SIGTERM') child.kill('SIGTERM');
+      else child.stdout.destroy();
+      break;
+    }
+    child.stdout.resume();
+    expect([await code, JSON.parse(await problem)]).toMatchObject([1, { code: 'cancelled' }]);
+    expect(readdirSync(join(folder, name, 'checkpoints'))).toHaveLength(1);
+  });
+
   it('has nothing to do when all steps are done', async () => {
     const again = await train('whole');
     expect(again.map(({ event }) => event)).toEqual(['data', 'opened', 'ended']);
