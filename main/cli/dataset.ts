@@ -16,10 +16,10 @@ import {
 } from '../contract/datasets.ts';
 import { MoebiusError } from '../contract/index.ts';
 import { type Encoded, encodeDataset, nothingLeft } from '../training/data/encoded/encode.ts';
-import { ExampleEncoder } from '../training/data/encoder.ts';
 import { type SurveyOptions, surveyDataset } from '../training/data/survey.ts';
+import { surveyTokens } from '../training/data/tokeniser.ts';
 import { datasetText, encodedText } from './dataset-text.ts';
-import { withModel } from './engine-session.ts';
+import { withVocabulary } from './engine-session.ts';
 import { interruptible } from './interruption.ts';
 import { number, UsageError, wholeNumber } from './options.ts';
 import { print, printJson, tenthsAfter } from './output.ts';
@@ -134,14 +134,10 @@ function tell({ report, counts, manifest }: Surveyed, { json, encode }: DatasetF
   if (counts && encode !== undefined && !json) print(`\n${encodedText(counts, encode)}`);
 }
 
-/** The model is only asked to tokenise: a small context, and nothing observed. */
 async function survey(options: SurveyOptions, flags: DatasetFlags): Promise<Surveyed> {
   if (!flags.tokens) return { report: await surveyDataset(options) };
-  const load = { contextLength: 256, sequences: 1, telemetry: false };
-  return withModel(flags.model, load, async ({ engine, loaded }) => {
-    const encoder = new ExampleEncoder(engine, loaded.model, flags.loss);
-    const context = flags.context ?? loaded.inspection.contextLength;
-    const tokens = { encoder, model: loaded.path, loss: flags.loss, context };
+  return withVocabulary(flags.model, async (engine, loaded) => {
+    const tokens = { ...surveyTokens(engine, loaded, flags.loss), ...(flags.context !== undefined && { context: flags.context }) };
     if (flags.encode === undefined) return { report: await surveyDataset({ ...options, tokens }) };
     const { encode: folder, maxTokens = null, overLong = 'cut' } = flags;
     return encodeDataset({ ...options, tokens, folder, maxTokens, overLong, model: loaded, llamaVersion: engine.status.llamaVersion });

@@ -8,6 +8,7 @@ import { type Logger, silentLogger } from '../engine/log.ts';
 import { engineOfItsOwn, type WithEngine } from '../engine/own-engine.ts';
 import type { AdapterUses, Generations, LoadedModels } from '../generation/generation.ts';
 import { GenerationService } from '../generation/generation-service.ts';
+import { withTokeniser } from '../training/data/tokeniser.ts';
 import type { AdapterFlag } from './options.ts';
 import { note } from './output.ts';
 import { embeddedModel } from './paths.ts';
@@ -38,14 +39,25 @@ export async function withModel<T>(
   /** that are on in every generation */
   adapters: AdapterFlag[] = [],
 ): Promise<T> {
-  const file = path === undefined ? embeddedModel() : resolve(path);
-  if (!existsSync(file)) throw new MoebiusError('file.not-found', `There is no file ${file}.`, { details: { path: file } });
+  const file = modelFile(path);
   return withEngine(async (engine) => {
     const loaded = await engine.call('model.load', { path: file, options });
     const models = new OneModel(loaded);
     const generations = new GenerationService({ engine, models, adapters: new AlwaysOn(await loadAdapters(engine, loaded, adapters)) });
     return work({ engine, generations, loaded, modelId: models.card.id, vocabularySize: loaded.inspection.vocabularySize });
   });
+}
+
+/** The same without weights: to tokenise and to render chats. */
+export async function withVocabulary<T>(path: string | undefined, work: (engine: Engine, loaded: LoadedModel) => Promise<T>): Promise<T> {
+  const file = modelFile(path);
+  return withEngine((engine) => withTokeniser(engine, file, (loaded) => work(engine, loaded)));
+}
+
+function modelFile(path: string | undefined): string {
+  const file = path === undefined ? embeddedModel() : resolve(path);
+  if (existsSync(file)) return file;
+  throw new MoebiusError('file.not-found', `There is no file ${file}.`, { details: { path: file } });
 }
 
 /** The library of a command: the one model that it loaded. */

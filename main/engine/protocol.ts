@@ -190,6 +190,9 @@ export const LoadOptions = z.strictObject({
 });
 export type LoadOptions = z.infer<typeof LoadOptions>;
 
+/** A model for its words alone: it tokenises, renders chats and encodes examples. No weights are read, so it takes megabytes; what needs weights is request.invalid. */
+export const VocabularyOnly = z.strictObject({ vocabularyOnly: z.literal(true) });
+
 export const PlanParameters = planParameters(LoadOptions);
 export type PlanParameters = z.infer<typeof PlanParameters>;
 export const PlanResult = planResult(LoadOptions);
@@ -215,6 +218,7 @@ export const LoadedModel = z.object({
   model: z.number().int(),
   path: z.string(),
   inspection: Inspection,
+  /** none of a model that was loaded for its vocabulary */
   options: LoadOptions,
   loadMilliseconds: z.number(),
   /** bytes actually allocated, per device */
@@ -369,7 +373,10 @@ export const engineMethods = {
   'model.inspect': { parameters: Path, result: Inspection },
   'model.estimate': { parameters: Path.extend({ options: LoadOptions.optional() }), result: Estimate },
   'plan.make': { parameters: PlanParameters, result: PlanResult },
-  'model.load': { parameters: Path.extend({ options: LoadOptions.optional(), progressToken: z.string().optional() }), result: LoadedModel },
+  'model.load': {
+    parameters: Path.extend({ options: z.union([LoadOptions, VocabularyOnly]).optional(), progressToken: z.string().optional() }),
+    result: LoadedModel,
+  },
   'model.unload': { parameters: z.strictObject({ model: z.number().int() }), result: Nothing },
   'model.list': { parameters: Nothing, result: z.object({ models: z.array(LoadedModel) }) },
   'experts.status': {

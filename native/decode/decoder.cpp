@@ -1,7 +1,6 @@
 #include "decoder.h"
 
 #include "constraint.h"
-#include "example.h"
 
 #include <algorithm>
 
@@ -33,8 +32,8 @@ void check_tokens(const std::vector<llama_token> & tokens, const llama_vocab * v
 
 }  // namespace
 
-decoder::decoder(llama_model * model, const load_options & options, const json & inspection, output & out)
-    : out(out), ctx(model, options, router_shape_from(inspection)), templates(model), end_tokens(end_tokens_of(ctx.vocab())),
+decoder::decoder(llama_model * model, model_texts & texts, const load_options & options, const json & inspection, output & out)
+    : out(out), ctx(model, options, router_shape_from(inspection)), templates(texts.templates), end_tokens(end_tokens_of(ctx.vocab())),
       schedule(ctx, options.sequences, *this, out), desk(std::make_unique<clerk>()), thread([this] { decode_loop(); }) {
     desk->give([this] { templates.prepare(); });
 }
@@ -113,19 +112,6 @@ void decoder::logits(const json & request_id, const json & parameters) {
     desk->give([this, request, asked] {
         prepare(request, [&] { return std::make_unique<generation>(request, std::move(*asked), ctx.vocab(), out); });
     });
-}
-
-json decoder::render_chat(const json & chat) {
-    const common_chat_params rendered = templates.render(parse_chat(chat));
-    return {
-        { "prompt", rendered.prompt },
-        { "tokenCount", common_tokenize(ctx.vocab(), rendered.prompt, true, true).size() },
-        { "stop", rendered.additional_stops },
-    };
-}
-
-json decoder::encode_examples(const json & examples, bool with_tokens) {
-    return moebius::encode_examples(templates, ctx.vocab(), examples, with_tokens);
 }
 
 void decoder::drop_adapter(int32_t id) {

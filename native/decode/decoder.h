@@ -1,12 +1,12 @@
 // Everything that a loaded model does with tokens. Public methods may be called from any thread.
 #pragma once
 
-#include "chat.h"
 #include "clerk.h"
 #include "context.h"
 #include "model/options.h"
 #include "rpc/output.h"
 #include "scheduler.h"
+#include "texts.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -22,9 +22,9 @@ namespace moebius {
 
 class decoder : private request_end {
   public:
-    // Creates the context and starts the decode thread. `model` and `out` must outlive this. inspection: the Inspection
+    // Creates the context and starts the decode thread. `model`, `texts` (of it) and `out` must outlive this. inspection: the Inspection
     // object of protocol.ts, for the shape of the router. Throws user_error (model.load-failed).
-    decoder(llama_model * model, const load_options & options, const json & inspection, output & out);
+    decoder(llama_model * model, model_texts & texts, const load_options & options, const json & inspection, output & out);
     // Ends every request as cancelled, with its result, and joins the threads.
     ~decoder() override;
 
@@ -40,12 +40,6 @@ class decoder : private request_end {
     adapter_table & adapters() { return loras; }
     // Takes it out of the table and, unless a running request has it, out of memory. Throws adapter.not-found.
     void drop_adapter(int32_t id);
-
-    // The result of chat.render. Throws user_error (request.invalid, template.failed).
-    json render_chat(const json & chat);
-
-    // The result of examples.encode. Throws user_error (request.invalid).
-    json encode_examples(const json & examples, bool with_tokens);
 
     // Runs `task` on the decode thread between two of its batches, where nobody else uses the model's threads, and waits for it.
     void between_batches(const std::function<void()> & task);
@@ -78,7 +72,7 @@ class decoder : private request_end {
     output &                out;
     adapter_table            loras;
     decode_context           ctx;
-    chat_templates           templates;
+    chat_templates &         templates;
     std::vector<llama_token> end_tokens;  // end-of-generation tokens of the vocabulary
 
     mutable std::mutex                  open_mutex;

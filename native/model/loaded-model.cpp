@@ -104,7 +104,7 @@ void move_to_huge_pages(const loaded_model & plan, load_progress & progress) {
 std::unique_ptr<decoder> make_decoder(const loaded_model & plan, output & out) {
     const llama_log_scope log;
     try {
-        return std::make_unique<decoder>(plan.model.get(), plan.options, plan.inspection, out);
+        return std::make_unique<decoder>(plan.model.get(), *plan.texts, plan.options, plan.inspection, out);
     } catch (user_error & error) {
         const std::string reason = log.first_error("");
         if (!reason.empty()) {
@@ -142,6 +142,7 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
     }
     progress.report("context", plan.experts ? placed : moved);
     progress.throw_if_cancelled();
+    plan.texts     = std::make_unique<model_texts>(plan.model.get());
     plan.engine    = make_decoder(plan, out);
     plan.telemetry = plan.engine->observes_router();
     plan.memory    = json::array();
@@ -163,12 +164,25 @@ void load_weights(loaded_model & plan, const gguf_model & file, load_progress & 
     progress.report("warmup", 1.0);  // the decoder warmed up when it was made
 }
 
+void load_vocabulary(loaded_model & plan, const gguf_model & file, load_progress & progress) {
+    const llama_log_scope log;
+    ggml_backend_dev_t    no_devices[] = { nullptr };
+    llama_model_params    parameters   = llama_model_default_params();
+    parameters.vocab_only              = true;
+    parameters.devices                 = no_devices;
+    plan.model                         = llama_open(file, parameters, log);
+    plan.texts                         = std::make_unique<model_texts>(plan.model.get());
+    plan.memory                        = json::array();
+    progress.throw_if_cancelled();
+    progress.report("weights", 1.0);
+}
+
 json loaded_model_to_json(const loaded_model & model) {
     return {
         { "model", model.id },
         { "path", model.path },
         { "inspection", model.inspection },
-        { "options", options_to_json(model.options) },
+        { "options", model.engine ? options_to_json(model.options) : json::object() },
         { "loadMilliseconds", model.load_ms },
         { "memory", model.memory },
         { "telemetry", model.telemetry },

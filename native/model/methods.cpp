@@ -119,8 +119,8 @@ json tokenize(const json & params, const model_registry & registry) {
     const bool        add_special   = source.optional_boolean("addSpecial").value_or(false);
     const bool        parse_special = source.optional_boolean("parseSpecial").value_or(false);
     source.finish();
-    const model_lease lease = registry.lease(model);
-    return { { "tokens", tokenise(llama_model_get_vocab(lease->model.get()), text, add_special, parse_special) } };
+    const model_lease lease = registry.lease_texts(model);
+    return { { "tokens", tokenise(lease->texts->vocabulary(), text, add_special, parse_special) } };
 }
 
 json detokenize(const json & params, const model_registry & registry) {
@@ -131,8 +131,8 @@ json detokenize(const json & params, const model_registry & registry) {
     }
     const std::vector<llama_token> tokens = *source.optional_tokens("tokens");
     source.finish();
-    const model_lease lease = registry.lease(model);
-    return { { "text", detokenise(llama_model_get_vocab(lease->model.get()), tokens) } };
+    const model_lease lease = registry.lease_texts(model);
+    return { { "text", detokenise(lease->texts->vocabulary(), tokens) } };
 }
 
 json render_chat(const json & params, const model_registry & registry) {
@@ -140,7 +140,7 @@ json render_chat(const json & params, const model_registry & registry) {
     const int32_t model = take_model(source);
     const json &  chat  = source.object("chat");
     source.finish();
-    return registry.lease(model)->engine->render_chat(chat);
+    return registry.lease_texts(model)->texts->render_chat(chat);
 }
 
 json encode_examples(const json & params, const model_registry & registry) {
@@ -152,7 +152,7 @@ json encode_examples(const json & params, const model_registry & registry) {
     }
     const bool with_tokens = source.optional_boolean("withTokens").value_or(false);
     source.finish();
-    return registry.lease(model)->engine->encode_examples(*examples, with_tokens);
+    return registry.lease_texts(model)->texts->encode_examples(*examples, with_tokens);
 }
 
 // The decoder checks all of the parameters; only the model is needed to find it.

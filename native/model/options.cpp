@@ -220,8 +220,21 @@ load_options options_parse(const json * json_options, const json & inspection) {
     }
     options.memory_map = source.optional_boolean("memoryMap").value_or(options.memory_map) && llama_supports_mmap();
     options.telemetry  = source.optional_boolean("telemetry").value_or(options.telemetry);
+    if (source.optional_boolean("vocabularyOnly").value_or(false)) {
+        source.refuse("vocabularyOnly", "is for loading alone: without weights there is nothing to estimate or to plan");
+    }
     source.finish();
     return options;
+}
+
+bool options_vocabulary_only(const json * options) {
+    if (!options || !options->is_object() || options->value("vocabularyOnly", json()) != json(true)) {
+        return false;
+    }
+    if (options->size() > 1) {
+        parameters(*options, "options").refuse("vocabularyOnly", "goes alone: the other options are about weights, which are not read");
+    }
+    return true;
 }
 
 std::string policy_at_load(const load_options & options) {

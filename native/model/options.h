@@ -60,6 +60,9 @@ struct load_options {
 // `options` may be null. Throws request.invalid or device.not-found.
 load_options options_parse(const json * options, const json & inspection);
 
+// Whether they are {"vocabularyOnly": true}, with which there is nothing for other options to say. `options` may be null. Throws request.invalid.
+bool options_vocabulary_only(const json * options);
+
 // {type, share}. Throws request.invalid.
 replica_precision replica_precision_parse(const json & choice, const char * where);
 json              replica_precision_to_json(const replica_precision & choice);

@@ -64,17 +64,10 @@ json model_registry::load(call & request, const std::string & path, const json *
     const auto       loaded = std::make_shared<loaded_model>();
     loaded->path            = file.files.front();
     loaded->inspection      = inspect_model(file);
-    loaded->options         = options_parse(options, loaded->inspection);
-    request.throw_if_cancelled();
-    const auto devices = gpu_devices(loaded->options.devices);
-    try {
-        refuse_hopeless(file, loaded->inspection, loaded->options);
-        const reservation reserved(*this, fit_experts(file, loaded->inspection, loaded->options), path);
-        request.throw_if_cancelled();
-        load_weights(*loaded, file, progress, out);
-    } catch (const user_error &) {
-        remote_check(devices);  // the better reason
-        throw;
+    if (options_vocabulary_only(options)) {
+        load_vocabulary(*loaded, file, progress);
+    } else {
+        load_whole(*loaded, file, options, request, progress);
     }
     loaded->load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 
@@ -82,6 +75,21 @@ json model_registry::load(call & request, const std::string & path, const json *
     loaded->id         = next_id++;
     models[loaded->id] = loaded;
     return loaded_model_to_json(*loaded);
+}
+
+void model_registry::load_whole(loaded_model & loaded, const gguf_model & file, const json * options, call & request, load_progress & progress) {
+    loaded.options = options_parse(options, loaded.inspection);
+    request.throw_if_cancelled();
+    const auto devices = gpu_devices(loaded.options.devices);
+    try {
+        refuse_hopeless(file, loaded.inspection, loaded.options);
+        const reservation reserved(*this, fit_experts(file, loaded.inspection, loaded.options), loaded.path);
+        request.throw_if_cancelled();
+        load_weights(loaded, file, progress, out);
+    } catch (const user_error &) {
+        remote_check(devices);  // the better reason
+        throw;
+    }
 }
 
 std::shared_ptr<loaded_model> model_registry::find(int32_t id) const {
@@ -99,21 +107,31 @@ std::vector<std::shared_ptr<loaded_model>> model_registry::all() const {
     return result;
 }
 
-model_lease model_registry::lease(int32_t id) const {
+model_lease model_registry::lease_texts(int32_t id) const {
     const auto model = find(id);
     if (model) {
         std::shared_lock<std::shared_mutex> lock(model->in_use, std::try_to_lock);
-        if (lock.owns_lock() && model->engine) {
+        if (lock.owns_lock() && model->texts) {
             return model_lease(model, std::move(lock));
         }
     }
     throw not_loaded(id);
 }
 
+model_lease model_registry::lease(int32_t id) const {
+    model_lease lease = lease_texts(id);
+    if (!lease->engine) {
+        throw user_error("request.invalid", "The model with handle " + std::to_string(id) + " was loaded for its vocabulary alone and has no weights: load it without vocabularyOnly for this.",
+                         { { "model", id } });
+    }
+    return lease;
+}
+
 // Waits for calls under way, then cancels the generations and frees.
 void model_registry::release(loaded_model & model) {
     const std::unique_lock<std::shared_mutex> lock(model.in_use);
     model.engine.reset();
+    model.texts.reset();
     model.model.reset();
     model.experts.reset();
     model.whole.reset();

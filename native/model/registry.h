@@ -33,7 +33,7 @@ class model_registry {
     explicit model_registry(output & out) : out(out) {}
     ~model_registry() { clear(); }
 
-    // Loads and gives a LoadedModel object. `options` may be null. Runs on a job thread; several loads may run at once.
+    // Loads and gives a LoadedModel object. `options` may be null, or ask for the vocabulary alone (options.h). Runs on a job thread; several loads may run at once.
     // Throws file.*, model.*, device.not-found, request.invalid, cancelled.
     json load(call & request, const std::string & path, const json * options, std::optional<std::string> progress_token);
 
@@ -41,7 +41,10 @@ class model_registry {
     void unload(int32_t id);
 
     json        list() const;
-    model_lease lease(int32_t id) const;  // throws model.not-loaded
+    // Throws model.not-loaded; request.invalid of a model that was loaded for its vocabulary alone.
+    model_lease lease(int32_t id) const;
+    // For what its vocabulary and templates are enough for. Throws model.not-loaded.
+    model_lease lease_texts(int32_t id) const;
 
     // Reader thread; never wait for a load or unload.
     int  running() const;
@@ -72,6 +75,8 @@ class model_registry {
         int      loads       = 0;
     };
     class reservation;
+
+    void load_whole(loaded_model & loaded, const gguf_model & file, const json * options, call & request, load_progress & progress);
 
     std::shared_ptr<loaded_model>              find(int32_t id) const;
     std::vector<std::shared_ptr<loaded_model>> all() const;

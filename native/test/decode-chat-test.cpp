@@ -41,7 +41,7 @@ json user(const std::string & text) {
 }
 
 void check_render(tiny_engine & tiny) {
-    const json rendered = tiny.engine->render_chat(user("What is a dwarf?"));
+    const json rendered = tiny.texts.render_chat(user("What is a dwarf?"));
     CHECK_EQUAL(rendered["prompt"].get<std::string>(), "<|im_start|>user\nWhat is a dwarf?<|im_end|>\n<|im_start|>assistant\n");
     CHECK_EQUAL(rendered["tokenCount"].get<int>(), 16);
 }
@@ -124,7 +124,7 @@ void check_continuation(tiny_engine & tiny) {
     const std::string whole = tiny.ask({ { "chat", chat }, { "sampling", greedy() }, { "maxTokens", 60 } }).text();
     chat["messages"].push_back({ { "role", "assistant" }, { "content", whole.substr(0, 6) } });
     chat["continueFinalMessage"] = true;
-    const std::string prompt = tiny.engine->render_chat(chat)["prompt"];
+    const std::string prompt = tiny.texts.render_chat(chat)["prompt"];
     CHECK(prompt.size() > 6 && prompt.substr(prompt.size() - 6) == whole.substr(0, 6));
     const reply_seen rest = tiny.ask({ { "chat", chat }, { "sampling", greedy() }, { "maxTokens", 60 } });
     CHECK_EQUAL(rest.result["message"]["content"].get<std::string>(), rest.text());
@@ -132,7 +132,7 @@ void check_continuation(tiny_engine & tiny) {
 
 void check_strictness(tiny_engine & tiny) {
     const auto refuses = [&](const json & chat) {
-        CHECK_THROWS(tiny.engine->render_chat(chat), moebius::user_error, error.code == "request.invalid");
+        CHECK_THROWS(tiny.texts.render_chat(chat), moebius::user_error, error.code == "request.invalid");
     };
     refuses({ { "messages", json::array() } });
     refuses({ { "messages", { { { "role", "robot" }, { "content", "x" } } } } });

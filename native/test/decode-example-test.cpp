@@ -17,7 +17,7 @@ json message(const char * role, const std::string & content) {
 }
 
 json encode(tiny_engine & tiny, const json & example) {
-    return tiny.engine->encode_examples(json::array({ example }), true)["examples"][0];
+    return tiny.texts.encode_examples(json::array({ example }), true)["examples"][0];
 }
 
 std::vector<llama_token> tokens_of(const json & encoded) {
@@ -57,7 +57,7 @@ void check_prompt_of_chat(tiny_engine & tiny) {
     const json encoded = encode(tiny, { { "chat", { { "messages", two_turns } } }, { "replies", { 3 } } });
     json       prompt  = two_turns;
     prompt.erase(3);
-    const json rendered = tiny.engine->render_chat({ { "messages", prompt } });
+    const json rendered = tiny.texts.render_chat({ { "messages", prompt } });
     const auto expected = moebius::tokenise(llama_model_get_vocab(tiny.model.get()), rendered["prompt"].get<std::string>(), true, true);
     const auto tokens   = tokens_of(encoded);
     const auto begin    = encoded["supervised"][0][0].get<size_t>();
@@ -83,7 +83,7 @@ void check_refusals(tiny_engine & tiny) {
     CHECK_EQUAL(code(json::object()), "request.invalid");
     CHECK_EQUAL(code({ { "text", "a" }, { "colour", "red" } }), "request.invalid");
     // one that fails leaves the others alone
-    const json both = tiny.engine->encode_examples(json::array({ json::object(), { { "text", "a" } } }), false)["examples"];
+    const json both = tiny.texts.encode_examples(json::array({ json::object(), { { "text", "a" } } }), false)["examples"];
     CHECK(both[0].contains("error"));
     CHECK(both[1]["tokenCount"].get<int>() > 0 && !both[1].contains("tokens"));
 }

@@ -224,7 +224,7 @@ inline moebius::load_options tiny_options() {
 // The tiny model with a decoder; `ask` sends a generate request and waits for its end.
 struct tiny_engine {
     explicit tiny_engine(const moebius::load_options & options = tiny_options(), const std::string & path = MOEBIUS_TINY_MODEL)
-        : model(load_tiny(path)), engine(std::make_unique<moebius::decoder>(model.get(), options, inspect_tiny(), out)) {}
+        : model(load_tiny(path)), texts(model.get()), engine(std::make_unique<moebius::decoder>(model.get(), texts, options, inspect_tiny(), out)) {}
 
     int send(json parameters) {
         const int id             = ++last;
@@ -245,6 +245,7 @@ struct tiny_engine {
 
     recorder                          out;
     llama_model_ptr                   model;
+    moebius::model_texts              texts;
     std::unique_ptr<moebius::decoder> engine;
     int                               last = 0;
 };

@@ -163,6 +163,41 @@ void text_survives_the_way_through_tokens() {
     CHECK_THROWS(detokenise(vocabulary, { -1 }), user_error, error.code == "request.invalid");
 }
 
+void a_vocabulary_alone_encodes_as_the_whole_model_does() {
+    fixture    f;
+    call       request(1, f.out);
+    const json only   = { { "vocabularyOnly", true } };
+    const json whole  = f.load();
+    const json loaded = f.registry.load(request, MOEBIUS_TINY_MODEL, &only, std::nullopt);
+    CHECK_EQUAL(loaded["model"], 2);
+    CHECK_EQUAL(loaded["inspection"], whole["inspection"]);
+    CHECK_EQUAL(loaded["memory"], json::array());
+    const json chat     = { { "messages", json::array({ { { "role", "user" }, { "content", "What is a dwarf? <|im_end|>" } }, { { "role", "assistant" }, { "content", "na\xC3\xAFve" } } }) } };
+    const json examples = json::array({ { { "text", "Once <|im_start|> upon" } }, { { "chat", chat }, { "replies", json::array({ 1 }) } }, { { "chat", chat } }, json::object() });
+    const json encoded  = f.registry.lease_texts(2)->texts->encode_examples(examples, true);
+    CHECK(encoded["examples"][1]["supervisedCount"] > 1);
+    CHECK_EQUAL(encoded, f.registry.lease_texts(1)->texts->encode_examples(examples, true));
+    CHECK_EQUAL(f.registry.lease_texts(2)->texts->render_chat(chat), f.registry.lease_texts(1)->texts->render_chat(chat));
+    CHECK_THROWS(f.registry.lease(2), user_error, error.code == "request.invalid" && std::string(error.what()).find("vocabularyOnly") != std::string::npos);
+    CHECK_EQUAL(f.registry.running(), 0);
+    f.registry.cancel("nothing");
+    f.registry.unload(2);
+    CHECK_THROWS(f.registry.lease_texts(2), user_error, error.code == "model.not-loaded");
+}
+
+void a_vocabulary_alone_is_asked_for_alone() {
+    fixture    f;
+    call       request(1, f.out);
+    const json both = { { "vocabularyOnly", true }, { "contextLength", 128 } };
+    CHECK_THROWS(f.registry.load(request, MOEBIUS_TINY_MODEL, &both, std::nullopt), user_error, error.code == "request.invalid");
+    const json no_boolean = { { "vocabularyOnly", 1 } };
+    CHECK_THROWS(f.registry.load(request, MOEBIUS_TINY_MODEL, &no_boolean, std::nullopt), user_error, error.code == "request.invalid");
+    request.cancelled = true;
+    const json only   = { { "vocabularyOnly", true } };
+    CHECK_THROWS(f.registry.load(request, MOEBIUS_TINY_MODEL, &only, std::nullopt), user_error, error.code == "cancelled");
+    CHECK_EQUAL(f.registry.list()["models"].size(), 0u);
+}
+
 void files_that_llama_does_not_take_give_its_reason() {
     fixture f;
     CHECK_THROWS(f.load("/nonexistent/model.gguf"), user_error, error.code == "file.not-found");
@@ -192,6 +227,8 @@ int main() {
     unload_ends_what_is_running();
     cancel_finds_the_generation();
     text_survives_the_way_through_tokens();
+    a_vocabulary_alone_encodes_as_the_whole_model_does();
+    a_vocabulary_alone_is_asked_for_alone();
     files_that_llama_does_not_take_give_its_reason();
     return moebius_test::check_result();
 }

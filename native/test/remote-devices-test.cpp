@@ -38,7 +38,8 @@ struct remote_engine {
         const load_options options = options_on(devices);
         model_parameters   parameters(options, inspect_tiny(), nullptr);
         model.reset(llama_model_load_from_file(MOEBIUS_TINY_MODEL, parameters.value));
-        engine = std::make_unique<decoder>(model.get(), options, inspect_tiny(), out);
+        texts  = std::make_unique<model_texts>(model.get());
+        engine = std::make_unique<decoder>(model.get(), *texts, options, inspect_tiny(), out);
     }
     int send(json parameters) {
         parameters["generation"] = ++last;
@@ -47,10 +48,11 @@ struct remote_engine {
         return last;
     }
 
-    recorder                 out;
-    llama_model_ptr          model;
-    std::unique_ptr<decoder> engine;
-    int                      last = 0;
+    recorder                     out;
+    llama_model_ptr              model;
+    std::unique_ptr<model_texts> texts;
+    std::unique_ptr<decoder>     engine;
+    int                          last = 0;
 };
 
 json story(int tokens) {

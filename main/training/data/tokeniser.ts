@@ -9,9 +9,9 @@ import type { SurveyTokens } from './survey.ts';
 
 const VALIDATION = 0.05;
 
-/** Loads the model for its template and tokens alone, and unloads it behind the work. */
+/** Loads the model for its template and tokens alone, without its weights, and unloads it behind the work. */
 export async function withTokeniser<T>(engine: Engine, path: string, work: (loaded: LoadedModel) => Promise<T>): Promise<T> {
-  const loaded = await engine.call('model.load', { path, options: { contextLength: 256, sequences: 1, telemetry: false } });
+  const loaded = await engine.call('model.load', { path, options: { vocabularyOnly: true } });
   try {
     return await work(loaded);
   } finally {
