@@ -16,9 +16,9 @@ namespace moebius {
 
 constexpr int64_t softmax_lanes = 16;
 
-// e^x for x <= 0, within 2e-7 of itself; 0 below e^-87. 2^n e^r with |r| <= ln(2) / 2, the latter by the polynomial of Cephes' expf.
+// e^x for x <= 0, within 2e-7 of itself; 0 below e^-87; of NaN NaN. 2^n e^r with |r| <= ln(2) / 2, the latter by the polynomial of Cephes' expf.
 MOEBIUS_INLINE float exponential_of(float x) {
-    const float   bounded = x < -87.0f ? -87.0f : x;
+    const float   bounded = x >= -87.0f ? x : -87.0f;  // of NaN, too
     const int32_t n       = int32_t(bounded * 1.44269504f - 0.5f);
     const float   r       = (bounded - float(n) * 0.693359375f) + float(n) * 2.12194440e-4f;
     float         y       = 1.9875691500e-4f;
@@ -31,7 +31,7 @@ MOEBIUS_INLINE float exponential_of(float x) {
     const int32_t bits    = (n + 127) * (1 << 23);
     float         power;
     std::memcpy(&power, &bits, sizeof(power));
-    return x < -87.0f ? 0.0f : y * power;
+    return x >= -87.0f ? y * power : x < -87.0f ? 0.0f : x;
 }
 
 MOEBIUS_INLINE float sum_of_lanes(const float (&lanes)[softmax_lanes]) {
