@@ -154,7 +154,7 @@ export const Recipe = z.strictObject({
   batchTokens: z.number().int().min(2).max(1048576).optional(),
   /** passes whose gradients are added up for a step */
   batchesPerStep: z.number().int().min(1).max(65536).optional(),
-  /** largest norm of a step's gradients; 0: any */
+  /** largest norm of a step's gradients; 0: any; default: 1, of SGD 0 */
   clip: z.number().min(0).optional(),
   seed: count.optional(),
   threads: z.number().int().min(1).max(512).optional(),

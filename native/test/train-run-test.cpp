@@ -124,7 +124,8 @@ void a_batch_without_numbers_changes_nothing(const scratch & room) {
 // The adapter at step 0 and at step 1 give the gradient away.
 void sgd_subtracts_the_gradient(const scratch & room) {
     json settings                   = settings_of(room.data(), "sgd", 1);
-    settings["clip"]                = 0;
+    CHECK_EQUAL(run_settings_of(settings).clip, 0.0);
+    CHECK_EQUAL(run_settings_of(settings_of(room.data(), "adamw", 1)).clip, 1.0);
     settings["schedule"]            = { { "steps", 1 }, { "learningRate", 0.5 } };
     train_run                          run(run_settings_of(settings));
     const std::vector<train_parameter> before = run.trained().parameters;

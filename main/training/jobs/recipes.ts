@@ -77,7 +77,6 @@ function planFor(model: Pick<Inspection, 'contextLength'>, { tokens, longest = 0
     optimiser: { kind: 'adamw' },
     schedule: { kind: 'cosine', steps, learningRate: LEARNING_RATE, warmupSteps: Math.ceil(steps * WARMUP) },
     batchTokens,
-    clip: 1,
     seed: 1,
     validateEvery: every(VALIDATIONS),
     saveEvery: every(CHECKPOINTS),

@@ -220,7 +220,7 @@ run_settings run_settings_of(const json & wanted, bool has_data) {
     settings.schedule         = schedule_of(source.object("schedule"));
     settings.batch_tokens     = uint64_t(source.optional_integer("batchTokens", 2, 1 << 20).value_or(2048));
     settings.batches_per_step = source.optional_integer("batchesPerStep", 1, 1 << 16).value_or(1);
-    settings.clip             = source.optional_number("clip", 0, huge).value_or(1);
+    settings.clip             = source.optional_number("clip", 0, huge).value_or(settings.optimiser.kind == optimiser_kind::sgd ? 0 : 1);
     const auto losses         = source.optional_choice("weighting", { "tokens", "sequences" }).value_or("tokens");
     settings.weighting        = losses == "tokens" ? target_weighting::tokens : target_weighting::sequences;
     settings.objective        = source.optional_choice("objective", { "next-token", "dpo" }).value_or("next-token") == "dpo" ? train_objective::dpo : train_objective::next_token;

@@ -42,7 +42,7 @@ struct run_settings {
     target_weighting       weighting        = target_weighting::tokens;
     uint64_t               batch_tokens     = 2048;  // of one pass
     int64_t                batches_per_step = 1;     // whose gradients are added up
-    double                 clip             = 1;     // largest norm of a step's gradients; 0: any
+    double                 clip             = 1;     // largest norm of a step's gradients; 0: any, as of sgd unless it is asked for
     uint64_t               seed             = 1;     // of the order of examples, of new adapters, and of what steps draw
     int                    threads          = 1;
     device_settings        devices;

@@ -102,7 +102,7 @@ function OptimiserFields() {
 }
 
 function BatchFields() {
-  const { batchesPerStep, clip, seed, threads, weighting = 'tokens' } = useRunDraft((state) => state.draft.plan);
+  const { batchesPerStep, clip, optimiser, seed, threads, weighting = 'tokens' } = useRunDraft((state) => state.draft.plan);
   const change = useRunDraft((state) => state.changePlan);
   return (
     <>
@@ -116,7 +116,14 @@ function BatchFields() {
         value={batchesPerStep}
         onCommit={(value) => change({ batchesPerStep: value })}
       />
-      <Figure label="Clip gradients at" hint="largest norm; 0: any" usual="1" min={0} value={clip} onCommit={(value) => change({ clip: value })} />
+      <Figure
+        label="Clip gradients at"
+        hint="largest norm; 0: any"
+        usual={optimiser?.kind === 'sgd' ? '0' : '1'}
+        min={0}
+        value={clip}
+        onCommit={(value) => change({ clip: value })}
+      />
       <Field label="Counts the same">
         {(control) => <Select {...control} value={weighting} onChange={(value) => change({ weighting: value })} options={weightings} />}
       </Field>
