@@ -112,7 +112,10 @@ function tell(event: RunEvent): void {
       );
       if (event.preference) print(preferenceText(event.preference));
       if (guardian.reason !== '') note(`${guardian.action}: ${guardian.reason}`);
-      for (const { name, expert } of unmoved) note(`${name}${expert === null ? '' : `, expert ${expert}`} has a gradient and did not move.`);
+      for (const { name, expert, hasGradient } of unmoved) {
+        const why = hasGradient ? 'has a gradient and did not move' : 'should have a gradient and has none: it is not trained';
+        note(`${name}${expert === null ? '' : `, expert ${expert}`} ${why}.`);
+      }
       return;
     }
     case 'validation':
@@ -151,11 +154,11 @@ function chosenText({ sampledTokens, layers }: NonNullable<OpenedRun['chosenExpe
   ].join('\n');
 }
 
-/** Every expert's matrix counts by itself. */
+/** Every expert's matrix counts by itself, and every whole tensor. */
 function movementText({ step, tensors }: Extract<RunEvent, { event: 'movement' }>): string {
   const matrices = tensors.flatMap(({ norms }) => norms);
   const moved = matrices.filter((norm) => norm > 0).length;
-  return `step ${step}  ${moved} of ${matrices.length} matrices (one for each expert) have moved, the furthest by ${significant(Math.max(...matrices))}`;
+  return `step ${step}  ${moved} of ${matrices.length} matrices (one for each expert) and whole tensors have moved, the furthest by ${significant(Math.max(...matrices))}`;
 }
 
 const number = (value: number | null) => (value === null ? 'no number' : significant(value));

@@ -144,8 +144,8 @@ export const RunMetrics = z.object({
   points: z.array(MetricPoint),
   validations: z.array(ValidationReport.omit({ seconds: true }).extend({ step: count, preference: PreferenceReport.nullable() })),
   saved: z.array(count),
-  /** steps that the guardian did not let pass */
-  interventions: z.array(z.object({ step: count, action: z.enum(['skip', 'roll-back']), reason: z.string() })),
+  /** steps that the guardian did not let pass, or said something of (go-on) */
+  interventions: z.array(z.object({ step: count, action: z.enum(['go-on', 'skip', 'roll-back']), reason: z.string() })),
   /** [layers][experts], tokens of all steps and of the last one */
   expertTokens: z.object({ total: z.array(z.array(count)), last: z.array(z.array(count)) }).nullable(),
   /** the newest */

@@ -13,20 +13,23 @@ const Lora = z.strictObject({
 });
 
 /** Experts that are adapted, the others not at all: those that are named, or those that the data uses most (ESFT, arXiv 2407.01906). */
-export const ChosenExperts = z.union([
-  z.strictObject({
-    /** by layer (from 0) the numbers of its experts: { "0": [1, 5] }; none of layers that are not named */
-    layers: z.record(z.string().regex(/^(0|[1-9]\d{0,4})$/), z.array(count).min(1)),
-  }),
-  z.strictObject({
-    /** an expert's affinity: the average weight that the router gives it, or the share of tokens that it gets */
-    method: z.enum(['gate', 'tokens']),
-    /** of each layer the fewest experts whose share of its affinity reaches this; default: 0.2 */
-    topP: z.number().min(1e-6).max(1).optional(),
-    /** tokens of the data that are looked at; default: 16384 */
-    sampleTokens: z.number().int().min(1).max(1e9).optional(),
-  }),
-]);
+export const ChosenExperts = z.union(
+  [
+    z.strictObject({
+      /** by layer (from 0) the numbers of its experts: { "0": [1, 5] }; none of layers that are not named */
+      layers: z.record(z.string().regex(/^(0|[1-9]\d{0,4})$/), z.array(count).min(1)),
+    }),
+    z.strictObject({
+      /** an expert's affinity: the average weight that the router gives it, or the share of tokens that it gets */
+      method: z.enum(['gate', 'tokens']),
+      /** of each layer the fewest experts whose share of its affinity reaches this; default: 0.2 */
+      topP: z.number().min(1e-6).max(1).optional(),
+      /** tokens of the data that are looked at; default: 16384 */
+      sampleTokens: z.number().int().min(1).max(1e9).optional(),
+    }),
+  ],
+  { error: 'names experts by layer ("layers"), or what is to choose them ("method", with "topP" and "sampleTokens"), and not both' },
+);
 export type ChosenExperts = z.infer<typeof ChosenExperts>;
 
 /** What is trained; nothing that is not named. */
@@ -221,8 +224,8 @@ export const StepReport = z.object({
   expertUsedCounts: z.array(count).optional(),
   /** of several devices: copies of each expert as the next step finds them [layers][experts]; assignments of tokens that each device computed, and bytes written to all of them, since the step before */
   devices: z.object({ copies: z.array(z.array(count)), assignments: z.array(count), frozenBytes: count, adapterBytes: count }).nullable(),
-  /** after the first step: what should have moved and did not */
-  unmoved: z.array(z.object({ name: z.string(), expert: count.nullable() })),
+  /** by the first update (lora_b, whole tensors) and by the second one (lora_a): what should have moved and did not, though it has a gradient, or because it has none */
+  unmoved: z.array(z.object({ name: z.string(), expert: count.nullable(), hasGradient: z.boolean() })),
   /** of the objective "dpo" */
   preference: PreferenceReport.optional(),
 });
@@ -259,7 +262,7 @@ export const trainMethods = {
   'train.step': { parameters: Run, result: StepReport },
   'train.validate': { parameters: Run, result: ValidationReport },
   'train.save': { parameters: Run.extend({ path: z.string().min(1) }), result: z.object({ path: z.string(), step: count }) },
-  /** How far each expert's adapter is from the base: Frobenius norms, [experts] of each adapted tensor (one, if it is no stack); 0 of experts that are not adapted. */
+  /** How far everything is from the base: Frobenius norms, [experts] of each adapted tensor (one, if it is no stack; 0 of experts that are not adapted), and one of each tensor that is trained whole. */
   'train.movement': { parameters: Run, result: Movement },
   'train.close': { parameters: Run, result: z.object({}) },
   'train.export': {

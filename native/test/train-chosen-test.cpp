@@ -217,10 +217,10 @@ void a_run_chooses_by_its_data(const scratch & room) {
     CHECK(steps_of(resumed, 2) == rest);
     CHECK(same_values(whole, resumed));
     const auto movement = whole.movement();
-    for (size_t t = 0; t < movement.size(); t++) {
+    for (size_t t = 0; t < whole.trained().tensors.size(); t++) {
         const std::vector<int32_t> & experts = whole.trained().tensors[t].experts;
-        for (size_t expert = 0; expert < movement[t].size() && !experts.empty(); expert++) {
-            CHECK(movement[t][expert] == 0 || std::count(experts.begin(), experts.end(), int32_t(expert)) == 1);
+        for (size_t expert = 0; expert < movement[t].norms.size() && !experts.empty(); expert++) {
+            CHECK(movement[t].norms[expert] == 0 || std::count(experts.begin(), experts.end(), int32_t(expert)) == 1);
         }
     }
     again.adapter.chosen.experts[0] = { again.adapter.chosen.experts[0][0] == 0 ? 1 : 0 };

@@ -1,8 +1,9 @@
-// Norms of gradients, clipping, and how far adapters have moved.
+// Norms of gradients, clipping, batches that are added up, how far adapters have moved, and what should have moved and did not.
 #include "check.h"
+#include "model/backends.h"
 #include "rpc/errors.h"
+#include "run-fixture.h"
 #include "train/descent/gradients.h"
-#include "train/adapter/movement.h"
 #include "trained-numbers.h"
 
 #include <limits>
@@ -120,9 +121,109 @@ void what_did_not_move_is_named_by_expert() {
     CHECK(unmoved[2].name == "norm" && unmoved[2].expert == -1 && unmoved[2].has_gradient);
 }
 
+// As if one had not been wired into the graph.
+void forget(adapter & of, const std::vector<std::vector<float>> & before, const std::string & name, int64_t expert) {
+    for (size_t p = 0; p < of.parameters.size(); p++) {
+        train_parameter & parameter = of.parameters[p];
+        const ptrdiff_t   size = ptrdiff_t(parameter.n0 * parameter.n1), first = std::max<int64_t>(expert, 0) * size, end = expert < 0 ? ptrdiff_t(parameter.values.size()) : first + size;
+        if (parameter.name == name) {
+            std::fill(parameter.gradient.begin() + first, parameter.gradient.begin() + end, 0.0f);
+            std::copy(before[p].begin() + first, before[p].begin() + end, parameter.values.begin() + first);
+        }
+    }
+}
+
+// Everything is trained, and the first updates say so; then as if something were not.
+void what_is_not_trained_is_named(const scratch & room) {
+    train_run run(run_settings_of(settings_of(room.data(), "adamw", 2)));
+    for (int64_t number = 0; number < 2; number++) {
+        std::vector<std::vector<float>> before;
+        for (const train_parameter & parameter : run.trained().parameters) {
+            before.push_back(parameter.values);
+        }
+        const auto    report = run.step(always);
+        const auto &  tokens = report->expert_tokens[1];
+        const int64_t busy   = std::max_element(tokens.begin(), tokens.end()) - tokens.begin();
+        const seen_update update{ number, before, report->expert_tokens, report->lost };
+        const std::string kind = number == 0 ? ".lora_b" : ".lora_a", matrix = "blk.2.attn_v.weight" + kind;
+        CHECK(report->unmoved.empty() && unmoved_by(update, run.trained()).empty());
+        CHECK(report->lost.behind > 0 && report->lost.behind < tokens[size_t(busy)] && report->lost.unlearnt > report->lost.behind);
+        adapter broken = run.trained();
+        forget(broken, before, matrix, -1);
+        for (const char * part : { "gate", "up", "down" }) {
+            forget(broken, before, std::string("blk.1.ffn_") + part + "_exps.weight" + kind, busy);
+        }
+        const std::vector<unmoved_part> found = unmoved_by(update, broken);
+        CHECK_EQUAL(found.size(), 4u);
+        CHECK(std::all_of(found.begin(), found.end(), [&](const unmoved_part & part) { return !part.has_gradient && (part.name == matrix ? part.expert == -1 : part.expert == busy); }));
+        adapter frozen = run.trained();  // by the optimiser
+        frozen.parameters[number == 0 ? 1 : 0].values = before[number == 0 ? 1 : 0];
+        CHECK(unmoved_by(update, frozen).size() == 1 && unmoved_by(update, frozen)[0].has_gradient);
+    }
+}
+
+// The adapter at step 0 and at step 1 give the gradient away.
+void sgd_subtracts_the_gradient(const scratch & room) {
+    json settings                   = settings_of(room.data(), "sgd", 1);
+    CHECK_EQUAL(run_settings_of(settings).clip, 0.0);
+    CHECK_EQUAL(run_settings_of(settings_of(room.data(), "adamw", 1)).clip, 1.0);
+    settings["schedule"]            = { { "steps", 1 }, { "learningRate", 0.5 } };
+    train_run                          run(run_settings_of(settings));
+    const std::vector<train_parameter> before = run.trained().parameters;
+    steps_of(run, 1);
+    for (size_t i = 0; i < before.size(); i++) {
+        const train_parameter & after = run.trained().parameters[i];
+        bool                    same  = true;
+        for (size_t j = 0; j < after.values.size(); j++) {
+            same = same && after.values[j] == before[i].values[j] - 0.5f * after.gradient[j];
+        }
+        CHECK(same);
+    }
+}
+
+// Batches of a step are shares of one mean: together they have the gradients of one large batch of the same examples.
+void batches_that_are_added_up_give_one_large_batchs_gradients(const scratch & room) {
+    json settings = settings_of(room.data(), "sgd", 1);
+    settings.erase("routerLosses");  // means over a batch's tokens, which batches of other sizes make others of
+    settings["adapter"]["experts"]["dropout"] = 0;
+    dataset_file data(room.data(), "train");
+    packing      batches({ 64, packing_settings().look_ahead, 4, true }, packing_source_of(data));
+    int64_t      count = 0;
+    for (; batches.cursor().epoch == 0; count++) {
+        batches.next();
+    }
+    CHECK(count >= 3);
+    std::vector<std::vector<train_parameter>> found;
+    double                                    losses[2] = {}, norms[2] = {};
+    for (const bool is_one : { false, true }) {
+        settings["batchTokens"]    = is_one ? 64 * count : 64;
+        settings["batchesPerStep"] = is_one ? 1 : count;
+        train_run  run(run_settings_of(settings));
+        const auto report = run.step(always);
+        CHECK_EQUAL(report->targets, int64_t(data.targets()));
+        losses[is_one] = report->loss;
+        norms[is_one]  = report->gradient_norm;
+        found.push_back(run.trained().parameters);
+    }
+    double difference = 0;
+    for (size_t p = 0; p < found[0].size(); p++) {
+        for (size_t i = 0; i < found[0][p].gradient.size(); i++) {
+            difference += std::pow(double(found[0][p].gradient[i]) - double(found[1][p].gradient[i]), 2);
+        }
+    }
+    CHECK_NEAR(losses[0], losses[1], 1e-5);
+    CHECK(std::sqrt(difference) < 1e-4 * norms[0]);  // F32 sums in another order
+    std::printf("%d batches against one: loss %.6f and %.6f, gradients differ by %.1e of their norm\n", int(count), losses[0], losses[1], std::sqrt(difference) / norms[0]);
+}
+
 }  // namespace
 
 int main() {
+    backends_load();
+    const scratch room;
+    what_is_not_trained_is_named(room);
+    sgd_subtracts_the_gradient(room);
+    batches_that_are_added_up_give_one_large_batchs_gradients(room);
     norms_are_those_of_a_loop_on_any_threads();
     large_numbers_are_no_infinite_ones();
     bad_numbers_are_counted_and_the_first_parameter_is_named();

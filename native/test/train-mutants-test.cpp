@@ -30,17 +30,21 @@ const std::set<std::string> clear_codes = {
 
 constexpr double seconds_each = 5;
 
-json settings_of(const std::string & model, const std::string & data) {
+json settings_of(const std::string & model, const std::string & data, bool has_shared) {
     const json lora = { { "loraRank", 2 } };
-    return { { "model", model },
+    json       made = { { "model", model },
              { "data", data },
-             { "adapter", { { "attention", lora }, { "experts", lora }, { "shared", lora }, { "router", lora }, { "wholeNorms", true } } },
+             { "adapter", { { "attention", lora }, { "experts", lora }, { "router", lora }, { "wholeNorms", true } } },
              { "optimiser", { { "kind", "adamw" } } },
              { "schedule", { { "kind", "constant" }, { "steps", 4 }, { "learningRate", 1e-3 } } },
              { "routerLosses", { { "balance", 0.01 } } },
              { "batchTokens", 64 },
              { "seed", 4 },
              { "threads", 1 } };
+    if (has_shared) {
+        made["adapter"]["shared"] = lora;
+    }
+    return made;
 }
 
 // "ran", or the code of the error that ended it.
@@ -77,7 +81,7 @@ void bases(const scratch_folder & folder, const std::string & data, uint64_t fir
             const std::string label = "base, seed " + std::to_string(seed) + " (" + small_bases()[kind].name + ", " + damaged.kind + ")";
             std::fprintf(stderr, "%s\n", label.c_str());
             ++results[result_of(label, [&] {
-                train_run run(run_settings_of(settings_of(path, data)));
+                train_run run(run_settings_of(settings_of(path, data, small_bases()[kind].has_shared)));
                 run.step([] { return true; });
                 run.state();
             })];
@@ -133,7 +137,7 @@ checkpoint contradictory(checkpoint what, uint64_t seed) {
 
 void checkpoints(const scratch_folder & folder, const std::string & data, uint64_t first, uint64_t count) {
     const std::string base = write_small_base(small_bases()[0]), path = folder.path("checkpoint"), mutated = folder.path("mutant.checkpoint");
-    const json        settings = settings_of(base, data);
+    const json        settings = settings_of(base, data, false);
     train_run         run(run_settings_of(settings));
     run.step([] { return true; });
     const checkpoint sound{ settings, run.state() };

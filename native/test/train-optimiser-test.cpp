@@ -187,13 +187,13 @@ void settings_that_cannot_be_are_refused() {
         settings.*member            = value;
         return settings;
     };
-    refuse("weight_decay", with(optimiser_kind::adamw, &optimiser_settings::weight_decay, -0.1));
-    refuse("weight_decay", with(optimiser_kind::sgd, &optimiser_settings::weight_decay, std::nan("")));
-    refuse("momentum", with(optimiser_kind::adamw, &optimiser_settings::momentum, 0.9));
-    refuse("momentum", with(optimiser_kind::sgd, &optimiser_settings::momentum, 1));
-    refuse("beta1", with(optimiser_kind::adamw, &optimiser_settings::beta1, 1));
-    refuse("beta2", with(optimiser_kind::adamw_8bit, &optimiser_settings::beta2, -0.5));
-    refuse("epsilon", with(optimiser_kind::adamw, &optimiser_settings::epsilon, 1e-60));
+    refuse("optimiser.weightDecay", with(optimiser_kind::adamw, &optimiser_settings::weight_decay, -0.1));
+    refuse("optimiser.weightDecay", with(optimiser_kind::sgd, &optimiser_settings::weight_decay, std::nan("")));
+    refuse("optimiser.momentum", with(optimiser_kind::adamw, &optimiser_settings::momentum, 0.9));
+    refuse("optimiser.momentum", with(optimiser_kind::sgd, &optimiser_settings::momentum, 1));
+    refuse("optimiser.beta1", with(optimiser_kind::adamw, &optimiser_settings::beta1, 1));
+    refuse("optimiser.beta2", with(optimiser_kind::adamw_8bit, &optimiser_settings::beta2, -0.5));
+    refuse("optimiser.epsilon", with(optimiser_kind::adamw, &optimiser_settings::epsilon, 1e-60));
     refuse("rate_factor", of_kind(optimiser_kind::adamw), -1);
 }
 

@@ -17,9 +17,10 @@ namespace {
 
 adapter_settings everything(const small_base & of) {
     adapter_settings settings;
-    settings.attention = settings.experts = settings.shared = settings.router = { 4, 8, false };
-    settings.ffn                                                                = { of.dense_layers > 0 ? 4 : 0, 8, false };
-    settings.seed                                                               = 3;
+    settings.attention = settings.experts = settings.router = { 4, 8, false };
+    settings.shared                                         = { of.has_shared ? 4 : 0, 8, false };
+    settings.ffn                                            = { of.dense_layers > 0 ? 4 : 0, 8, false };
+    settings.seed                                           = 3;
     return settings;
 }
 

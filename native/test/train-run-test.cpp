@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <random>
 
 using namespace moebius;
@@ -34,8 +35,10 @@ void losses_fall_and_a_saved_run_goes_on_to_the_bit(const scratch & room, const 
     CHECK(steps_of(resumed, 3) == rest);
     CHECK(same_values(whole, resumed));
     CHECK(resumed.validate(always)->loss == after->loss);
-    for (const std::vector<double> & experts : resumed.movement()) {
-        CHECK(*std::max_element(experts.begin(), experts.end()) > 0);
+    const auto movement = resumed.movement();
+    CHECK(std::any_of(movement.begin(), movement.end(), [](const tensor_movement & each) { return each.tensor == "output_norm.weight"; }));
+    for (const tensor_movement & each : movement) {
+        CHECK(*std::max_element(each.norms.begin(), each.norms.end()) > 0);
     }
     std::fprintf(stderr, "%s: validation loss %.3f -> %.3f; resumed behind step 3 the losses are the same to the bit\n", optimiser, before->loss, after->loss);
 }
@@ -69,9 +72,10 @@ void a_mixture_learns_and_goes_on_to_the_bit(const scratch & room) {
         CHECK(steps_of(resumed, 3) == rest);
         CHECK(same_values(whole, resumed));
         std::fprintf(stderr, "mixture: validation loss %.3f -> %.3f; resumed behind step 3 the losses are the same to the bit\n", before, whole.validate(always)->loss);
-        const auto movement = whole.movement();
-        CHECK_EQUAL(movement.back().size(), 3u);
-        CHECK(*std::min_element(movement.back().begin(), movement.back().end()) > 0);
+        const auto movement = whole.movement(), at_start = train_run(run_settings_of(settings)).movement();
+        CHECK_EQUAL(movement[movement.size() - 1 - size_t(dense_bases().front().layers)].norms.size(), 3u);  // the last stack before the routers
+        CHECK(std::all_of(movement.begin(), movement.end(), [](const tensor_movement & each) { return *std::min_element(each.norms.begin(), each.norms.end()) > 0; }));
+        CHECK(std::all_of(at_start.begin(), at_start.end(), [](const tensor_movement & each) { return *std::max_element(each.norms.begin(), each.norms.end()) == 0; }));
         settings["adapter"]["mixture"]["expertUsedCount"] = 4;
         CHECK_THROWS(run_settings_of(settings), user_error, error.code == "request.invalid" && std::string(error.what()).find("expertUsedCount") != std::string::npos);
     }
@@ -121,23 +125,76 @@ void a_batch_without_numbers_changes_nothing(const scratch & room) {
     CHECK_EQUAL(run.state().optimiser.steps, 0);
 }
 
-// The adapter at step 0 and at step 1 give the gradient away.
-void sgd_subtracts_the_gradient(const scratch & room) {
-    json settings                   = settings_of(room.data(), "sgd", 1);
-    CHECK_EQUAL(run_settings_of(settings).clip, 0.0);
-    CHECK_EQUAL(run_settings_of(settings_of(room.data(), "adamw", 1)).clip, 1.0);
-    settings["schedule"]            = { { "steps", 1 }, { "learningRate", 0.5 } };
-    train_run                          run(run_settings_of(settings));
-    const std::vector<train_parameter> before = run.trained().parameters;
-    steps_of(run, 1);
-    for (size_t i = 0; i < before.size(); i++) {
-        const train_parameter & after = run.trained().parameters[i];
-        bool                    same  = true;
-        for (size_t j = 0; j < after.values.size(); j++) {
-            same = same && after.values[j] == before[i].values[j] - 0.5f * after.gradient[j];
-        }
-        CHECK(same);
+// The message of a refusal to go on with `changed`; empty: it is taken.
+std::string refusal_of(const json & begun, const json & changed) {
+    try {
+        refuse_other_settings(begun, changed);
+    } catch (const user_error & error) {
+        CHECK_EQUAL(error.code, std::string("request.invalid"));
+        return error.what();
     }
+    return "";
+}
+
+void a_run_goes_on_only_with_its_own_settings(const scratch & room) {
+    const json begun   = settings_of(room.data(), "adamw", 6);
+    const auto changed = [&](const std::string & pointer, const json & value) {
+        json settings = begun;
+        settings[json::json_pointer(pointer)] = value;
+        return settings;
+    };
+    const auto is_named = [&](const std::string & pointer, const json & value, const std::string & told) {
+        const std::string message = refusal_of(begun, changed(pointer, value));
+        report(message.find(told) != std::string::npos, __FILE__, __LINE__, pointer + ": " + message);
+    };
+    is_named("/seed", 5, "seed 4, now 5.");
+    is_named("/batchTokens", 128, "batchTokens 64, now 128.");
+    is_named("/batchesPerStep", 1, "batchesPerStep 2, now 1.");
+    is_named("/clip", 0, "clip 1, now 0.");
+    is_named("/weighting", "sequences", "weighting tokens, now sequences.");
+    is_named("/adapter/attention/loraAlpha", 16, "adapter.attention.loraAlpha 8, now 16.");
+    is_named("/adapter/experts/rankStabilised", false, "adapter.experts.rankStabilised true, now false.");
+    is_named("/adapter/experts/dropout", 0.2, "adapter.experts.dropout 0.1, now 0.2.");
+    is_named("/adapter/experts/chosen", { { "layers", { { "0", { 1 } } } } }, "adapter.experts.chosen.layers none, now [[1]].");
+    is_named("/adapter/wholeNorms", false, "adapter.wholeNorms true, now false.");
+    is_named("/optimiser/kind", "adamw-8bit", "optimiser.kind adamw, now adamw-8bit.");
+    is_named("/optimiser/beta1", 0.8, "optimiser.beta1 0.9, now 0.8.");
+    is_named("/schedule/kind", "linear", "schedule.kind cosine, now linear.");
+    is_named("/schedule/learningRate", 1e-3, "schedule.learningRate 0.003, now 0.001.");
+    is_named("/routerLosses/z", 0.5, "routerLosses.z 0.001, now 0.5.");
+    is_named("/routerGradient", { { "kind", "sparse-mixer" } }, "routerGradient.kind straight-through, now sparse-mixer.");
+    is_named("/expertUsedCount", { { "min", 1 }, { "max", 3 } }, "expertUsedCount.max 0, now 3; expertUsedCount.min 0, now 1.");
+    is_named("/objective", "dpo", "objective next-token, now dpo.");
+    for (const auto & [pointer, value] : std::map<std::string, json>{ { "/schedule/steps", 9 }, { "/threads", 2 }, { "/devices", { { "activationBytes", 0 } } }, { "/model", "moved.gguf" }, { "/data", "moved" }, { "/clip", 1 }, { "/optimiser/weightDecay", 0 } }) {
+        CHECK_EQUAL(refusal_of(begun, changed(pointer, value)), std::string());
+    }
+}
+
+// Weights of the same names and shapes, and rows of the same count, are not enough.
+void a_run_goes_on_only_with_its_own_base_and_data(const scratch & room) {
+    const fs::path moved = room.folder / "moved.gguf", data = room.folder / "moved";
+    fs::copy_file(fs::u8path(MOEBIUS_TINY_MODEL), moved);
+    fs::copy(fs::u8path(room.data()), data);
+    json settings     = settings_of(data.u8string(), "adamw", 6);
+    settings["model"] = moved.u8string();
+    const run_state saved = train_run(run_settings_of(settings_of(room.data(), "adamw", 6))).state();
+    train_run(run_settings_of(settings)).restore(saved);
+
+    const auto        refused = [&](const std::string & what) { CHECK_THROWS(train_run(run_settings_of(settings)).restore(saved), user_error, error.code == "request.invalid" && std::string(error.what()).find(what) != std::string::npos); };
+    const std::string index   = bytes_of(data / "train.index");
+    std::string       other   = index;
+    other[8]++;  // the row of the first example
+    write_bytes(data / "train.index", other);
+    refused("begun with other data: ");
+    write_bytes(data / "train.index", index);
+
+    const gguf_model   file   = gguf_open(moved.u8string());
+    const gguf_tensor & stack = *file.find_tensor("blk.1.ffn_down_exps.weight");
+    const uint64_t     expert = stack.bytes / uint64_t(stack.ne[2]);
+    std::string        bytes  = bytes_of(moved);
+    bytes[stack.offset + 5 * expert + expert / 2] ^= 1;  // one expert's matrix
+    write_bytes(moved, bytes);
+    refused("begun with another base: ");
 }
 
 void damaged_checkpoints_are_refused(const scratch & room) {
@@ -182,6 +239,20 @@ void what_cannot_be_is_refused(const scratch & room) {
     settings              = settings_of(room.data(), "adamw", 2);
     settings["objective"] = "dpo";
     CHECK_THROWS(train_run(run_settings_of(settings)), user_error, error.code == "request.invalid");  // no preferences
+    const auto refused = [&](const std::string & pointer, const json & value, const std::string & told) {
+        json changed = settings_of(room.data(), "adamw", 2);
+        changed[json::json_pointer(pointer)] = value;
+        CHECK_THROWS(train_run(run_settings_of(changed)), user_error, error.code == "request.invalid" && std::string(error.what()).find(told) != std::string::npos);
+    };
+    refused("/schedule/powerA", 4, "schedule.powerA");
+    refused("/schedule/kind", "wsd", "schedule.decaySteps");
+    refused("/schedule", { { "steps", 2 }, { "finalFraction", 0.1 } }, "schedule.finalFraction");
+    refused("/schedule/warmupSteps", 3, "schedule.warmupSteps is 3");
+    refused("/optimiser", { { "kind", "sgd" }, { "beta1", 0.9 } }, "optimiser.beta1");
+    refused("/optimiser/momentum", 0.9, "optimiser.momentum");
+    refused("/threads", 512, "threads' is 512");
+    refused("/adapter/shared", { { "loraRank", 4 } }, "adapter.shared");
+    refused("/adapter", { { "router", { { "loraRank", 4096 } } } }, "adapter.router.loraRank is 4096");
     settings        = settings_of(room.data(), "adamw", 2);
     settings["dpo"] = { { "beta", 0.2 } };
     CHECK_THROWS(run_settings_of(settings), user_error, error.code == "request.invalid");
@@ -213,7 +284,8 @@ int main() {
     a_stopped_step_was_not(room);
     a_spike_takes_it_back_to_the_last_good_state(room);
     a_batch_without_numbers_changes_nothing(room);
-    sgd_subtracts_the_gradient(room);
+    a_run_goes_on_only_with_its_own_settings(room);
+    a_run_goes_on_only_with_its_own_base_and_data(room);
     damaged_checkpoints_are_refused(room);
     what_cannot_be_is_refused(room);
     latent_attention_and_sigmoid_routers_learn(room);

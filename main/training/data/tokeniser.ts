@@ -4,6 +4,7 @@ import type { Engine } from '../../engine/engine.ts';
 import type { LoadedModel } from '../../engine/protocol.ts';
 import { type EncodeOptions, encodedDataset } from './encoded/encode.ts';
 import type { EncodedManifest } from './encoded/format.ts';
+import { keptDataset } from './encoded/kept.ts';
 import { ExampleEncoder } from './encoder.ts';
 import type { SurveyTokens } from './survey.ts';
 
@@ -28,15 +29,16 @@ export function dataDefaults({ files, format, map, loss = 'replies', validation 
   return { files, format, map, loss, split: { validation, seed } };
 }
 
-/** The dataset as the trainer reads it, in `folder`: the one that is there if it is of the same data, else written now. Throws as encodedDataset. */
+/** The dataset as the trainer reads it, in `folder`: the one that is there if it is of the same data, else written now. `begun`: for a run that keeps it. Throws as encodedDataset, keptDataset. */
 export function encodeFor(
   engine: Engine,
   loaded: LoadedModel,
   data: TrainingData,
-  to: Pick<EncodeOptions, 'folder' | 'onProgress' | 'signal'>,
+  { begun, ...to }: Pick<EncodeOptions, 'folder' | 'onProgress' | 'signal'> & { begun?: { scratch: string } },
 ): Promise<EncodedManifest> {
   const { loss, ...rest } = dataDefaults(data);
   const { maxTokens = null, overLong = 'cut' } = data;
   const tokens = surveyTokens(engine, loaded, loss);
-  return encodedDataset({ ...rest, ...to, previews: 0, tokens, maxTokens, overLong, model: loaded, llamaVersion: engine.status.llamaVersion });
+  const options = { ...rest, ...to, previews: 0, tokens, maxTokens, overLong, model: loaded, llamaVersion: engine.status.llamaVersion };
+  return begun ? keptDataset(options, begun.scratch) : encodedDataset(options);
 }

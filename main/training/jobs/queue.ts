@@ -214,7 +214,7 @@ export class TrainingQueue {
         tokensPerSecond: clock.tokensPerSecond,
         secondsLeft: clock.secondsFor(run.steps - step),
       });
-      if (event.unmoved.length > 0) run.unmoved = event.unmoved;
+      run.unmoved = withUnmoved(run.unmoved, event.unmoved);
     } else if (event.event === 'validation') progress.validationLoss = event.loss;
     else if (event.event === 'saved') this.#save(entry);
     this.#changes.soon(entry);
@@ -248,4 +248,9 @@ export class TrainingQueue {
     if (entry) return entry;
     throw new MoebiusError('training.not-found', `There is no training run ${id}. It may have been deleted.`, { details: { id } });
   }
+}
+
+/** Steps that are done again behind a pause tell it again. */
+function withUnmoved(known: TrainingRun['unmoved'], told: TrainingRun['unmoved']): TrainingRun['unmoved'] {
+  return [...known, ...told.filter(({ name, expert }) => !known.some((each) => each.name === name && each.expert === expert))];
 }

@@ -2,6 +2,8 @@
 import type { Inspection, TrainingRecipe } from '../../contract/index.ts';
 
 const LORA = { loraRank: 16, loraAlpha: 32 };
+/** whose matrices have a row for each expert, which may be 8 */
+const ROUTER_LORA = { loraRank: 4, loraAlpha: 8 };
 const LEARNING_RATE = 2e-4;
 const WARMUP = 0.03;
 const EPOCHS = 3;
@@ -44,7 +46,7 @@ export function recipesFor(model: Pick<Inspection, 'contextLength' | 'moeLayers'
       id: 'router',
       name: 'Experts, attention and router',
       note: 'Routing is learnt, too, with a loss that keeps the experts evenly used: for data that is far from what the model knows.',
-      plan: { ...plan, adapter: { ...experts, router: LORA }, routerLosses: { balance: 0.001, z: 0.001 } },
+      plan: { ...plan, adapter: { ...experts, router: ROUTER_LORA }, routerLosses: { balance: 0.001, z: 0.001 } },
     },
   ];
 }

@@ -20,7 +20,7 @@ import { planFile } from '../data/plan.ts';
 import { surveyDataset } from '../data/survey.ts';
 import { dataDefaults, surveyTokens, withTokeniser } from '../data/tokeniser.ts';
 import { Histories } from '../run/histories.ts';
-import { recipeOf, type TrainJob } from '../run/job.ts';
+import { recipeOf, refuseWithoutValidation, type TrainJob } from '../run/job.ts';
 import { runFiles } from '../run/run-folder.ts';
 import { train, wholeFactors } from '../run/train.ts';
 import { CheckpointWork, type WorkHooks } from './checkpoint-work.ts';
@@ -179,6 +179,7 @@ export class TrainingService {
   async #create({ name, modelId, plan }: TrainingDraft): Promise<TrainingRun> {
     const card = this.#usable(modelId);
     const { data } = plan;
+    refuseWithoutValidation(plan);
     for (const file of data.files) await planFile(file, data);
     const id = randomUUID();
     const run: TrainingRun = {

@@ -33,16 +33,24 @@ export async function* conduct(run: ConductedRun): AsyncGenerator<RunEvent> {
   const { run: id, ...opened } = await engine.call('train.open', { settings, ...from }, { signal, onProgress: ({ fraction }) => run.onChoosing(fraction) });
   let saved = newest?.step ?? -1;
   let step = opened.step;
+  let measured = -1;
   async function* save(): AsyncGenerator<RunEvent> {
     if (saved === step) return;
     const { path } = await engine.call('train.save', { run: id, path: await checkpoints.pathFor(step) });
     saved = step;
     await checkpoints.prune();
     yield { event: 'saved', step, path };
+    yield* measure();
+  }
+  /** Whenever something is looked at anyway, and behind the first step: what stays where it was is to be seen at once. */
+  async function* measure(): AsyncGenerator<RunEvent> {
+    if (measured === step) return;
+    measured = step;
     yield { event: 'movement', step, ...(await engine.call('train.movement', { run: id })) };
   }
   async function* validate(): AsyncGenerator<RunEvent> {
     if (opened.validates) yield { event: 'validation', step, ...(await engine.call('train.validate', { run: id }, { signal })) };
+    yield* measure();
   }
   const isDue = (every: number) => every > 0 && step % every === 0;
   const isValidationDue = () => isDue(run.validateEvery) || step === opened.steps;
@@ -54,6 +62,7 @@ export async function* conduct(run: ConductedRun): AsyncGenerator<RunEvent> {
       const report = await engine.call('train.step', { run: id }, { signal });
       step = report.step;
       yield { event: 'step', ...report, memoryBytes: await processMemory(engine.status.processId) };
+      if (step === 1) yield* measure();
       if (isValidationDue()) yield* validate();
       if (isDue(run.saveEvery) || step === opened.steps) yield* save();
     }

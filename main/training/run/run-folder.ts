@@ -13,6 +13,8 @@ export const runFiles = (folder: string) => ({
   samples: join(folder, 'samples.jsonl'),
   adapters: join(folder, 'adapters'),
   evaluations: join(folder, 'evaluations.json'),
+  /** held by the process that trains */
+  lock: join(folder, 'run.lock'),
   /** what is there only while something is at work, or was when it was killed */
   scratch: join(folder, 'scratch'),
 });

@@ -72,7 +72,7 @@ export class RunHistory {
   #addStep({ event: _, expertTokens, unmoved: __, guardian, ...step }: Step): void {
     if ((this.#steps.at(-1)?.step ?? 0) >= step.step) this.#forgetAfter(step.step - 1);
     this.#steps.push(step);
-    if (guardian.action !== 'go-on') this.#interventions.push({ step: step.step, action: guardian.action, reason: guardian.reason });
+    if (guardian.reason !== '') this.#interventions.push({ step: step.step, action: guardian.action, reason: guardian.reason });
     const total = this.#load?.total ?? [];
     this.#load = { last: expertTokens, total: expertTokens.map((layer, row) => layer.map((tokens, expert) => tokens + (total[row]?.[expert] ?? 0))) };
   }

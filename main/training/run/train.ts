@@ -1,5 +1,6 @@
 // A run from its job to its end: data encoded, steps led, checkpoints asked, what happens written down. The command line and the queue both come here.
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Preparation, RunEvent } from '../../contract/training-runs.ts';
 import type { WithEngine } from '../../engine/own-engine.ts';
 import type { TrainEstimate } from '../../engine/train-estimate-protocol.ts';
@@ -8,9 +9,10 @@ import { encodeFor, withTokeniser } from '../data/tokeniser.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { conduct } from './conductor.ts';
 import { Histories } from './histories.ts';
-import { recipeOf, type TrainJob } from './job.ts';
+import { recipeOf, refuseWithoutValidation, type TrainJob } from './job.ts';
 import { objectiveFor } from './objective.ts';
 import { JsonLines, runFiles } from './run-folder.ts';
+import { lockRun } from './run-lock.ts';
 import { Sampler } from './sampler.ts';
 
 /** Checkpoints that are kept where the job says nothing. */
@@ -26,8 +28,18 @@ export interface Training {
   onEvent(event: RunEvent): void;
 }
 
-/** Goes on where the folder's newest checkpoint is. Throws as encodedDataset, objectiveFor and conduct do. */
+/** Goes on where the folder's newest checkpoint is. Throws as refuseWithoutValidation, lockRun, encodedDataset, objectiveFor and conduct do. */
 export async function train(training: Training): Promise<void> {
+  refuseWithoutValidation(training.job);
+  const lock = await lockRun(training.job.folder);
+  try {
+    await trainAlone(training);
+  } finally {
+    lock.release();
+  }
+}
+
+async function trainAlone(training: Training): Promise<void> {
   const { job, withEngine, signal, onEvent } = training;
   const files = runFiles(job.folder);
   await rm(files.scratch, { recursive: true, force: true });
@@ -120,9 +132,16 @@ async function encode(
   folder: string,
   prepare?: (preparation: Preparation) => void,
 ): Promise<EncodedManifest> {
+  const [begun] = await new Checkpoints(job.folder, KEEP).list();
+  const scratch = join(runFiles(job.folder).scratch, 'data');
   return withEngine((engine) =>
     withTokeniser(engine, job.model, (loaded) =>
-      encodeFor(engine, loaded, job.data, { folder, signal, onProgress: ({ fraction }) => prepare?.({ what: 'data', fraction }) }),
+      encodeFor(engine, loaded, job.data, {
+        folder,
+        signal,
+        onProgress: ({ fraction }) => prepare?.({ what: 'data', fraction }),
+        ...(begun && { begun: { scratch } }),
+      }),
     ),
   );
 }

@@ -14,7 +14,7 @@ std::vector<double> adapter_norms(const adapter & adapter, const adapted_tensor 
 struct unmoved_part {
     std::string name;
     int64_t     expert       = -1;     // -1: the parameter isn't a stack
-    bool        has_gradient = false;  // its gradient isn't all zero, so it should have moved. Not so: experts without tokens, and lora_a while lora_b is zero
+    bool        has_gradient = false;  // its gradient isn't all zero
 };
 
 // `before`: the values of each parameter before a step; gradients are still those of the step.

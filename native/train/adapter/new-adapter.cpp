@@ -8,11 +8,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 namespace moebius {
 
 namespace {
+
+constexpr double router_deviation = 0.02;  // of a mixture's new routers
 
 // experts: whose matrices they are; empty: all. An expert begins with the same numbers, whoever else is chosen.
 void fill_uniform(train_parameter & parameter, float bound, uint64_t seed, const std::vector<int32_t> & experts) {
@@ -49,6 +52,7 @@ class builder {
         const size_t  a        = add(base + ".lora_a", tensor->ne[0], how.lora_rank, matrices);
         const size_t  b        = add(base + ".lora_b", how.lora_rank, tensor->ne[1], matrices);
         fill_uniform(made.parameters[a], 1 / std::sqrt(float(tensor->ne[0])), seed, chosen);
+        rank_room[&how] = std::max(rank_room[&how], std::min(tensor->ne[0], tensor->ne[1]));
         made.tensors.push_back({ base, a, b, how.lora_rank, how.lora_alpha, how.is_rank_stabilised, how.dropout, chosen });
     }
 
@@ -79,7 +83,17 @@ class builder {
         for (const char * part : { "ffn_gate", "ffn_up", "ffn_down" }) {
             adapt(block + part + ".weight", how.lora, how.experts);
         }
-        fill_normal(made.parameters[add(router_name(layer), file.hparam("embedding_length", 0), how.experts, 1)], 0.02, seed);
+        fill_normal(made.parameters[add(router_name(layer), file.hparam("embedding_length", 0), how.experts, 1)], router_deviation, seed);
+    }
+
+    // A higher rank than each of its matrices has would train numbers that add nothing. name: of the setting
+    void check_rank(const char * name, const lora_settings & how) const {
+        const auto room = rank_room.find(&how);
+        if (room != rank_room.end() && how.lora_rank > room->second) {
+            throw user_error("request.invalid",
+                             std::string(name) + ".loraRank is " + std::to_string(how.lora_rank) + ", and the matrices that it is for have at most " + std::to_string(room->second) + " rows or columns. Lower it to that or less.",
+                             { { "parameter", std::string(name) + ".loraRank" }, { "have", room->second }, { "need", how.lora_rank } });
+        }
     }
 
     adapter made;
@@ -95,6 +109,7 @@ class builder {
     const gguf_model & file;
     uint64_t           seed;
     bool               has_numbers;
+    std::map<const lora_settings *, int64_t> rank_room;  // the smaller side of the largest matrix that these were for
 };
 
 void check_choice(const gguf_model & file, const expert_choice & chosen) {
@@ -137,6 +152,10 @@ void check_settings(const gguf_model & file, const adapter_settings & settings) 
     if (mixture.experts > 0 && (mixture.experts < 2 || mixture.experts_used < 1 || mixture.experts_used > mixture.experts)) {
         throw user_error("request.invalid", "A mixture has at least 2 experts, of which a token uses 1 to all: not " + std::to_string(mixture.experts_used) + " of " + std::to_string(mixture.experts) + ".",
                          { { "expertCount", mixture.experts }, { "expertUsedCount", mixture.experts_used } });
+    }
+    const auto is_shared = [](const gguf_tensor & tensor) { return tensor_base(tensor.name) == "ffn_down_shexp"; };
+    if (settings.shared.lora_rank > 0 && std::none_of(file.tensors.begin(), file.tensors.end(), is_shared)) {
+        throw user_error("request.invalid", "This model has no shared experts to train (adapter.shared). Leave shared out, or choose experts.", { { "parameter", "adapter.shared" }, { "architecture", file.architecture() } });
     }
     if (settings.whole_head && !file.find_tensor("output.weight")) {
         throw user_error("request.invalid", "This model's head is its embedding, one matrix for both. Choose wholeEmbedding, which trains it as both, in place of wholeHead.", {});
@@ -199,6 +218,12 @@ adapter built_adapter(const gguf_model & file, const adapter_settings & settings
     if (settings.whole_head) {
         all.whole("output.weight");
     }
+    all.check_rank("adapter.attention", settings.attention);
+    all.check_rank("adapter.ffn", settings.ffn);
+    all.check_rank("adapter.mixture", settings.mixture.lora);
+    all.check_rank("adapter.experts", settings.experts);
+    all.check_rank("adapter.shared", settings.shared);
+    all.check_rank("adapter.router", settings.router);
     if (all.made.parameters.empty()) {
         throw user_error("request.invalid", "Nothing would be trained: choose attention, the FFN, experts or the router, with a rank above 0.", {});
     }
@@ -218,6 +243,37 @@ adapter outlined_adapter(const gguf_model & file, const adapter_settings & setti
         most.chosen = largest_choice(file, settings.affinity->top_p);
     }
     return built_adapter(file, most, false);
+}
+
+double whole_distance(const gguf_model & base, const train_parameter & parameter, uint64_t seed) {
+    double     sum = 0;
+    const auto add = [&](const std::vector<float> & before, size_t first) {
+        for (size_t i = 0; i < before.size(); i++) {
+            const double change = double(parameter.values[first + i]) - double(before[i]);
+            sum += change * change;
+        }
+    };
+    const gguf_tensor * tensor = base.find_tensor(parameter.name);
+    if (!tensor) {
+        train_parameter begun = parameter;
+        fill_normal(begun, router_deviation, seed);
+        add(begun.values, 0);
+        return std::sqrt(sum);
+    }
+    const int64_t        rows = tensor->elements() / tensor->ne[0], piece = std::max<int64_t>(1, (4 << 20) / int64_t(sizeof(float)) / tensor->ne[0]);
+    const uint64_t       row_bytes = tensor->bytes / uint64_t(rows);
+    std::vector<uint8_t> bytes;
+    std::vector<float>   numbers;
+    tensor_reader        reader(base);
+    for (int64_t row = 0; row < rows; row += piece) {
+        const int64_t count = std::min(piece, rows - row);
+        bytes.resize(row_bytes * uint64_t(count));
+        numbers.resize(size_t(count * tensor->ne[0]));
+        reader.read(*tensor, row_bytes * uint64_t(row), bytes.size(), bytes.data());
+        tensor_numbers(tensor->type, bytes.data(), numbers);
+        add(numbers, size_t(row * tensor->ne[0]));
+    }
+    return std::sqrt(sum);
 }
 
 }  // namespace moebius

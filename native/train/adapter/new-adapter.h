@@ -56,4 +56,8 @@ adapter new_adapter(const gguf_model & file, const adapter_settings & settings);
 // The same without numbers: `values` and `gradient` are empty, and nothing is read. With as many experts as may be chosen, if affinity is still to choose them.
 adapter outlined_adapter(const gguf_model & file, const adapter_settings & settings);
 
+// Frobenius norm of what training changed of a whole tensor: from the base's numbers, which are read in pieces of at most 4 MiB; of a mixture's router, which no base has, from those that it began with.
+// Throws user_error file.unreadable.
+double whole_distance(const gguf_model & base, const train_parameter & parameter, uint64_t seed);
+
 }  // namespace moebius

@@ -7,6 +7,14 @@
 
 namespace moebius {
 
+void tensor_numbers(ggml_type type, const void * bytes, std::vector<float> & numbers) {
+    if (type == GGML_TYPE_F32) {
+        std::memcpy(numbers.data(), bytes, numbers.size() * sizeof(float));
+    } else {
+        ggml_get_type_traits(type)->to_float(bytes, numbers.data(), int64_t(numbers.size()));
+    }
+}
+
 void tensor_reader::read(const gguf_tensor & tensor, uint64_t offset, uint64_t bytes, void * into) {
     if (open != int64_t(tensor.file)) {
         file = std::ifstream(std::filesystem::u8path(model.files[tensor.file]), std::ios::binary);
@@ -23,11 +31,7 @@ std::vector<float> tensor_reader::numbers(const gguf_tensor & tensor) {
     std::vector<float>   values(static_cast<size_t>(tensor.elements()));
     std::vector<uint8_t> bytes(tensor.bytes);
     read(tensor, 0, tensor.bytes, bytes.data());
-    if (tensor.type == GGML_TYPE_F32) {
-        std::memcpy(values.data(), bytes.data(), bytes.size());
-    } else {
-        ggml_get_type_traits(tensor.type)->to_float(bytes.data(), values.data(), tensor.elements());
-    }
+    tensor_numbers(tensor.type, bytes.data(), values);
     return values;
 }
 

@@ -7,6 +7,9 @@
 
 namespace moebius {
 
+// Of any type. numbers: as many as the bytes are of.
+void tensor_numbers(ggml_type type, const void * bytes, std::vector<float> & numbers);
+
 class tensor_reader {
   public:
     explicit tensor_reader(const gguf_model & model) : model(model) {}

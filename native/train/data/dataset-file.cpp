@@ -1,6 +1,7 @@
 #include "dataset-file.h"
 
 #include "rpc/json-text.h"
+#include "train/base/running-checksum.h"
 
 #include <algorithm>
 #include <array>
@@ -216,9 +217,11 @@ void dataset_file::check_index() {
     constexpr uint64_t   piece = 4096;  // entries
     std::vector<uint8_t> bytes(size_t(std::min(piece, std::max<uint64_t>(1, counts.examples)) * entry_bytes));
     part_counts          found;
+    running_checksum     checksum;
     for (uint64_t begin = 0; begin < counts.examples; begin += piece) {
         const uint64_t end = std::min(begin + piece, counts.examples);
         read(index, begin * entry_bytes, bytes.data(), (end - begin) * entry_bytes);
+        checksum.add(bytes.data(), (end - begin) * entry_bytes);
         for (uint64_t i = begin; i < end; i++) {
             const dataset_entry entry = entry_of(bytes.data() + (i - begin) * entry_bytes);
             check_entry(i, entry, found.example_bytes);
@@ -229,6 +232,7 @@ void dataset_file::check_index() {
             found.example_bytes += record_bytes(entry);
         }
     }
+    content = checksum.value();
     if (found.pairs != counts.pairs || found.tokens != counts.tokens || found.targets != counts.targets || found.longest != counts.longest ||
         found.example_bytes != counts.example_bytes) {
         refuse(index.path, "has " + text_of(found.tokens) + " tokens, " + text_of(found.targets) + " of them to learn, in " + text_of(found.pairs) +

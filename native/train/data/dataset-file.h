@@ -53,6 +53,8 @@ class dataset_file {
     uint64_t longest() const { return counts.longest; }
     // of the model that it was encoded with: every token is below
     uint32_t vocabulary_size() const { return vocabulary; }
+    // of the index, which has each example's: tells one dataset from another
+    uint64_t checksum() const { return content; }
 
     // i < examples(). Throws user_error file.unreadable, file.truncated, file.corrupt (a checksum that does not fit).
     dataset_entry   entry(uint64_t i);
@@ -81,6 +83,7 @@ class dataset_file {
     std::string folder;
     uint32_t    vocabulary = 0;
     uint64_t    sources    = 0;
+    uint64_t    content    = 0;
     part_counts counts;
     open_file   index, records;
 };

@@ -48,7 +48,7 @@ packing::packing(const packing_settings & settings, packing_source of) : setting
     if (source.longest > settings.batch_tokens) {
         throw user_error("request.invalid",
                          "The longest example has " + std::to_string(source.longest) + " tokens (of a pair both replies), and a batch has " + std::to_string(settings.batch_tokens) +
-                             ": make batches larger, or encode the dataset with fewer tokens an example (--max-tokens).",
+                             ": make batches larger (batchTokens), or encode the dataset with fewer tokens an example (data.maxTokens of a job, --max-tokens of moebius dataset).",
                          { { "longest", source.longest }, { "batchTokens", settings.batch_tokens } });
     }
     if (settings.look_ahead < 1 || settings.look_ahead > look_ahead_most) {

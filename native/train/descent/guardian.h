@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ struct guardian_settings {
     // The least spread, in nats and as a share of the median: losses of learned-by-heart data are all but equal, and a change of less is no harm to undo.
     double  least_spread       = 0.05;
     double  least_spread_share = 0.05;
+    // In the first steps: a loss above `chance`, that of a model which knows nothing (the vocabulary's logarithm), and so many times the run's first one is no batch's fault
+    double  chance        = std::numeric_limits<double>::infinity();
+    double  far           = 1.25;
+    int64_t still_in_row  = 3;   // so many gradients that are exactly 0 are told, and then every hundredth
     int64_t bad_in_row    = 3;   // so many NaN or infinite ones in a row are not the batches' fault but the parameters'
 };
 
@@ -30,7 +35,7 @@ enum class guardian_action {
 
 struct guardian_verdict {
     guardian_action action = guardian_action::go_on;
-    std::string     reason;  // for people, with the numbers; empty for most go_on
+    std::string     reason;  // for people, with the numbers; empty for most go_on, not for a loss that is taken though it is a spike, nor for gradients that stay 0
 };
 
 // All that a guardian remembers; to be stored with a checkpoint.
@@ -39,6 +44,7 @@ struct guardian_state {
     int64_t             good   = 0;  // losses so far that were no spike
     int64_t             spikes = 0, bad = 0;  // in a row, up to now
     bool                has_rolled_back = false;  // for spikes, and none of the losses since was good
+    int64_t             still  = 0;  // gradients of exactly 0 in a row, up to now
 };
 
 class guardian {
@@ -55,6 +61,9 @@ class guardian {
 
   private:
     guardian_verdict judge_bad(double loss, double gradient_norm);
+    guardian_verdict judge_loss(double loss);
+    guardian_verdict go_back_once(double loss, const std::string & reason);
+    std::string      stillness(double gradient_norm);
 
     guardian_settings settings;
     guardian_state    kept;

@@ -15,12 +15,12 @@ namespace {
 
 void check_optimiser(const optimiser_settings & settings) {
     const bool is_sgd = settings.kind == optimiser_kind::sgd;
-    require_setting(std::isfinite(settings.weight_decay) && settings.weight_decay >= 0, "weight_decay", settings.weight_decay, "0 or more");
-    require_setting(is_sgd || settings.momentum == 0, "momentum", settings.momentum, "0 for AdamW, whose beta1 does that");
-    require_setting(settings.momentum >= 0 && settings.momentum < 1, "momentum", settings.momentum, "0 or more and below 1");
-    require_setting(settings.beta1 >= 0 && settings.beta1 < 1, "beta1", settings.beta1, "0 or more and below 1");
-    require_setting(settings.beta2 >= 0 && settings.beta2 < 1, "beta2", settings.beta2, "0 or more and below 1");
-    require_setting(std::isfinite(settings.epsilon) && float(settings.epsilon) > 0, "epsilon", settings.epsilon, "above 0, also as a float");
+    require_setting(std::isfinite(settings.weight_decay) && settings.weight_decay >= 0, "optimiser.weightDecay", settings.weight_decay, "0 or more");
+    require_setting(is_sgd || settings.momentum == 0, "optimiser.momentum", settings.momentum, "0 for AdamW, whose beta1 does that");
+    require_setting(settings.momentum >= 0 && settings.momentum < 1, "optimiser.momentum", settings.momentum, "0 or more and below 1");
+    require_setting(settings.beta1 >= 0 && settings.beta1 < 1, "optimiser.beta1", settings.beta1, "0 or more and below 1");
+    require_setting(settings.beta2 >= 0 && settings.beta2 < 1, "optimiser.beta2", settings.beta2, "0 or more and below 1");
+    require_setting(std::isfinite(settings.epsilon) && float(settings.epsilon) > 0, "optimiser.epsilon", settings.epsilon, "above 0, also as a float");
 }
 
 moment_state in_32_bits(const train_parameter & parameter) {

@@ -11,6 +11,8 @@ namespace moebius {
 
 namespace {
 
+constexpr const char * schedule_names[] = { "constant", "linear", "cosine", "wsd", "power" };  // of schedule_kind
+
 bool has_decay(schedule_kind kind) {
     return kind == schedule_kind::wsd || kind == schedule_kind::power;
 }
@@ -32,28 +34,31 @@ double fall(const learning_rate_schedule & s, double full, double t) {
 
 }  // namespace
 
+const char * schedule_name(schedule_kind kind) {
+    return schedule_names[size_t(kind)];
+}
+
 schedule_kind schedule_named(const std::string & name) {
-    constexpr const char * names[] = { "constant", "linear", "cosine", "wsd", "power" };
-    const auto             found   = std::find(std::begin(names), std::end(names), name);
-    if (found == std::end(names)) {
+    const auto found = std::find(std::begin(schedule_names), std::end(schedule_names), name);
+    if (found == std::end(schedule_names)) {
         throw user_error("request.invalid", "There is no schedule \"" + name + "\". Choose one of constant, linear, cosine, wsd, power.", { { "parameter", "schedule" }, { "value", name } });
     }
-    return schedule_kind(found - std::begin(names));
+    return schedule_kind(found - std::begin(schedule_names));
 }
 
 void check_schedule(const learning_rate_schedule & s) {
     const auto steps = std::to_string(s.steps);
-    require_setting(std::isfinite(s.learning_rate) && s.learning_rate > 0, "learning_rate", s.learning_rate, "above 0");
-    require_setting(s.steps > 0, "steps", double(s.steps), "above 0");
-    require_setting(s.warmup_steps >= 0 && s.warmup_steps <= s.steps, "warmup_steps", double(s.warmup_steps), "0 to the run's steps, " + steps);
-    require_setting(s.decay_steps >= 0 && s.decay_steps <= s.steps - s.warmup_steps, "decay_steps", double(s.decay_steps),
+    require_setting(std::isfinite(s.learning_rate) && s.learning_rate > 0, "schedule.learningRate", s.learning_rate, "above 0");
+    require_setting(s.steps > 0, "schedule.steps", double(s.steps), "above 0");
+    require_setting(s.warmup_steps >= 0 && s.warmup_steps <= s.steps, "schedule.warmupSteps", double(s.warmup_steps), "0 to the run's steps, " + steps);
+    require_setting(s.decay_steps >= 0 && s.decay_steps <= s.steps - s.warmup_steps, "schedule.decaySteps", double(s.decay_steps),
                     "0 to the run's " + steps + " steps less the warm-up's " + std::to_string(s.warmup_steps));
-    require_setting(s.decay_steps == 0 || has_decay(s.kind), "decay_steps", double(s.decay_steps), "0 for a schedule that isn't wsd or power");
-    require_setting(s.final_fraction >= 0 && s.final_fraction <= 1, "final_fraction", s.final_fraction, "0 to 1");
+    require_setting(s.decay_steps == 0 || has_decay(s.kind), "schedule.decaySteps", double(s.decay_steps), "0 for a schedule that isn't wsd or power");
+    require_setting(s.final_fraction >= 0 && s.final_fraction <= 1, "schedule.finalFraction", s.final_fraction, "0 to 1");
     if (s.kind == schedule_kind::power) {
-        require_setting(std::isfinite(s.power_a) && s.power_a > 0, "power_a", s.power_a, "above 0");
-        require_setting(std::isfinite(s.power_b) && s.power_b < 0, "power_b", s.power_b, "below 0");
-        require_setting(s.batch_sequences > 0, "batch_sequences", double(s.batch_sequences), "above 0");
+        require_setting(std::isfinite(s.power_a) && s.power_a > 0, "schedule.powerA", s.power_a, "above 0");
+        require_setting(std::isfinite(s.power_b) && s.power_b < 0, "schedule.powerB", s.power_b, "below 0");
+        require_setting(s.batch_sequences > 0, "schedule.batchSequences", double(s.batch_sequences), "above 0");
         require_setting(s.step_tokens > 0, "step_tokens", double(s.step_tokens), "above 0");
     }
 }

@@ -30,6 +30,8 @@ struct learning_rate_schedule {
     int64_t       step_tokens     = 0;
 };
 
+const char * schedule_name(schedule_kind kind);
+
 // Of "constant", "linear", "cosine", "wsd", "power"; throws request.invalid for others.
 schedule_kind schedule_named(const std::string & name);
 

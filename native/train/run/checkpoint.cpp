@@ -2,6 +2,7 @@
 
 #include "experts/layout/file-writer.h"
 #include "rpc/errors.h"
+#include "train/base/running-checksum.h"
 
 #include <cstring>
 #include <filesystem>
@@ -11,28 +12,10 @@ namespace moebius {
 
 namespace {
 
-// "MOEBTRN1", u64 bytes of the header, u64 bytes of the numbers, header (JSON), numbers, u64 checksum of all before it. Little-endian.
-constexpr char     magic[]     = { 'M', 'O', 'E', 'B', 'T', 'R', 'N', '1' };
+// "MOEBTRN2", u64 bytes of the header, u64 bytes of the numbers, header (JSON), numbers, u64 checksum of all before it. Little-endian.
+constexpr char     magic[]     = { 'M', 'O', 'E', 'B', 'T', 'R', 'N', '2' };
 constexpr uint64_t header_most = 256 << 20;
 constexpr uint64_t flush_bytes = 64 << 20;
-
-// FNV-1a by words of 8 bytes; the last one is filled up with zeros.
-class running_checksum {
-  public:
-    void add(const void * data, size_t bytes) {
-        const auto * from = static_cast<const uint8_t *>(data);
-        for (; bytes > 0; from += std::min<size_t>(bytes, 8), bytes -= std::min<size_t>(bytes, 8)) {
-            uint64_t word = 0;
-            std::memcpy(&word, from, std::min<size_t>(bytes, 8));
-            hash = (hash ^ word) * 0x100000001b3ull;
-            hash ^= hash >> 29;  // a word's high bits change the others, too
-        }
-    }
-    uint64_t value() const { return hash; }
-
-  private:
-    uint64_t hash = 0xcbf29ce484222325ull;
-};
 
 // Every block of numbers of a state, in order: a writer asks for their bytes, a reader fills them.
 template <typename State, typename Visit> void each_block(State & state, Visit && visit) {
@@ -85,10 +68,11 @@ json header_of(const checkpoint & what) {
         moments.push_back({ { "name", parameter.name }, { "first", sizes_of(parameter.first) }, { "second", sizes_of(parameter.second) } });
     }
     return { { "settings", what.settings },
+             { "origin", origin_to_json(state.origin) },
              { "step", state.step },
              { "cursor", state.cursor.to_json() },
              { "chosenExperts", header_of(state.chosen) },
-             { "guardian", { { "losses", state.guardian.losses }, { "good", state.guardian.good }, { "spikes", state.guardian.spikes }, { "bad", state.guardian.bad }, { "rolledBack", state.guardian.has_rolled_back } } },
+             { "guardian", { { "losses", state.guardian.losses }, { "good", state.guardian.good }, { "spikes", state.guardian.spikes }, { "bad", state.guardian.bad }, { "rolledBack", state.guardian.has_rolled_back }, { "still", state.guardian.still } } },
              { "optimiser", { { "kind", optimiser_name(state.optimiser.kind) }, { "steps", state.optimiser.steps }, { "moments", std::move(moments) } } },
              { "parameters", std::move(parameters) },
              { "standIns", std::move(averages) } };
@@ -146,11 +130,12 @@ optimiser_kind kind_named(const std::string & name) {
 // What json throws of a wrong type or a missing key is told as corruption by the caller.
 run_state state_of(const json & header, uint64_t left) {
     run_state state;
+    state.origin   = origin_from_json(header.at("origin"));
     state.step     = header.at("step").get<int64_t>();
     state.cursor   = packing_cursor::from_json(header.at("cursor"));
     state.chosen   = choice_of(header.at("chosenExperts"));
     const json & g = header.at("guardian");
-    state.guardian = { g.at("losses").get<std::vector<double>>(), g.at("good").get<int64_t>(), g.at("spikes").get<int64_t>(), g.at("bad").get<int64_t>(), g.at("rolledBack").get<bool>() };
+    state.guardian = { g.at("losses").get<std::vector<double>>(), g.at("good").get<int64_t>(), g.at("spikes").get<int64_t>(), g.at("bad").get<int64_t>(), g.at("rolledBack").get<bool>(), g.at("still").get<int64_t>() };
     for (const json & each : header.at("parameters")) {
         const json &    shape = each.at("shape");
         train_parameter parameter{ each.at("name").get<std::string>(), shape.at(0).get<int64_t>(), shape.at(1).get<int64_t>(), shape.at(2).get<int64_t>(), {}, {} };

@@ -1,12 +1,10 @@
 #include "methods.h"
 
 #include "train/estimate/methods.h"
-#include "train/export/adapter-file.h"
 #include "checkpoint.h"
 #include "expert-choice.h"
+#include "export-method.h"
 #include "model/load-progress.h"
-#include "train/export/merge.h"
-#include "train/export/peft-export.h"
 #include "rpc/parameters.h"
 
 #include <limits>
@@ -18,15 +16,6 @@
 namespace moebius {
 
 namespace {
-
-// A run that goes on has the experts that it began with, whatever its data says now.
-run_settings settings_with_choice(const json & wanted, const run_state & from) {
-    run_settings settings = run_settings_of(wanted);
-    if (settings.adapter.affinity) {
-        settings.adapter.chosen = from.chosen;
-    }
-    return settings;
-}
 
 struct open_run {
     std::mutex mutex;
@@ -111,7 +100,10 @@ json opened(int64_t id, open_run & of) {
 
 // Nothing: stopped. from: to go on from.
 std::shared_ptr<open_run> make_run(const json & wanted, std::optional<checkpoint> from, const std::function<bool(double)> & go_on) {
-    const auto how = from ? settings_with_choice(wanted, from->state) : with_chosen_experts(run_settings_of(wanted), go_on);
+    if (from) {
+        refuse_other_settings(from->settings, wanted);
+    }
+    const auto how = from ? settings_to_go_on(wanted, from->state.chosen) : with_chosen_experts(run_settings_of(wanted), go_on);
     if (!how) {
         return nullptr;
     }
@@ -151,7 +143,7 @@ json with_preference(json report, const std::optional<preference_report> & of) {
 json to_json(const step_report & report) {
     json unmoved = json::array();
     for (const unmoved_part & part : report.unmoved) {
-        unmoved.push_back({ { "name", part.name }, { "expert", part.expert < 0 ? json() : json(part.expert) } });
+        unmoved.push_back({ { "name", part.name }, { "expert", part.expert < 0 ? json() : json(part.expert) }, { "hasGradient", part.has_gradient } });
     }
     const expert_copies_report & copies  = report.copies;
     json                         devices = { { "copies", copies.copies }, { "assignments", copies.assignments }, { "frozenBytes", copies.frozen_bytes }, { "adapterBytes", copies.adapter_bytes } };
@@ -221,56 +213,11 @@ json save_method(const json & params, open_runs & runs) {
 json movement_method(const json & params, open_runs & runs) {
     const auto                        of = runs.find(only_run(params));
     const std::lock_guard<std::mutex> lock(of->mutex);
-    const auto                        all    = of->run.movement();
     json                              result = json::array();
-    for (size_t i = 0; i < all.size(); i++) {
-        result.push_back({ { "tensor", of->run.trained().tensors[i].base }, { "norms", all[i] } });
+    for (const tensor_movement & each : of->run.movement()) {
+        result.push_back({ { "tensor", each.tensor }, { "norms", each.norms } });
     }
     return { { "tensors", std::move(result) } };
-}
-
-// What a checkpoint trained, with the numbers that it had.
-adapter trained_of(const checkpoint & from, const run_settings & settings, const gguf_model & base) {
-    adapter made = new_adapter(base, settings.adapter);
-    if (made.parameters.size() != from.state.parameters.size()) {
-        throw user_error("request.invalid", "The checkpoint's tensors are not those of its settings and of " + settings.model + ".", { { "path", settings.model } });
-    }
-    for (size_t i = 0; i < made.parameters.size(); i++) {
-        if (made.parameters[i].name != from.state.parameters[i].name || made.parameters[i].values.size() != from.state.parameters[i].values.size()) {
-            throw user_error("request.invalid", "The checkpoint's tensor " + from.state.parameters[i].name + " is none of " + settings.model + ".", { { "path", settings.model } });
-        }
-        made.parameters[i].values = from.state.parameters[i].values;
-    }
-    return made;
-}
-
-json export_method(call & request, const json & params) {
-    parameters        source(params);
-    const std::string from   = source.string("checkpoint", 1);
-    const std::string format = source.optional_choice("format", { "adapter", "peft", "merged" }).value_or("adapter");
-    const std::string path   = source.string("path", 1);
-    const std::string type   = source.optional_string("type", 1).value_or(format == "merged" ? "same" : "f32");
-    const std::string name   = source.optional_string("baseName").value_or("");
-    const bool        pairs  = source.optional_boolean("pairsOnly").value_or(false);
-    load_progress     progress(request, source.optional_string("progressToken"));
-    source.finish();
-    const checkpoint   saved    = checkpoint_read(from);
-    const run_settings settings = settings_with_choice(saved.settings, saved.state);
-    const gguf_model   base     = gguf_open(settings.model);
-    const adapter      all      = trained_of(saved, settings, base);
-    const adapter      trained  = pairs ? pairs_of(all) : all;
-    if (format == "adapter") {
-        if (type != "f32" && type != "f16") {
-            throw user_error("request.invalid", "An adapter file has numbers of the type f32 or f16, not " + type + ".", { { "parameter", "type" } });
-        }
-        adapter_write(with_all_experts(trained, base.hparam("expert_count", 0)), path, type == "f32" ? GGML_TYPE_F32 : GGML_TYPE_F16);
-    } else if (format == "peft") {
-        peft_write(with_all_experts(trained, base.hparam("expert_count", 0)), base, name, path);
-    } else if (merge_write(base, trained, merge_type_named(type), path, std::max(1u, std::thread::hardware_concurrency()),
-                           [&](uint64_t done, uint64_t all) { return progress.report("export", double(done) / double(all)); }) == 0) {
-        request.throw_if_cancelled();
-    }
-    return { { "path", path }, { "step", saved.state.step } };
 }
 
 }  // namespace
@@ -287,7 +234,7 @@ void add_train_methods(dispatcher & methods) {
         runs->close(only_run(params));
         return json::object();
     });
-    methods.add("train.export", lane::job, [](call & request, const json & params) { return export_method(request, params); });
+    methods.add("train.export", lane::job, export_method);
 }
 
 }  // namespace moebius

@@ -56,6 +56,10 @@ void check_used_counts(const used_count_settings & settings, const base_shape & 
 
 }  // namespace
 
+const char * router_gradient_name(router_gradient gradient) {
+    return gradient == router_gradient::sparse_mixer ? "sparse-mixer" : gradient == router_gradient::default_moe ? "default-moe" : "straight-through";
+}
+
 router_settings router_settings_of(parameters & source) {
     router_settings settings;
     if (const json * wanted = source.optional_object("routerGradient")) {

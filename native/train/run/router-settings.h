@@ -20,6 +20,8 @@ struct router_settings {
     used_count_settings used;
 };
 
+const char * router_gradient_name(router_gradient gradient);
+
 // Reads routerGradient and expertUsedCount. Throws user_error request.invalid, which names the setting.
 router_settings router_settings_of(parameters & source);
 

@@ -111,12 +111,23 @@ adapter_settings adapter_of(const json & wanted, uint64_t seed) {
     return settings;
 }
 
+// They would be taken and do nothing.
+void refuse_of_other_kind(const parameters & source, const std::string & kind, bool are_of_another, const std::vector<const char *> & keys) {
+    for (const char * key : keys) {
+        if (are_of_another && source.has(key)) {
+            source.refuse(key, "does nothing where the kind is \"" + kind + "\"; leave it out, or choose another kind");
+        }
+    }
+}
+
 optimiser_settings optimiser_of(const json & wanted, double & b_rate_factor) {
     parameters         source(wanted, "optimiser");
     optimiser_settings settings;
     const std::string  kind = source.optional_choice("kind", { "adamw", "adamw-8bit", "sgd" }).value_or("adamw");
     settings.kind           = kind == "sgd" ? optimiser_kind::sgd : kind == "adamw" ? optimiser_kind::adamw : optimiser_kind::adamw_8bit;
     settings.weight_decay   = source.optional_number("weightDecay", 0, 1).value_or(0);
+    refuse_of_other_kind(source, kind, kind == "sgd", { "beta1", "beta2", "epsilon" });
+    refuse_of_other_kind(source, kind, kind != "sgd", { "momentum" });
     settings.momentum       = source.optional_number("momentum", 0, 1).value_or(0);
     settings.beta1          = source.optional_number("beta1", 0, 1).value_or(settings.beta1);
     settings.beta2          = source.optional_number("beta2", 0, 1).value_or(settings.beta2);
@@ -129,11 +140,18 @@ optimiser_settings optimiser_of(const json & wanted, double & b_rate_factor) {
 learning_rate_schedule schedule_of(const json & wanted) {
     parameters             source(wanted, "schedule");
     learning_rate_schedule schedule;
-    schedule.kind            = schedule_named(source.optional_choice("kind", { "constant", "linear", "cosine", "wsd", "power" }).value_or("constant"));
+    const std::string      kind = source.optional_choice("kind", { "constant", "linear", "cosine", "wsd", "power" }).value_or("constant");
+    refuse_of_other_kind(source, kind, kind != "power", { "powerA", "powerB", "batchSequences" });
+    refuse_of_other_kind(source, kind, kind != "power" && kind != "wsd", { "decaySteps" });
+    refuse_of_other_kind(source, kind, kind == "constant", { "finalFraction" });
+    schedule.kind            = schedule_named(kind);
     schedule.steps           = source.integer("steps", 1, most_steps);
     schedule.learning_rate   = source.optional_number("learningRate", 0, 1e3).value_or(2e-4);
     schedule.warmup_steps    = source.optional_integer("warmupSteps", 0, most_steps).value_or(0);
     schedule.decay_steps     = source.optional_integer("decaySteps", 0, most_steps).value_or(0);
+    if (kind == "wsd" && schedule.decay_steps == 0) {
+        source.refuse("decaySteps", "is 0, and a \"wsd\" schedule without its decay is a constant one; name the last steps that it is for, or choose \"constant\"");
+    }
     schedule.final_fraction  = source.optional_number("finalFraction", 0, 1).value_or(0);
     schedule.power_a         = source.optional_number("powerA", 0, huge).value_or(schedule.power_a);
     schedule.power_b         = source.optional_number("powerB", -huge, 0).value_or(schedule.power_b);
@@ -161,6 +179,16 @@ device_settings devices_of(const json & wanted) {
     }
     source.finish();
     return settings;
+}
+
+// More threads than processors wait for each other at every node: a step takes many times as long.
+int threads_of(parameters & source) {
+    const int64_t processors = std::max(1u, std::thread::hardware_concurrency()), most = std::max<int64_t>(processors, 8);
+    const int64_t threads    = source.optional_integer("threads", 1, 512).value_or(processors);
+    if (threads > most) {
+        source.refuse("threads", "is " + std::to_string(threads) + ", and this machine has " + std::to_string(processors) + " processors, for which more threads are only slower; leave it out, or name at most " + std::to_string(most));
+    }
+    return int(threads);
 }
 
 preference_settings preference_of(const json & wanted) {
@@ -230,7 +258,7 @@ run_settings run_settings_of(const json & wanted, bool has_data) {
             throw user_error("request.invalid", "settings.dpo is of runs whose objective is \"dpo\". Name that objective, or leave dpo out.", { { "parameter", "settings.dpo" } });
         }
     }
-    settings.threads          = int(source.optional_integer("threads", 1, 512).value_or(std::max(1u, std::thread::hardware_concurrency())));
+    settings.threads          = threads_of(source);
     settings.router_losses.balance = settings.adapter.mixture.experts > 0 ? mixture_balance : 0;
     if (const json * factors = source.optional_object("routerLosses")) {
         parameters of(*factors, "settings.routerLosses");

@@ -1,11 +1,15 @@
 #include "run.h"
 
 #include "rpc/errors.h"
+#include "train/base/base-checksum.h"
 #include "train/graph/counter-random.h"
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <filesystem>
 #include <numeric>
+#include <set>
 
 namespace moebius {
 
@@ -75,14 +79,13 @@ void restore_stand_ins(std::optional<stand_ins> & of, std::vector<std::vector<fl
     }
 }
 
-// A part that did not move, with the expert's own number where only chosen ones have matrices.
-unmoved_part numbered(unmoved_part part, const adapter & of) {
-    for (const adapted_tensor & tensor : of.tensors) {
-        if (!tensor.experts.empty() && (of.parameters[tensor.a].name == part.name || of.parameters[tensor.b].name == part.name)) {
-            part.expert = tensor.experts[size_t(std::max<int64_t>(part.expert, 0))];
-        }
+// Losses of pairs are no tokens': what chance gives them says nothing of a run that comes apart.
+guardian_settings guardian_for(const base_shape & shape, train_objective objective) {
+    guardian_settings settings;
+    if (objective == train_objective::next_token) {
+        settings.chance = std::log(double(shape.vocabulary));
     }
-    return part;
+    return settings;
 }
 
 }  // namespace
@@ -92,12 +95,13 @@ train_run::train_run(const run_settings & settings)
       file(gguf_open(how.model)),
       shape(base_shape_of(file)),
       data(how.data, "train"),
+      origin({ std::filesystem::u8path(how.model).filename().u8string(), base_checksum(file), data.examples(), data.checksum() }),
       validation(part_of(how.data, "validation")),
       adapted(new_adapter(file, how.adapter)),
       pass(file, shape, adapted, pass_devices_of(how.devices, how.threads, shape.experts)),
       batches({ how.batch_tokens, packing_settings().look_ahead, how.seed, true }, packing_source_of(data)),
       descent(how.optimiser, adapted.parameters, usual_parameter_settings(adapted, how.b_rate_factor)),
-      watch(guardian_settings()) {
+      watch(guardian_for(shape, how.objective)) {
     check_vocabulary(data, shape);
     check_router_losses(how.router_losses, shape);
     check_objective(data, how.objective);
@@ -179,6 +183,7 @@ bool train_run::accumulate(step_report & report, const std::function<bool()> & g
         report.targets += int64_t(packed.batch.rows.size());
         report.fill += packed.fill() * double(share);
         add_expert_tokens(report.expert_tokens, seen.expert_tokens);
+        add_lost_tokens(report.lost, packed.batch);
     }
     if (how.objective == train_objective::dpo) {
         report.loss       = pairs.loss / whole;
@@ -191,19 +196,18 @@ void train_run::update(step_report & report) {
     if (how.clip > 0) {
         clip_gradients(adapted.parameters, report.gradient_norm, how.clip, how.threads);
     }
+    const int64_t                   number     = descent.state().steps;
+    const bool                      is_checked = number < checked_updates;
     std::vector<std::vector<float>> before;
     for (const train_parameter & parameter : adapted.parameters) {
-        before.push_back(steps == 0 ? parameter.values : std::vector<float>());
+        before.push_back(is_checked ? parameter.values : std::vector<float>());
     }
     descent.step(adapted.parameters, report.learning_rate, how.threads);
     pass.follow_load();
     pass.write(adapted);
-    if (steps == 0) {
-        for (unmoved_part & part : unmoved_parts(adapted.parameters, before)) {
-            if (part.has_gradient) {
-                report.unmoved.push_back(numbered(std::move(part), adapted));
-            }
-        }
+    if (is_checked) {
+        const double plain_rate = how.optimiser.kind == optimiser_kind::sgd ? report.learning_rate : 0;
+        report.unmoved          = unmoved_by({ number, before, report.expert_tokens, report.lost, !report.used_counts.empty(), plain_rate }, adapted);
     }
 }
 
@@ -243,7 +247,7 @@ std::optional<step_report> train_run::step(const std::function<bool()> & go_on) 
 
 run_state train_run::state() {
     keep_good_state();
-    run_state state{ steps, batches.cursor(), watch.state(), descent.state(), {}, averages ? averages->state() : std::vector<std::vector<float>>(), how.adapter.chosen };
+    run_state state{ origin, steps, batches.cursor(), watch.state(), descent.state(), {}, averages ? averages->state() : std::vector<std::vector<float>>(), how.adapter.chosen };
     for (const train_parameter & parameter : adapted.parameters) {
         state.parameters.push_back({ parameter.name, parameter.n0, parameter.n1, parameter.n2, parameter.values, {} });
     }
@@ -251,6 +255,8 @@ run_state train_run::state() {
 }
 
 void train_run::restore(run_state state) {
+    refuse_other_base(state.origin, file);
+    refuse_other_origin(state.origin, origin);
     const auto same = [](const train_parameter & a, const train_parameter & b) { return a.name == b.name && a.n0 == b.n0 && a.n1 == b.n1 && a.n2 == b.n2 && a.values.size() == b.values.size(); };
     if (state.chosen.experts != how.adapter.chosen.experts || !std::equal(state.parameters.begin(), state.parameters.end(), adapted.parameters.begin(), adapted.parameters.end(), same)) {
         throw user_error("request.invalid", "The checkpoint trains other tensors than these settings. Resume with the settings that it was made with.", {});
@@ -270,13 +276,20 @@ void train_run::restore(run_state state) {
     keep_good_state();
 }
 
-std::vector<std::vector<double>> train_run::movement() const {
-    std::vector<std::vector<double>> all;
+std::vector<tensor_movement> train_run::movement() const {
+    std::vector<tensor_movement> all;
+    std::set<size_t>             pairs;
     for (const adapted_tensor & tensor : adapted.tensors) {
+        pairs.insert({ tensor.a, tensor.b });
         const std::vector<double> norms = adapter_norms(adapted, tensor);
-        all.emplace_back(tensor.experts.empty() ? norms.size() : size_t(shape.experts), 0.0);
+        all.push_back({ tensor.base, std::vector<double>(tensor.experts.empty() ? norms.size() : size_t(shape.experts), 0.0) });
         for (size_t i = 0; i < norms.size(); i++) {
-            all.back()[tensor.experts.empty() ? i : size_t(tensor.experts[i])] = norms[i];
+            all.back().norms[tensor.experts.empty() ? i : size_t(tensor.experts[i])] = norms[i];
+        }
+    }
+    for (size_t i = 0; i < adapted.parameters.size(); i++) {
+        if (pairs.count(i) == 0) {
+            all.push_back({ adapted.parameters[i].name, { whole_distance(file, adapted.parameters[i], how.adapter.seed) } });
         }
     }
     return all;

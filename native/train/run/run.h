@@ -3,9 +3,9 @@
 
 #include "train/descent/gradients.h"
 #include "train/descent/guardian.h"
-#include "train/adapter/movement.h"
 #include "train/data/packing.h"
-#include "run-settings.h"
+#include "first-updates.h"
+#include "going-on.h"
 
 #include <optional>
 
@@ -32,13 +32,15 @@ struct step_report {
     guardian_verdict verdict;
     std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts], summed over its batches
     expert_copies_report              copies;         // as the next step finds them, and what was computed and written since the step before
-    std::vector<unmoved_part>         unmoved;        // after the first update: what should have moved
+    lost_tokens                       lost;           // of its batches
+    std::vector<unmoved_part>         unmoved;        // by the first updates: what should have moved (first-updates.h)
     std::optional<preference_report>  preference;
     std::vector<int64_t>              used_counts;    // [layers] experts that a token used, where they were drawn
 };
 
 // What a checkpoint has (checkpoint.h).
 struct run_state {
+    run_origin      origin;
     int64_t         step = 0;  // done
     packing_cursor  cursor;
     guardian_state  guardian;
@@ -58,6 +60,11 @@ struct validation_report {
     double  seconds = 0;
     std::optional<preference_report> preference;
     std::vector<with_count>          by_used_count;  // if asked for: each number of experts that steps draw
+};
+
+struct tensor_movement {
+    std::string         tensor;  // of the base, or a mixture's router
+    std::vector<double> norms;   // [experts]; one, if it is no stack
 };
 
 class train_run {
@@ -81,11 +88,11 @@ class train_run {
 
     // What it is given back by `restore`; and from now on what a guardian goes back to, so that both runs go on alike.
     run_state state();
-    // Throws request.invalid, file.corrupt for a state of another run.
+    // Throws request.invalid, file.corrupt for a state of another run; that its settings are those of this one is for the caller to see (refuse_other_settings).
     void restore(run_state state);
 
-    // How far each expert of an adapted tensor is from the base: [tensors][experts], adapter_norms; 0 of those that are not adapted.
-    std::vector<std::vector<double>> movement() const;
+    // How far everything is from the base: of each adapted tensor each of its experts (adapter_norms; 0 of those that are not adapted), then whole tensors (whole_distance). Throws file.unreadable.
+    std::vector<tensor_movement> movement() const;
 
   private:
     struct good_state {
@@ -106,6 +113,7 @@ class train_run {
     gguf_model                  file;
     base_shape                  shape;
     dataset_file                data;
+    const run_origin            origin;
     std::optional<dataset_file> validation;
     adapter                     adapted;
     train_pass                  pass;

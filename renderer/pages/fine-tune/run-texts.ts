@@ -81,10 +81,13 @@ export function actionsOf({ state }: Pick<TrainingRun, 'state'>): RunAction[] {
 /** Whether everything that should move did; null: the run was never opened. */
 export function movedText({ unmoved, trained, progress }: Pick<TrainingRun, 'unmoved' | 'trained' | 'progress'>): { good: boolean; text: string } | null {
   if (trained === null) return null;
-  if (progress.step === 0) return { good: true, text: 'Checked after the first step: whether everything that should move did.' };
+  if (progress.step === 0) return { good: true, text: 'Checked after the first step and the second: whether everything that should move did.' };
   if (unmoved.length === 0)
-    return { good: true, text: `After the first step: every part with a gradient of the ${format.exact(trained.tensors)} tensors has moved.` };
-  const named = unmoved.slice(0, 3).map(({ name, expert }) => (expert === null ? name : `${name}, expert ${expert}`));
+    return { good: true, text: `In the first two steps every part that data reached of the ${format.exact(trained.tensors)} tensors has moved.` };
+  const named = unmoved.slice(0, 3).map(({ name, expert, hasGradient }) => {
+    const part = expert === null ? name : `${name}, expert ${expert}`;
+    return hasGradient ? part : `${part} (without a gradient)`;
+  });
   const more = unmoved.length > 3 ? ` and ${format.exact(unmoved.length - 3)} more` : '';
-  return { good: false, text: `Had a gradient at the first step and did not move: ${named.join('; ')}${more}.` };
+  return { good: false, text: `Should have moved in the first two steps and did not: ${named.join('; ')}${more}.` };
 }

@@ -89,11 +89,11 @@ describe('the training queue', () => {
     expect(rig.queue.get('a')).toMatchObject({ state: 'preparing', preparing: { what: 'experts', fraction: 0.5 } });
     hooks.onEvent(opened);
     expect(rig.queue.get('a')).toMatchObject({ state: 'running', preparing: null, trained: { parameters: 64, optimiserBytes: 512 } });
-    hooks.onEvent(trainingStep(4, { loss: 2, tokens: 100, seconds: 2, unmoved: [{ name: 'blk.0.a', expert: 3 }] }));
+    hooks.onEvent(trainingStep(4, { loss: 2, tokens: 100, seconds: 2, unmoved: [{ name: 'blk.0.a', expert: 3, hasGradient: true }] }));
     hooks.onEvent({ event: 'validation', step: 4, loss: 1.5, targets: 9, seconds: 1 });
     const { progress, unmoved } = rig.queue.get('a');
     expect(progress).toMatchObject({ step: 4, loss: 2, validationLoss: 1.5, tokensPerSecond: 50, secondsLeft: 12 });
-    expect(unmoved).toEqual([{ name: 'blk.0.a', expert: 3 }]);
+    expect(unmoved).toEqual([{ name: 'blk.0.a', expert: 3, hasGradient: true }]);
     expect(rig.events.filter(([event]) => event === 'training.event')).toHaveLength(4);
   });
 

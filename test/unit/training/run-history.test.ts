@@ -50,6 +50,10 @@ describe('a run history', () => {
     const { points, interventions } = historyOf([openedAt(0), trainingStep(1), trainingStep(2), trainingStep(3), back]).metrics('a', 100);
     expect(points.map(({ step }) => step)).toEqual([1, 2]);
     expect(interventions).toEqual([{ step: 2, action: 'roll-back', reason: 'a spike' }]);
+    const odd = trainingStep(3, { guardian: { action: 'go-on', reason: 'going back did not help' } });
+    expect(historyOf([openedAt(0), trainingStep(1), odd]).metrics('a', 100).interventions).toEqual([
+      { step: 3, action: 'go-on', reason: 'going back did not help' },
+    ]);
   });
 
   it('means what preferences say over the steps of a point, and keeps what validation says of them', () => {

@@ -57,8 +57,8 @@ export async function encodeDataset(options: EncodeOptions): Promise<Encoded> {
 
 /** The encoded dataset of these options: the one in the folder if it is theirs, else written now. Throws as encodeDataset, dataset.no-good-row if nothing is left for training. */
 export async function encodedDataset(options: EncodeOptions): Promise<EncodedManifest> {
-  const there = await usableManifest(resolve(options.folder), await encodingKey(options));
-  if (there !== null) return there;
+  const there = await manifestIn(resolve(options.folder));
+  if (there !== null && isDeepStrictEqual(there.key, await encodingKey(options))) return there;
   const { report, counts, manifest } = await encodeDataset(options);
   if (manifest === null) throw nothingLeft(report, counts);
   return manifest;
@@ -71,11 +71,11 @@ export function nothingLeft({ rows, good, files, badRows }: DatasetReport, { lef
   return new MoebiusError('dataset.no-good-row', message, { details: { rows, good, ...leftOut, validation: parts.validation.examples } });
 }
 
-/** Null if there is none, of other options, of another version, or one whose files have other sizes. */
-async function usableManifest(folder: string, key: EncodingKey): Promise<EncodedManifest | null> {
+/** Null if there is none, one of another version, or one whose files have other sizes. */
+export async function manifestIn(folder: string): Promise<EncodedManifest | null> {
   const text = await readFile(join(folder, MANIFEST_NAME), 'utf8').catch(() => null);
   const parsed = EncodedManifest.safeParse(parseJson(text));
-  if (!parsed.success || !isDeepStrictEqual(parsed.data.key, key)) return null;
+  if (!parsed.success) return null;
   for (const part of PARTS) {
     const { examples, index } = partFiles(part);
     const { exampleBytes, indexBytes } = parsed.data.parts[part];
@@ -95,7 +95,7 @@ function parseJson(text: string | null): unknown {
 const bytesOf = async (path: string) => (await stat(path).catch(() => null))?.size;
 
 /** Throws what planning does: file.not-found, file.unreadable, request.invalid, dataset.format-unsure. */
-async function encodingKey(options: EncodeOptions): Promise<EncodingKey> {
+export async function encodingKey(options: EncodeOptions): Promise<EncodingKey> {
   const { tokens, split, maxTokens, overLong, model, llamaVersion } = options;
   const sources = [];
   for (const path of options.files) {

@@ -103,7 +103,8 @@ export function trainingTokens(report: DatasetReport | null): number | null {
 }
 
 /** What the core is asked for: without settings that do not belong to the choices, which the trainer would refuse; the objective follows from the data. */
-export function toRequest({ name, plan: { dpo, objective: _, ...plan } }: RunDraft, modelId: string, report: DatasetReport | null): TrainingDraft {
+export function toRequest({ name, plan: drafted }: RunDraft, modelId: string, report: DatasetReport | null): TrainingDraft {
+  const { dpo, objective: _, ...plan } = drafted.data.validation === 0 ? withoutValidation(drafted) : drafted;
   const isPairs = report === null || learnsPreferences(report) === 'yes';
   return {
     modelId,
@@ -128,7 +129,17 @@ function cleanRouterGradient({ kind, reach, beta }: NonNullable<Recipe['routerGr
   return withChanges<NonNullable<Recipe['routerGradient']>>({}, { kind, ...(kind === 'sparse-mixer' && { reach }), ...(kind === 'default-moe' && { beta }) });
 }
 
-function cleanSchedule({ decaySteps, powerA, powerB, batchSequences, ...schedule }: Recipe['schedule']): Recipe['schedule'] {
-  const power = schedule.kind === 'power' ? { powerA, powerB, batchSequences } : {};
-  return withChanges<Recipe['schedule']>(schedule, { ...(hasDecay(schedule.kind) && { decaySteps }), ...power });
+function cleanSchedule({ decaySteps, finalFraction, powerA, powerB, batchSequences, ...schedule }: Recipe['schedule']): Recipe['schedule'] {
+  const { kind = 'constant' } = schedule;
+  const power = kind === 'power' ? { powerA, powerB, batchSequences } : {};
+  return withChanges<Recipe['schedule']>(schedule, { ...(hasDecay(kind) && { decaySteps }), ...(kind !== 'constant' && { finalFraction }), ...power });
+}
+
+/** Looks at a validation part that there is none of would be refused. */
+function withoutValidation({ validateEvery: _, samples, expertUsedCount, ...plan }: TrainingPlan): TrainingPlan {
+  return {
+    ...plan,
+    ...(samples?.prompts && { samples }),
+    ...(expertUsedCount && { expertUsedCount: withChanges(expertUsedCount, { validateEach: undefined }) }),
+  };
 }

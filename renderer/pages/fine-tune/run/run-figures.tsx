@@ -57,16 +57,18 @@ export function Moved({ run }: { run: TrainingRun }) {
   );
 }
 
-/** Steps that were not let pass; the newest first. */
+const ACTIONS = { 'go-on': 'went on', skip: 'left out', 'roll-back': 'went back' } as const;
+
+/** Steps that were not let pass, or said to be odd; the newest first. */
 export function Guardian({ history: { interventions } }: { history: RunHistory }) {
   if (interventions.length === 0) return null;
   const lines = interventions.slice(-5).reverse();
   return (
-    <Notice tone="warn" title={`The guardian stepped in ${interventions.length === 1 ? 'once' : `${interventions.length} times`}`}>
+    <Notice tone="warn" title={`The guardian spoke up ${interventions.length === 1 ? 'once' : `${interventions.length} times`}`}>
       <ul>
         {lines.map(({ step, action, reason }) => (
           <li key={`${step} ${action}`}>
-            Step {step}: {action === 'skip' ? 'left out' : 'went back'}: {reason}
+            Step {step}: {ACTIONS[action]}: {reason}
           </li>
         ))}
       </ul>

@@ -39,7 +39,7 @@ export class RunHistory {
     this.#dropBehind(event.step - 1);
     this.points.push(pointOf(event));
     const { action, reason } = event.guardian;
-    if (action !== 'go-on') this.interventions = [...this.interventions, { step: event.step, action, reason }];
+    if (reason !== '') this.interventions = [...this.interventions, { step: event.step, action, reason }];
     const total = this.expertTokens?.total ?? [];
     this.expertTokens = {
       total: event.expertTokens.map((row, layer) => row.map((tokens, expert) => tokens + (total[layer]?.[expert] ?? 0))),

@@ -39,10 +39,10 @@ it('tells what should have moved and did not', () => {
   expect(movedText({ ...run, trained: null })).toBeNull();
   expect(movedText(run)).toEqual({ good: true, text: expect.stringContaining('4 tensors has moved') });
   expect(movedText({ ...run, progress: progress({ step: 0 }) })?.text).toMatch(/after the first step/);
-  const unmoved = [1, 2, 3, 4].map((expert) => ({ name: 'blk.0.ffn_up_exps.weight.lora_b', expert }));
+  const unmoved = [1, 2, 3, 4].map((expert) => ({ name: 'blk.0.ffn_up_exps.weight.lora_b', expert, hasGradient: expert !== 2 }));
   const told = movedText({ ...run, unmoved });
   expect(told?.good).toBe(false);
-  expect(told?.text).toMatch(/lora_b, expert 1; .* and 1 more/);
+  expect(told?.text).toMatch(/lora_b, expert 1; .*, expert 2 \(without a gradient\); .* and 1 more/);
 });
 
 it('has no figure for a loss that is no number', () => {
