@@ -103,7 +103,11 @@ const std::vector<reference_case> & reference_cases() {
 }
 
 adapter reference_adapter(const reference_case & of, const gguf_model & base) {
-    adapter      trained = new_adapter(base, of.trained);
+    adapter_settings settings = of.trained;
+    if (!of.base.has_shared) {
+        settings.shared = {};
+    }
+    adapter      trained = new_adapter(base, settings);
     same_numbers random(of.name);
     for (train_parameter & parameter : trained.parameters) {
         for (float & value : parameter.values) {

@@ -279,6 +279,7 @@ describe('moebius train', () => {
     writeFileSync(path, [row('One.'), '{"prompt": ', row('Two.'), row('One.'), row('Long. '.repeat(40)), '{"prompt": "No answer?"}'].join('\n'));
     const changes = {
       data: { files: [path], validation: 0, maxTokens: 64, overLong: 'leave-out' },
+      validateEvery: 0,
       adapter: { attention: { loraRank: 2 } },
       schedule: { steps: 1, learningRate: 1e-3 },
     };
