@@ -148,8 +148,11 @@ void routers_are_counted(const std::string & data) {
     const auto     with     = split_of(averaged);
     CHECK_EQUAL(with.adapter - before.adapter, averages);
     CHECK_EQUAL(with.guardian - before.guardian, averages);
-    CHECK(with.gradients - before.gradients > 2 * averages && with.compute > before.compute);
-    CHECK(split_of(many).compute > before.compute + before.compute / 2);  // three times as many rows for experts
+    CHECK(with.gradients - before.gradients > 2 * averages);
+    if (!is_sanitized) {  // part of it is what this process takes
+        CHECK(with.compute > before.compute);
+        CHECK(split_of(many).compute > before.compute + before.compute / 2);  // three times as many rows for experts
+    }
     check_peak("sparse-mixer", drawn);
     averaged["expertUsedCount"] = { { "min", 4 }, { "max", 4 } };
     check_peak("default-moe, 4 experts a token", averaged);
