@@ -96,7 +96,7 @@ folder('a run is made with the form, watched, asked, compared with its base and 
   const [run] = await core.call('training.list', {});
   if (!run) throw new Error('the run is in the list');
   expect(run.plan).toMatchObject({ adapter: { experts: { loraRank: 4 } }, schedule: { steps: 12, learningRate: 0.002, warmupSteps: 2 }, batchTokens: 256 });
-  await expect(app.getByText(/every part with a gradient of the \d+ tensors has moved/)).toBeVisible({ timeout: 60_000 });
+  await expect(app.getByText(/every part that data reached of the \d+ tensors has moved/)).toBeVisible({ timeout: 60_000 });
   await done(core, run.id);
   await expect(app.getByText('done', { exact: true })).toBeVisible();
   await watched(app);
