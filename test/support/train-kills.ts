@@ -2,7 +2,7 @@
 // MOEBIUS_KILL_SEED repeats one: it is printed.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -10,38 +10,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { RunEvent } from '../../main/contract/index.ts';
 import { moebius, moebiusCommand } from './moebius.ts';
+import { Random } from './random.ts';
+import { checkpointOf, roman, STEPS, writeTrainJob } from './train-jobs.ts';
 
 const SEED = Number(process.env.MOEBIUS_KILL_SEED ?? Date.now() % 1_000_000);
-const STEPS = 8;
 const SECONDS_PER_LIFE = 30;
 
 let folder: string;
 
-/** Numbers from 0 to 1 that follow from the seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 function writeJob(name: string): string {
-  const path = join(folder, `${name}.json`);
-  const job = {
-    data: { files: [join(import.meta.dirname, '../data/datasets/roman-numerals.jsonl')], validation: 0.2, maxTokens: 96 },
-    folder: name,
+  return writeTrainJob(folder, name, {
+    data: { files: [roman], validation: 0.2, maxTokens: 96 },
     adapter: { attention: { loraRank: 2 }, experts: { loraRank: 2 } },
     schedule: { kind: 'cosine', steps: STEPS, learningRate: 3e-3, warmupSteps: 2 },
     batchTokens: 128,
     validateEvery: 3,
     saveEvery: 1,
-    threads: 1,
-  };
-  writeFileSync(path, JSON.stringify(job));
-  return path;
+    saveFirst: false,
+  });
 }
 
 /** With its engine: they are one group. */
@@ -52,11 +38,11 @@ function begin(name: string): ChildProcess {
 
 type Point = { after: 'start' | 'step' | 'save'; count: number; milliseconds: number };
 
-function pointOf(random: () => number): Point {
-  const kind = random();
-  const [count, milliseconds] = [1 + Math.floor(random() * 3), Math.floor(random() * 200)];
-  if (kind < 0.2) return { after: 'start', count, milliseconds: milliseconds * 10 };
-  return kind < 0.6 ? { after: 'step', count, milliseconds } : { after: 'save', count, milliseconds: 0 };
+function pointOf(random: Random): Point {
+  const kind = random.below(5);
+  const [count, milliseconds] = [1 + random.below(3), random.below(200)];
+  if (kind === 0) return { after: 'start', count, milliseconds: milliseconds * 10 };
+  return kind < 3 ? { after: 'step', count, milliseconds } : { after: 'save', count, milliseconds: 0 };
 }
 
 /** Resolves when the point is reached: so many steps told, or so many files of checkpoints begun. */
@@ -108,7 +94,7 @@ function told(name: string): { losses: (number | null)[]; validations: (number |
 
 async function adapterHash(name: string): Promise<string> {
   const file = join(folder, `${name}.gguf`);
-  const { code, stderr } = await moebius(['export', join(folder, name, 'checkpoints', `step-0000000${STEPS}.checkpoint`), file]);
+  const { code, stderr } = await moebius(['export', checkpointOf(folder, name, STEPS), file]);
   expect([code, stderr]).toEqual([0, '']);
   return createHash('sha256').update(readFileSync(file)).digest('hex');
 }
@@ -122,7 +108,7 @@ export function trainingSurvives(kills: number): void {
 
   it(`comes out the same however often it is killed (${kills} kills, seed ${SEED})`, { timeout: (kills + 10) * SECONDS_PER_LIFE * 1000 }, async () => {
     console.log(`MOEBIUS_KILL_SEED=${SEED}`);
-    const random = randomFrom(SEED);
+    const random = new Random(SEED);
     await runToEnd('whole');
     const [whole, hash] = [told('whole'), await adapterHash('whole')];
     expect(whole.losses).toHaveLength(STEPS + 1);
