@@ -186,15 +186,30 @@ void what_has_no_room_is_refused(const std::string & data) {
     refuse_unless_fits(memory, how);
 }
 
-// A sequence whose mask alone is 2 TiB is refused without making it.
+// A step's batches are all there at once.
 void what_is_hopeless_is_not_measured(const std::string & data) {
     json settings           = settings_of(MOEBIUS_TINY_MODEL, data);
     settings["batchTokens"] = 1 << 19;
-    const run_outline     run     = outline_of(run_settings_of(settings));
+    run_outline run          = outline_of(run_settings_of(settings));
+    run.how.batches_per_step = int64_t(1) << 24;  // more than may be asked for, and 100 TB of tokens
     const planned_batches batches = plan_batches(run.how, sizes_of({ { 1 << 19, 3 } }, 0.5, false), run.shape.vocabulary);
     const run_memory      memory  = estimate_run_memory(run, batches);
     CHECK(memory.is_least && memory.need() > (uint64_t(1) << 40));
+    CHECK_EQUAL(memory.devices.front().memory.compute, uint64_t(0));
     CHECK_EQUAL(batches.tokens, double(1 << 19));
+}
+
+// Attention takes memory that grows with the tokens, not with their square.
+void long_examples_are_measured(const std::string & data) {
+    constexpr uint32_t tokens = 60000;
+    json               settings = settings_of(MOEBIUS_TINY_MODEL, data);
+    settings["batchTokens"]                = tokens;
+    settings["devices"]["activationBytes"] = 0;
+    const run_outline     run     = outline_of(run_settings_of(settings));
+    const planned_batches batches = plan_batches(run.how, sizes_of({ { tokens, 3 } }, 0.5, false), run.shape.vocabulary);
+    const run_memory      memory  = estimate_run_memory(run, batches);
+    CHECK(!memory.is_least);
+    CHECK(memory.devices.front().memory.compute > 0 && memory.need() < uint64_t(tokens) * tokens * sizeof(float));
 }
 
 void time_grows_with_tokens(const std::string & data) {
@@ -240,6 +255,7 @@ int main() {
     moments_are_what_optimisers_have(room.folder.u8string());
     what_has_no_room_is_refused(room.folder.u8string());
     what_is_hopeless_is_not_measured(room.folder.u8string());
+    long_examples_are_measured(room.folder.u8string());
     time_grows_with_tokens(room.folder.u8string());
     batches_are_those_of_packing(room.folder.u8string());
     return check_result();

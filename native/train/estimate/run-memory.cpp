@@ -10,7 +10,6 @@
 #include <atomic>
 #include <deque>
 #include <numeric>
-#include <set>
 
 namespace moebius {
 
@@ -129,16 +128,6 @@ uint64_t kept_bytes(const run_outline & run, const token_batch & batch) {
     return batch.tokens.size() * (uint64_t(run.shape.n_embd) * sizeof(float) + uint64_t(used) * sizeof(int32_t) + drawn);
 }
 
-// Of attention alone: a mask for each length of sequence, which the host makes and keeps until it is where it is used.
-uint64_t most_mask_bytes(const planned_batches & batches) {
-    uint64_t most = 0;
-    for (const packed_batch & batch : batches.largest) {
-        const std::set<int64_t> lengths(batch.batch.lengths.begin(), batch.batch.lengths.end());
-        most = std::max(most, std::accumulate(lengths.begin(), lengths.end(), uint64_t(0), [](uint64_t sum, int64_t n) { return sum + 2 * uint64_t(n) * uint64_t(n) * sizeof(float); }));
-    }
-    return most;
-}
-
 struct pass_bytes {
     std::vector<uint64_t> devices;  // as counting_rig's
     uint64_t              host = 0;  // without the inputs of layers
@@ -245,10 +234,8 @@ run_memory estimate_run_memory(const run_outline & run, const planned_batches & 
     add_descent(all, run, batches.largest.front());
     run_memory_split & here = memory_on(all, run.where.main);
     here.layer_inputs       = uint64_t(run.shape.layers) * kept_bytes(run, batches.largest.front().batch);
-    here.compute            = most_mask_bytes(batches);
     all.is_least            = all.short_device() != nullptr;
     if (!all.is_least) {
-        here.compute = 0;
         add_pass(all, run, batches);
     }
     return all;
