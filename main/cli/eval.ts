@@ -15,7 +15,8 @@ import { dataUseText } from './dataset-text.ts';
 import { withEngine } from './engine-session.ts';
 import { interruptible } from './interruption.ts';
 import { UsageError, wholeNumber } from './options.ts';
-import { formatCount, print, printJson, significant, tenthsAfter } from './output.ts';
+import { formatCount, print, significant } from './output.ts';
+import { printResult, progressTeller, type WorkProgress } from './progress.ts';
 
 interface EvalFlags {
   data?: string[];
@@ -46,7 +47,7 @@ export function addEvalCommand(program: Command): void {
     .addOption(new Option('--format <format>', 'format of the rows (default: as they look)').choices(DatasetFormat.options))
     .option('--map <field=column,...>', 'which columns the fields of the format are', fieldMap)
     .addOption(new Option('--loss <what>', 'what counts of a conversation').choices(DATASET_LOSSES).default('replies' satisfies DatasetLoss))
-    .option('--json', 'one JSON object')
+    .option('--json', 'JSON lines: how far it is, and last the result')
     .addHelpText('after', NOTE)
     .action(evaluate);
 }
@@ -59,14 +60,13 @@ function contextLength(text: string): number {
 
 async function evaluate(model: string, flags: EvalFlags): Promise<void> {
   if ((flags.data === undefined) === (flags.text === undefined)) throw new UsageError('Give --data or --text.');
-  const tell = tenthsAfter(2000);
   const path = resolve(model);
   await interruptible('The evaluation was cancelled.', async (signal) => {
-    const hooks = { signal, onProgress: (fraction: number) => tell({ fraction }) };
+    const hooks = { signal, tell: progressTeller(flags.json === true) };
     const result = await withEngine((engine) =>
       flags.text === undefined ? evaluateData(engine, path, flags, hooks) : evaluateFile(engine, path, flags.text, flags, hooks),
     );
-    if (flags.json) printJson(result);
+    if (flags.json) printResult(result);
     else print(evaluationText(result));
   });
 }
@@ -82,7 +82,16 @@ async function adaptersOf(engine: Engine, { model }: LoadedModel, file: string |
   return file === undefined ? [] : [(await engine.call('adapter.load', { model, path: resolve(file) })).adapter];
 }
 
-type Hooks = Parameters<typeof evaluateText>[3];
+interface Hooks {
+  signal: AbortSignal;
+  tell(progress: WorkProgress): void;
+}
+
+const evaluationHooks = ({ signal, tell }: Hooks, adapters: number[]) => ({
+  signal,
+  adapters,
+  onProgress: (fraction: number) => tell({ what: 'evaluation', fraction }),
+});
 
 async function evaluateFile(
   engine: Engine,
@@ -95,7 +104,7 @@ async function evaluateFile(
     throw new MoebiusError('file.unreadable', `The text ${resolve(file)} cannot be read: ${error.code ?? error.message}.`, { details: { path: file } });
   });
   const loaded = await engine.call('model.load', { path, options: { ...evaluationLoad(context), ...threadsOf(threads) } });
-  return evaluateText(engine, loaded, { text, context }, { ...hooks, adapters: await adaptersOf(engine, loaded, adapter) });
+  return evaluateText(engine, loaded, { text, context }, evaluationHooks(hooks, await adaptersOf(engine, loaded, adapter)));
 }
 
 /** The dataset is encoded into a folder that is there meanwhile, as for training, and all of it counts. */
@@ -103,7 +112,7 @@ async function evaluateData(
   engine: Engine,
   path: string,
   { data = [], context, threads, adapter, format, map, loss }: EvalFlags,
-  hooks: Hooks = {},
+  hooks: Hooks,
 ): Promise<Perplexity & { data: DataUse }> {
   const scratch = await mkdtemp(join(tmpdir(), 'moebius-eval-'));
   const folder = join(scratch, 'data');
@@ -115,13 +124,13 @@ async function evaluateData(
         engine,
         loaded,
         { files, loss, maxTokens, validation: 0, ...(format && { format }), ...(map && { map }) },
-        { folder, signal: hooks.signal },
+        { folder, signal: hooks.signal, onProgress: ({ fraction }) => hooks.tell({ what: 'data', fraction }) },
       );
     });
     const { examples, longest } = await examplePart(folder, 'train');
     const loaded = await engine.call('model.load', { path, options: { ...evaluationLoad(longest), ...threadsOf(threads) } });
     const adapters = await adaptersOf(engine, loaded, adapter);
-    return { ...(await evaluateExamples(engine, loaded, { folder, part: 'train', examples }, { ...hooks, adapters })), data: dataUse(encoded) };
+    return { ...(await evaluateExamples(engine, loaded, { folder, part: 'train', examples }, evaluationHooks(hooks, adapters))), data: dataUse(encoded) };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -11,20 +11,20 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-/** Notes each tenth of a long work. */
-export function everyTenth(): (progress: { fraction: number }) => void {
+/** Notes each tenth of a long work, behind its name if it has one. */
+export function everyTenth(name = ''): (progress: { fraction: number }) => void {
   let told = 0;
   return ({ fraction }) => {
     const tenths = Math.floor(fraction * 10);
-    if (tenths > told) note(`${tenths * 10}%`);
+    if (tenths > told) note(`${name}${tenths * 10}%`);
     told = Math.max(told, tenths);
   };
 }
 
 /** Notes each tenth of what takes longer than this. */
-export function tenthsAfter(milliseconds: number): (progress: { fraction: number }) => void {
+export function tenthsAfter(milliseconds: number, name = ''): (progress: { fraction: number }) => void {
   const begin = performance.now();
-  const tell = everyTenth();
+  const tell = everyTenth(name);
   return (progress) => {
     if (performance.now() - begin > milliseconds) tell(progress);
   };

@@ -14,6 +14,7 @@ import { interruptible } from './interruption.ts';
 import { UsageError } from './options.ts';
 import { formatBytes, formatCount, note, print, printJson, significant } from './output.ts';
 import { embeddedModel } from './paths.ts';
+import { printResult, progressTeller } from './progress.ts';
 import { estimateText } from './train-estimate.ts';
 
 const EXAMPLE = `
@@ -51,7 +52,7 @@ export function addTrainCommands(program: Command): void {
     .option('--type <type>', 'of numbers: adapter f32 or f16, merged "same", f32, f16, bf16, q8_0 ...')
     .option('--base-name <name>', 'what PEFT loads the base by, as Qwen/Qwen3-30B-A3B')
     .option('--pairs-only', 'leave out whole tensors that were trained (routers, norms, embedding, head), which only merged models hold')
-    .option('--json', 'one JSON object')
+    .option('--json', 'JSON lines: how far a merged file is, and last what was made')
     .action(exportCheckpoint);
 }
 
@@ -174,7 +175,11 @@ interface ExportFlags {
 async function exportCheckpoint(checkpoint: string, output: string, { json, ...how }: ExportFlags): Promise<void> {
   const from = resolve(checkpoint);
   if (!existsSync(from)) throw new MoebiusError('file.not-found', `There is no file ${from}.`, { details: { path: from } });
-  const result = await withEngine((engine) => engine.call('train.export', { checkpoint: from, path: resolve(output), ...how }));
-  if (json) printJson(result);
-  else print(`${result.path}: what was trained in ${result.step} steps`);
+  const tell = progressTeller(json === true);
+  await interruptible('The export was cancelled.', async (signal) => {
+    const hooks = { signal, onProgress: ({ fraction }: { fraction: number }) => tell({ what: 'export', fraction }) };
+    const result = await withEngine((engine) => engine.call('train.export', { checkpoint: from, path: resolve(output), ...how }, hooks));
+    if (json) printResult(result);
+    else print(`${result.path}: what was trained in ${result.step} steps`);
+  });
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineSupervisor } from '../../main/engine/supervisor.ts';
 import { startEngine, tinyModel } from '../support/engine.ts';
-import { moebius } from '../support/moebius.ts';
+import { linesOf, moebius } from '../support/moebius.ts';
 
 /** Logits are F32, and how likely a token is has a rounding of F32 more. */
 const TOLERANCE = 2e-6;
@@ -42,8 +42,13 @@ const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0)
 
 async function evaluated(...flags: string[]): Promise<{ loss: number; perplexity: number; targets: number }> {
   const { code, stdout, stderr } = await moebius(['eval', tinyModel, ...flags, '--json']);
-  expect([code, stderr.replaceAll(/\d+%\n/g, '')]).toEqual([0, '']); // of what takes long, each tenth is told
-  return JSON.parse(stdout);
+  expect([code, stderr]).toEqual([0, '']);
+  const { progress, result } = linesOf<{ loss: number; perplexity: number; targets: number }>(stdout);
+  const parts = flags.includes('--data') ? ['data', 'evaluation'] : ['evaluation'];
+  expect([...new Set(progress.map(({ what }) => what))]).toEqual(parts);
+  for (const { event, fraction } of progress) expect([event, fraction >= 0 && fraction <= 1]).toEqual(['progress', true]);
+  expect(result).toMatchObject({ event: 'ended' });
+  return result;
 }
 
 describe('moebius eval', () => {

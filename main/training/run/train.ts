@@ -14,10 +14,10 @@ import { objectiveFor } from './objective.ts';
 import { JsonLines, runFiles } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
 import { Sampler } from './sampler.ts';
+import { sparingly } from './sparingly.ts';
 
 /** Checkpoints that are kept where the job says nothing. */
 export const KEEP = 3;
-const PREPARATION_EVERY_MS = 500;
 
 export interface Training {
   /** with its paths absolute */
@@ -43,7 +43,7 @@ async function trainAlone(training: Training): Promise<void> {
   const { job, withEngine, signal, onEvent } = training;
   const files = runFiles(job.folder);
   await rm(files.scratch, { recursive: true, force: true });
-  const prepare = preparationsFor(onEvent);
+  const prepare = sparingly((preparation: Preparation) => onEvent({ event: 'preparing', ...preparation }));
   const data = await encode(training, files.data, prepare);
   const { folder, model, validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, samples } = job;
   const checkpoints = new Checkpoints(folder, keep);
@@ -64,17 +64,6 @@ async function trainAlone(training: Training): Promise<void> {
   } finally {
     await log.close();
   }
-}
-
-/** When one begins, and then twice a second at most. */
-function preparationsFor(onEvent: Training['onEvent']): (preparation: Preparation) => void {
-  let [last, at]: [Preparation['what'] | null, number] = [null, 0];
-  return (preparation) => {
-    const now = performance.now();
-    if (preparation.what === last && now - at < PREPARATION_EVERY_MS) return;
-    [last, at] = [preparation.what, now];
-    onEvent({ event: 'preparing', ...preparation });
-  };
 }
 
 /** llama.cpp's Vulkan backend rounds the factors of matrix products to 16 bits where it may: gradients would be 1e-3 off. */
