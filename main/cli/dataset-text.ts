@@ -1,5 +1,5 @@
 // The report of a survey for people.
-import { type DatasetReport, type DataUse, placeText, type RowsReport } from '../contract/datasets.ts';
+import { type DatasetReport, type DataUse, placeText, REPETITIONS_NOT_SOUGHT, type RowsReport } from '../contract/datasets.ts';
 import type { EncodedCounts } from '../training/data/encoded/format.ts';
 import { formatBytes, formatCount, formatTable } from './output.ts';
 
@@ -116,7 +116,7 @@ function warningsText({ files, warnings }: RowsReport): string {
 }
 
 function duplicatesText({ files, duplicates: { count, incomplete, listed } }: RowsReport): string {
-  const limit = incomplete ? ' There were more examples than are remembered, so there may be more.' : '';
+  const limit = incomplete ? ` ${REPETITIONS_NOT_SOUGHT}` : '';
   if (count === 0) return limit.trim();
   const lines = listed.slice(0, SHOWN).map(({ first, ...place }) => `  ${placeText(files, place)} repeats ${placeText(files, first)}`);
   return [`${count} ${count === 1 ? 'row repeats' : 'rows repeat'} an earlier one (on the same side of the split):${limit}`, ...lines, ...more(count)].join(

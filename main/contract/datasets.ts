@@ -118,6 +118,10 @@ export const TokenLengths = z.object({
 });
 export type TokenLengths = z.infer<typeof TokenLengths>;
 
+/** Different examples that later ones are compared with. */
+export const EXAMPLES_REMEMBERED = 4_000_000;
+export const REPETITIONS_NOT_SOUGHT = `Only the first ${EXAMPLES_REMEMBERED / 1_000_000} million different examples are remembered: what repeats a later one was not looked for.`;
+
 export const DatasetReport = z.object({
   files: z.array(SurveyedFile),
   rows: z.number().int(),
@@ -135,7 +139,7 @@ export const DatasetReport = z.object({
   duplicates: z.object({
     /** rows that repeat an earlier one */
     count: z.number().int(),
-    /** there were more examples than are remembered: some repetitions may be missing */
+    /** there were more different examples than EXAMPLES_REMEMBERED: repetitions of later ones are not counted */
     incomplete: z.boolean(),
     /** the first ones */
     listed: z.array(RowPlace.extend({ first: RowPlace })),

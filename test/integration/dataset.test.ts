@@ -9,6 +9,7 @@ import type { EngineSupervisor } from '../../main/engine/supervisor.ts';
 import { ExampleEncoder } from '../../main/training/data/encoder.ts';
 import type { Example } from '../../main/training/data/example.ts';
 import { toExample } from '../../main/training/data/formats/convert.ts';
+import { encodeMeasured, PROMISED, writeShortRows } from '../support/dataset-memory.ts';
 import { startEngine, tinyModel } from '../support/engine.ts';
 import { moebius } from '../support/moebius.ts';
 
@@ -151,6 +152,9 @@ describe('what the model sees', () => {
   });
 });
 
+/** What the table of repetitions has yet to grow, with very many rows (test/unit/training/statistics.test.ts). */
+const TABLE = 80e6;
+
 describe('a large file', () => {
   const BYTES = 300 * 2 ** 20;
   /** What may be held, MiB: with more, V8 ends the process. What is garbage and not yet collected grows with the machine's load, so of all memory only the promise is asked: with the engine's, 500 MB. */
@@ -218,4 +222,16 @@ describe('a large file', () => {
     expect(growth).toBeLessThan(GROWTH);
     expect(growth).toBeGreaterThan(0);
   });
+});
+
+it('millions of very short rows take little memory, the engine and its vocabulary included', async () => {
+  const rows = 100_000; // of each file; more of them in test/long
+  const files = ['short.csv', 'short.jsonl'].map((name) => join(folder, name));
+  for (const file of files) await writeShortRows(file, rows, file.endsWith('.csv') ? 0 : rows - 10);
+  const { report, peak } = await encodeMeasured(files, join(folder, 'short-encoded'));
+  expect(report).toMatchObject({
+    good: 2 * rows,
+    duplicates: { count: 10, listed: expect.arrayContaining([{ file: 1, place: 1, first: { file: 0, place: rows - 8 } }]) },
+  });
+  expect(peak).toBeLessThan(PROMISED - TABLE);
 });

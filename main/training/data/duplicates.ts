@@ -1,14 +1,17 @@
-// Finds examples that are there twice, by their fingerprints, in bounded memory: 64 bits of the fingerprint and the position of the first one. Among
-// 10 million examples two different ones share 64 bits with a probability of 3 in a million.
-
-/** Later examples are only compared with this many. The table then has 213 to 267 MB. */
-export const EXAMPLES_REMEMBERED = 10_000_000;
+// Finds examples that are there twice, by their fingerprints, in bounded memory: 64 bits of the fingerprint and 32 of the position of the first one. Among
+// 4 million examples two different ones share 64 bits with a probability of 4 in 10 million.
+import { EXAMPLES_REMEMBERED } from '../../contract/datasets.ts';
 
 const SEGMENTS = 64;
 const GROWTH = 1.25;
 const FULLEST = 0.75;
 
-/** Open addressing; an entry is four words: two of the fingerprint, two of position + 1 (0: free). */
+/** of an entry: two of the fingerprint, one of position + 1 (0: free) */
+const WORDS = 3;
+/** Of later examples there is no position to remember. */
+const POSITION_LIMIT = 2 ** 32 - 1;
+
+/** Open addressing. */
 class Segment {
   #capacity: number;
   #words: Uint32Array;
@@ -16,7 +19,11 @@ class Segment {
 
   constructor(capacity: number) {
     this.#capacity = capacity;
-    this.#words = new Uint32Array(capacity * 4);
+    this.#words = new Uint32Array(capacity * WORDS);
+  }
+
+  get bytes(): number {
+    return this.#words.byteLength;
   }
 
   /** The position that was stored for it before, or null, and then it is stored if `store`. */
@@ -35,28 +42,24 @@ class Segment {
   /** Its slot, or the free one where it would be. */
   #slotOf(high: number, low: number): number {
     let slot = low % this.#capacity;
-    while (this.#positionAt(slot) > 0 && !(this.#words[slot * 4] === high && this.#words[slot * 4 + 1] === low)) slot = (slot + 1) % this.#capacity;
+    while (this.#positionAt(slot) > 0 && !(this.#words[slot * WORDS] === high && this.#words[slot * WORDS + 1] === low)) slot = (slot + 1) % this.#capacity;
     return slot;
   }
 
   #positionAt(slot: number): number {
-    return (this.#words[slot * 4 + 2] ?? 0) * 2 ** 32 + (this.#words[slot * 4 + 3] ?? 0);
+    return this.#words[slot * WORDS + 2] ?? 0;
   }
 
   #write(slot: number, high: number, low: number, value: number): void {
-    this.#words[slot * 4] = high;
-    this.#words[slot * 4 + 1] = low;
-    this.#words[slot * 4 + 2] = Math.floor(value / 2 ** 32);
-    this.#words[slot * 4 + 3] = value >>> 0;
+    this.#words.set([high, low, value], slot * WORDS);
   }
 
   #grow(): void {
     const [old, capacity] = [this.#words, this.#capacity];
     this.#capacity = Math.ceil(capacity * GROWTH);
-    this.#words = new Uint32Array(this.#capacity * 4);
-    for (let at = 0; at < capacity * 4; at += 4) {
-      const value = (old[at + 2] ?? 0) * 2 ** 32 + (old[at + 3] ?? 0);
-      const [high, low] = [old[at] ?? 0, old[at + 1] ?? 0];
+    this.#words = new Uint32Array(this.#capacity * WORDS);
+    for (let at = 0; at < capacity * WORDS; at += WORDS) {
+      const [high = 0, low = 0, value = 0] = old.subarray(at, at + WORDS);
       if (value > 0) this.#write(this.#slotOf(high, low), high, low, value);
     }
   }
@@ -77,13 +80,18 @@ export class DuplicateFinder {
     return this.#incomplete;
   }
 
-  /** `position`: a number below 2^53 - 1 by which the caller knows the example. Gives the position of the first equal one, or null for a new one. */
+  /** of the table: with as many examples as are remembered usually, 64 to 80 MB */
+  get bytes(): number {
+    return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** `position`: a number by which the caller knows the example. Gives the position of the first equal one, or null for a new one. */
   add(fingerprint: string, position: number): number | null {
     const high = Number.parseInt(fingerprint.slice(0, 8), 16);
     const low = Number.parseInt(fingerprint.slice(8, 16), 16);
     const segment = this.#segments[high % SEGMENTS];
     if (segment === undefined) throw new Error('no segment'); // high % SEGMENTS is below SEGMENTS
-    const remember = this.#remembered < this.#most;
+    const remember = this.#remembered < this.#most && position < POSITION_LIMIT;
     const first = segment.find(high, low, position, remember);
     if (first !== null) return first;
     if (remember) this.#remembered += 1;

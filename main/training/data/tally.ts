@@ -16,7 +16,24 @@ import type { PartName, Split } from './split.ts';
 /** Bad rows and duplicates beyond this many are counted, not listed. */
 export const LISTED_MOST = 100;
 
-const FILE_FACTOR = 2 ** 40;
+/** Numbers for the rows of all files, one file behind the other; files come in their order. */
+class Positions {
+  /** of each file: the last position before it */
+  readonly #begins: number[] = [];
+  #last = 0;
+
+  of({ file, place }: RowPlace): number {
+    while (this.#begins.length <= file) this.#begins.push(this.#last);
+    const position = (this.#begins[file] ?? 0) + place;
+    this.#last = Math.max(this.#last, position);
+    return position;
+  }
+
+  placeAt(position: number): RowPlace {
+    const file = this.#begins.findLastIndex((begin) => begin < position);
+    return { file, place: position - (this.#begins[file] ?? 0) };
+  }
+}
 
 export class Tally {
   readonly #split: Split;
@@ -24,6 +41,7 @@ export class Tally {
   readonly #listedBad: ListedBadRow[] = [];
   readonly #warnings = new Map<RowWarning, { count: number; first: RowPlace }>();
   readonly #duplicates = new DuplicateFinder();
+  readonly #positions = new Positions();
   readonly #listedDuplicates: DatasetReport['duplicates']['listed'] = [];
   readonly #kinds = { conversation: 0, text: 0, preference: 0 };
   #duplicateCount = 0;
@@ -45,11 +63,10 @@ export class Tally {
   good({ kind }: Example, { file, place }: RowPlace, fingerprint: string, part: PartName): void {
     this.#kinds[kind] += 1;
     if (part === 'validation') this.#validation += 1;
-    const first = this.#duplicates.add(fingerprint, file * FILE_FACTOR + place);
+    const first = this.#duplicates.add(fingerprint, this.#positions.of({ file, place }));
     if (first === null) return;
     this.#duplicateCount += 1;
-    const firstPlace = { file: Math.floor(first / FILE_FACTOR), place: first % FILE_FACTOR };
-    if (this.#listedDuplicates.length < LISTED_MOST) this.#listedDuplicates.push({ file, place, first: firstPlace });
+    if (this.#listedDuplicates.length < LISTED_MOST) this.#listedDuplicates.push({ file, place, first: this.#positions.placeAt(first) });
   }
 
   warn(warnings: readonly RowWarning[], { file, place }: RowPlace): void {

@@ -1,6 +1,7 @@
 // Lengths, duplicates and the split: exact, in bounded memory, and independent of order.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { EXAMPLES_REMEMBERED } from '../../../main/contract/datasets.ts';
 import { DuplicateFinder } from '../../../main/training/data/duplicates.ts';
 import { type Example, fingerprint, hasBrokenText, repliesOf } from '../../../main/training/data/example.ts';
 import { LengthHistogram } from '../../../main/training/data/histogram.ts';
@@ -43,7 +44,7 @@ describe('the duplicate finder', () => {
     const first = new Map<string, number>();
     for (let position = 0; position < 60_000; position++) {
       const mark = fingerprint(text(`${(position * 7919) % 40_000}`));
-      const far = 2 ** 41 + position; // positions are more than 32 bits
+      const far = 2 ** 31 + position; // positions have 32 bits
       expect(finder.add(mark, far)).toBe(first.get(mark) ?? null);
       if (!first.has(mark)) first.set(mark, far);
     }
@@ -59,6 +60,24 @@ describe('the duplicate finder', () => {
     expect(finder.add(marks[2] ?? '', 2)).toBe(null);
     expect(finder.incomplete).toBe(true);
     expect(marks.map((mark, index) => finder.add(mark, index + 3))).toEqual([0, 1, null]);
+  });
+
+  it('remembers no position that it has no room for', () => {
+    const finder = new DuplicateFinder();
+    const mark = fingerprint(text('late'));
+    expect([2 ** 32 - 1, 2 ** 32].map((position) => finder.add(mark, position))).toEqual([null, null]);
+    expect(finder.incomplete).toBe(true);
+    expect([2 ** 32 - 2, 2 ** 40].map((position) => finder.add(mark, position))).toEqual([null, 2 ** 32 - 2]);
+  });
+
+  it('takes 20 bytes an example at most: 80 MB in all', () => {
+    const finder = new DuplicateFinder();
+    const few = 100_000; // beside them the room of the first ones counts
+    for (let position = 0; position < 2 * few; position++) {
+      finder.add(fingerprint(text(`${position}`)), position);
+      if (position > few && position % 1000 === 0) expect(finder.bytes / position).toBeLessThan(20);
+    }
+    expect(20 * EXAMPLES_REMEMBERED).toBe(80e6);
   });
 });
 

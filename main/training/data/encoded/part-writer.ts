@@ -10,10 +10,11 @@ import { entryOf, type Fitted, recordOf } from './record.ts';
 
 const PIECE_BYTES = 2 ** 20;
 
+/** What is waiting to be written is in one buffer: of short examples there are tens of thousands, each of which would live long enough to make garbage that is collected late. */
 class GrowingFile {
   readonly #handle: FileHandle;
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
+  readonly #piece = Buffer.allocUnsafe(PIECE_BYTES);
+  #waiting = 0;
   #written = 0;
 
   constructor(handle: FileHandle) {
@@ -21,21 +22,23 @@ class GrowingFile {
   }
 
   get bytes(): number {
-    return this.#written + this.#waitingBytes;
+    return this.#written + this.#waiting;
   }
 
   async append(bytes: Buffer): Promise<void> {
-    this.#waiting.push(bytes);
-    this.#waitingBytes += bytes.length;
-    if (this.#waitingBytes >= PIECE_BYTES) await this.flush();
+    for (let at = 0; at < bytes.length; ) {
+      const copied = bytes.copy(this.#piece, this.#waiting, at);
+      at += copied;
+      this.#waiting += copied;
+      if (this.#waiting === PIECE_BYTES) await this.flush();
+    }
   }
 
   async flush(): Promise<void> {
-    const piece = Buffer.concat(this.#waiting);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    for (let at = 0; at < piece.length; ) {
-      const { bytesWritten } = await this.#handle.write(piece, at, piece.length - at, this.#written);
+    const end = this.#waiting;
+    this.#waiting = 0;
+    for (let at = 0; at < end; ) {
+      const { bytesWritten } = await this.#handle.write(this.#piece, at, end - at, this.#written);
       at += bytesWritten;
       this.#written += bytesWritten;
     }

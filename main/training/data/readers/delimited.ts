@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { type CsvError, type Info, type Parser, parse } from 'csv-parse';
 import { MoebiusError } from '../../../contract/errors.ts';
 import { BadRow, quote } from '../problem.ts';
-import { BYTE_ORDER_MARK, CHUNK_BYTES, NEWLINE, utf8Text } from './lines.ts';
+import { BYTE_ORDER_MARK, NEWLINE, PIECE_BYTES, utf8Text } from './lines.ts';
 import { LONGEST_ROW, type Row, type Rows, rowOf } from './row.ts';
 
 const DELIMITERS = [',', ';', '\t', '|'];
@@ -34,7 +34,7 @@ export async function* readDelimited(path: string): Rows {
       return undefined;
     },
   });
-  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES, start });
+  const file = createReadStream(path, { highWaterMark: PIECE_BYTES, start });
   file.on('error', (error) => parser.destroy(error));
   file.pipe(parser);
   try {

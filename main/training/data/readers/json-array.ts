@@ -1,8 +1,7 @@
 // A JSON file of rows: one list, `[row, ...]`, an object around it, `{"data": [row, ...]}`, or objects one behind the other. The bytes are only searched for
 // where rows begin and end (the commas of the list, the braces); JSON.parse reads each row, so a broken one does not end the reading, and none has to be in memory but one.
-import { createReadStream } from 'node:fs';
 import { BadRow, quote } from '../problem.ts';
-import { CHUNK_BYTES, utf8Text } from './lines.ts';
+import { CHUNK_BYTES, readPieces, utf8Text } from './lines.ts';
 import { LONGEST_ROW, parseJson, type Row, type Rows, rowOf, tooLong } from './row.ts';
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
@@ -21,8 +20,8 @@ export function readJsonObjects(path: string, chunkBytes = CHUNK_BYTES): Rows {
 }
 
 async function* scanned(path: string, scanner: ArrayScanner, chunkBytes: number): Rows {
-  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
-    const rows = scanner.scan(chunk);
+  for await (const piece of readPieces(path, chunkBytes)) {
+    const rows = scanner.scan(piece);
     if (rows.length > 0) yield rows;
   }
   const rest = scanner.end();

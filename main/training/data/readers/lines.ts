@@ -1,4 +1,4 @@
-// Lines of a file as bytes, in batches of one chunk of the file.
+// Lines of a file as bytes, in batches of what ends in one piece of it.
 import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
 import { BadRow } from '../problem.ts';
@@ -17,6 +17,8 @@ export interface Line {
 export const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
 export const CHUNK_BYTES = 1024 * 1024;
+/** Of short rows a chunk has tens of thousands: what would be made of all at once outlives the quick collections of garbage. So rows are given as they end in a piece of it. */
+export const PIECE_BYTES = 16 * 1024;
 export const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** Gathers the pieces of a line; of one that is too long only its length. */
@@ -39,6 +41,13 @@ class PartialLine {
   }
 }
 
+/** Read in chunks, given in pieces of PIECE_BYTES at most. */
+export async function* readPieces(path: string, chunkBytes: number): AsyncGenerator<Buffer> {
+  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
+    for (let at = 0; at < chunk.length; at += PIECE_BYTES) yield chunk.subarray(at, at + PIECE_BYTES);
+  }
+}
+
 /** Empty lines too; a file that ends with a newline has no further line. */
 export async function* readLines(path: string, chunkBytes = CHUNK_BYTES): AsyncGenerator<Line[]> {
   const partial = new PartialLine();
@@ -51,15 +60,15 @@ export async function* readLines(path: string, chunkBytes = CHUNK_BYTES): AsyncG
     offset += length + newline;
     return line;
   };
-  for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes })) {
+  for await (const piece of readPieces(path, chunkBytes)) {
     const lines: Line[] = [];
     let begin = 0;
-    for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, begin)) {
-      partial.add(chunk.subarray(begin, at));
+    for (let at = piece.indexOf(NEWLINE); at >= 0; at = piece.indexOf(NEWLINE, begin)) {
+      partial.add(piece.subarray(begin, at));
       lines.push(end(1));
       begin = at + 1;
     }
-    partial.add(chunk.subarray(begin));
+    partial.add(piece.subarray(begin));
     if (lines.length > 0) yield lines;
   }
   if (partial.length > 0) yield [end(0)];

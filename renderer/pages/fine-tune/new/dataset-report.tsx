@@ -1,5 +1,5 @@
 // What a survey found: figures, lengths, examples as the model sees them, and every row that is left out, with its reason.
-import type { DatasetReport } from '../../../../main/contract/index.ts';
+import { type DatasetReport, REPETITIONS_NOT_SOUGHT } from '../../../../main/contract/index.ts';
 import { type Column, Figures, format, Notice, Table } from '../../../components/index.ts';
 import style from './new-run.module.css';
 import { fileName, placeText } from './place-text.ts';
@@ -49,7 +49,7 @@ function figuresOf({ rows, good, bad, duplicates, split, tokens }: DatasetReport
     {
       label: 'repeated',
       value: `${format.count(duplicates.count)}${duplicates.incomplete ? '+' : ''}`,
-      title: 'examples that are equal to an earlier one; they are on the same side of the split',
+      title: `Examples that are equal to an earlier one; they are on the same side of the split.${duplicates.incomplete ? ` ${REPETITIONS_NOT_SOUGHT}` : ''}`,
     },
     { label: 'for training', value: format.count(split.train), title: `${format.exact(split.train)} examples` },
     { label: 'for validation', value: format.count(split.validation), title: `share ${split.share}, seed ${split.seed}` },
