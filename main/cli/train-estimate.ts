@@ -13,6 +13,7 @@ const PARTS: [keyof TrainMemory, string][] = [
   ['compute', 'computing'],
   ['saving', 'saving'],
   ['data', 'data'],
+  ['reserved', 'beside it, as samples'],
 ];
 
 export function estimateText({ devices, fits, isLeast, expertsOnDisk, parameters, tokensPerStep, steps, time, engineBytes }: TrainEstimate): string {

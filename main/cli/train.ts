@@ -36,7 +36,7 @@ export function addTrainCommands(program: Command): void {
     .description('fine-tune a model on data of yours: LoRA on attention, experts and routers')
     .requiredOption('--config <file>', 'the job, JSON')
     .option('--estimate', 'say what memory and time it would take, and end')
-    .option('--json', 'JSON lines: what happens, as it happens; of --estimate one')
+    .option('--json', 'JSON lines: what happens, as it happens; of --estimate one, with what became of the rows as its `data`')
     .addHelpText('after', EXAMPLE)
     .action(trainJob);
   program
@@ -87,7 +87,7 @@ async function trainJob(flags: TrainFlags): Promise<void> {
     if (!flags.estimate) return train({ job, withEngine, signal, onEvent: (event) => (flags.json ? printJson(event) : tell(event)) });
     const found = await estimate({ job, withEngine, signal });
     if (flags.json) printJson(found);
-    else print(estimateText(found));
+    else print(`${dataUseText(found.data)}\n\n${estimateText(found)}`);
   });
 }
 

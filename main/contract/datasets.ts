@@ -119,7 +119,7 @@ export const TokenLengths = z.object({
 export type TokenLengths = z.infer<typeof TokenLengths>;
 
 /** Different examples that later ones are compared with. */
-export const EXAMPLES_REMEMBERED = 4_000_000;
+export const EXAMPLES_REMEMBERED = 3_000_000;
 export const REPETITIONS_NOT_SOUGHT = `Only the first ${EXAMPLES_REMEMBERED / 1_000_000} million different examples are remembered: what repeats a later one was not looked for.`;
 
 export const DatasetReport = z.object({

@@ -141,6 +141,8 @@ export type MetricPoint = z.infer<typeof MetricPoint>;
 /** Steps that were done twice, behind a kill, are there once. */
 export const RunMetrics = z.object({
   id: z.string(),
+  /** what became of the rows; null: the data was not encoded yet */
+  data: DataUse.nullable(),
   points: z.array(MetricPoint),
   validations: z.array(ValidationReport.omit({ seconds: true }).extend({ step: count, preference: PreferenceReport.nullable() })),
   saved: z.array(count),

@@ -23,6 +23,8 @@ export const TrainMemory = z.object({
   /** what a checkpoint needs beyond what a batch does */
   saving: bytes,
   data: bytes,
+  /** for what runs beside it, as the engine that answers samples from checkpoints: the least that this needs */
+  reserved: bytes,
 });
 export type TrainMemory = z.infer<typeof TrainMemory>;
 

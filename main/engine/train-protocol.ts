@@ -106,6 +106,8 @@ export const TrainDevices = z.strictObject({
    * 0: all of them. Default: half of what is free
    */
   activationBytes: count.optional(),
+  /** of RAM, for what runs beside it: counted as if the run needed it, and not used for activations. What the engine needs that answers samples is added. Default: 0 */
+  reservedBytes: count.optional(),
 });
 
 /** What a router learns of its choice of experts, which has no derivative (native/train/README.md, "Routers"). */

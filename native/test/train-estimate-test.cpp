@@ -186,6 +186,18 @@ void what_has_no_room_is_refused(const std::string & data) {
     refuse_unless_fits(memory, how);
 }
 
+void what_runs_beside_it_is_counted(const std::string & data) {
+    json           settings  = settings_of(MOEBIUS_TINY_MODEL, data);
+    const uint64_t unreserved = memory_of(settings).need(), free = memory_of(settings).devices.front().free;
+    settings["devices"]["reservedBytes"] = 1 << 20;
+    const run_memory memory              = memory_of(settings);
+    CHECK_EQUAL(memory.devices.front().memory.reserved, uint64_t(1 << 20));
+    CHECK(is_sanitized || memory.need() > unreserved + (1 << 19));
+    settings["devices"]["reservedBytes"] = free + (uint64_t(1) << 40);
+    CHECK_THROWS(refuse_run_unless_it_fits(run_settings_of(settings)), user_error,
+                 error.code == "model.does-not-fit" && std::string(error.what()).find("Give it nothing beside it") != std::string::npos);
+}
+
 // A step's batches are all there at once.
 void what_is_hopeless_is_not_measured(const std::string & data) {
     json settings           = settings_of(MOEBIUS_TINY_MODEL, data);
@@ -254,6 +266,7 @@ int main() {
     routers_are_counted(room.folder.u8string());
     moments_are_what_optimisers_have(room.folder.u8string());
     what_has_no_room_is_refused(room.folder.u8string());
+    what_runs_beside_it_is_counted(room.folder.u8string());
     what_is_hopeless_is_not_measured(room.folder.u8string());
     long_examples_are_measured(room.folder.u8string());
     time_grows_with_tokens(room.folder.u8string());

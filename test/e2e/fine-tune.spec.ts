@@ -105,6 +105,7 @@ folder('a run is made with the form, watched, asked, compared with its base and 
 
 /** What the charts and grids of the run of 12 steps show. */
 async function watched(app: Page): Promise<void> {
+  await expect(app.getByText(/^40 rows, 40 good and 0 bad; \d+ for training/)).toBeVisible();
   const [head, ...losses] = await chartRows(app, 'Loss');
   expect(head).toEqual(['step', 'training', 'validation']);
   expect(losses.map(([step]) => Number(step))).toEqual(Array.from({ length: 13 }, (_, step) => step));

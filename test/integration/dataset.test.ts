@@ -153,7 +153,7 @@ describe('what the model sees', () => {
 });
 
 /** What the table of repetitions has yet to grow, with very many rows (test/unit/training/statistics.test.ts). */
-const TABLE = 80e6;
+const TABLE = 60e6;
 
 describe('a large file', () => {
   const BYTES = 300 * 2 ** 20;

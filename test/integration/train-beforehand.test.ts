@@ -21,13 +21,23 @@ describe('moebius train', () => {
     expect(found.time).toMatchObject({ stepSeconds: expect.any(Number), layers: 4, measuredLayers: 2 });
     expect(found.time?.seconds).toBeCloseTo((found.time?.stepSeconds ?? 0) * STEPS, 6);
     expect(existsSync(join(jobs.folder, 'asked', 'checkpoints'))).toBe(false);
+    const asking = await moebius(['train', '--config', jobs.write('asked', { samples: { prompts: ['Hello'] } }), '--estimate', '--json']);
+    const answering: TrainEstimate = JSON.parse(asking.stdout);
+    const reserved = (of: TrainEstimate) => of.devices[0]?.reserved ?? Number.NaN;
+    expect(reserved(found)).toBe(0);
+    expect(reserved(answering)).toBeGreaterThan(2e6); // weights that are no experts, and what computing takes
+    expect(reserved(answering)).toBeLessThan(400e6);
     const told = await moebius(['train', '--config', jobs.write('asked'), '--estimate']);
-    expect(told.stdout).toMatch(/It fits\.\nAbout [\d.]+ s a step/);
+    expect(told.stdout).toMatch(/^data: 40 rows, 40 good, 0 bad; .*It fits\.\nAbout [\d.]+ s a step/s);
+    expect(JSON.parse(asked.stdout).data).toMatchObject({ rows: 40, good: 40, bad: 0, cut: 0 });
     const small = await moebius(['train', '--config', jobs.write('small', { devices: { experts: [{ device: 'CPU', bytes: 100_000 }] } })]);
     expect([small.code, JSON.parse(small.stderr)]).toMatchObject([
       1,
       { code: 'model.does-not-fit', details: { device: 'CPU', have: 100_000, need: expect.any(Number) } },
     ]);
+    const full = await moebius(['train', '--config', jobs.write('full', { devices: { reservedBytes: 2 ** 50 }, samples: { examples: 1 } })]);
+    const { details } = JSON.parse(full.stderr);
+    expect(details.reserved).toBe(2 ** 50 + reserved(answering));
   });
 
   it('tells which rows it does not learn, and tells it again when it goes on', async () => {

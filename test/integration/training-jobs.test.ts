@@ -113,6 +113,7 @@ describe('training runs', { timeout: 300_000 }, () => {
     expect(metrics.points[0]?.memoryBytes).toBeGreaterThan(10e6);
     expect(metrics.validations.map(({ step }) => step)).toEqual([0, 3, 6]);
     expect(metrics.movement?.step).toBe(STEPS);
+    expect(metrics.data).toMatchObject({ rows: 40, good: 40, bad: 0 });
     const checkpoints = await client.call('training.checkpoints', { id: made.id });
     expect(checkpoints.map(({ step, samples }) => [step, samples.length])).toEqual([
       [6, 1],

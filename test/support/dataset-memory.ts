@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { DatasetReport } from '../../main/contract/datasets.ts';
 import { moebiusCommand } from './moebius.ts';
@@ -16,8 +17,8 @@ export async function writeShortRows(path: string, rows: number, first: number):
   const isCsv = path.endsWith('.csv');
   if (isCsv) out.write('text\n');
   for (let row = first; row < first + rows; row++) {
-    const text = row.toString(16);
-    if (!out.write(isCsv ? `${text}\n` : `{"text":"${text}"}\n`)) await new Promise((resolve) => out.once('drain', resolve));
+    const word = row.toString(16);
+    if (!out.write(isCsv ? `${word}\n` : `{"text":"${word}"}\n`)) await new Promise((resolve) => out.once('drain', resolve));
   }
   await new Promise<void>((resolve) => out.end(() => resolve()));
 }
@@ -25,20 +26,15 @@ export async function writeShortRows(path: string, rows: number, first: number):
 /** `peak`: of both processes, each at its largest; 0 where the system does not tell. */
 export async function encodeMeasured(files: string[], folder: string): Promise<{ report: DatasetReport; peak: number }> {
   const [command, program] = moebiusCommand;
-  const child = spawn(command, [program, 'dataset', ...files, '--format', 'text', '--encode', folder, '--json'], { stdio: ['ignore', 'pipe', 'ignore'] });
-  let stdout = '';
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  const closed = new Promise((resolve) => child.on('close', resolve));
+  const child = spawn(command, [program, 'dataset', ...files, '--format', 'text', '--encode', folder, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [stdout, stderr] = [text(child.stdout), text(child.stderr)];
   const peaks = new Map<number, number>();
   while (child.exitCode === null && child.signalCode === null) {
     for (const id of [child.pid ?? 0, ...(await childrenOf(child.pid ?? 0))]) peaks.set(id, Math.max(peaks.get(id) ?? 0, await peakOf(id)));
     await setTimeout(100);
   }
-  await closed;
-  if (child.exitCode !== 0) throw new Error(`moebius dataset ended with ${child.exitCode ?? child.signalCode}`);
-  return { report: DatasetReport.parse(JSON.parse(stdout)), peak: [...peaks.values()].reduce((sum, each) => sum + each, 0) };
+  if (child.exitCode !== 0) throw new Error(`moebius dataset ended with ${child.exitCode ?? child.signalCode}: ${await stderr}`);
+  return { report: DatasetReport.parse(JSON.parse(await stdout)), peak: [...peaks.values()].reduce((sum, each) => sum + each, 0) };
 }
 
 async function childrenOf(id: number): Promise<number[]> {

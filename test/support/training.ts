@@ -1,5 +1,5 @@
 // Training runs and their events for tests that train nothing.
-import type { RunEvent, TrainingRun } from '../../main/contract/index.ts';
+import type { DataUse, RunEvent, TrainingRun } from '../../main/contract/index.ts';
 
 export function trainingRun(changes: Partial<TrainingRun> = {}): TrainingRun {
   return {
@@ -53,3 +53,19 @@ export function trainingStep(step: number, changes: Partial<Step> = {}): Step {
     ...changes,
   };
 }
+
+/** Of 10 good rows. */
+export const dataUse = (changes: Partial<DataUse> = {}): DataUse => ({
+  files: [],
+  rows: 10,
+  good: 10,
+  bad: 0,
+  kinds: { conversation: 10, text: 0, preference: 0 },
+  badRows: { reasons: [], listed: [] },
+  warnings: [],
+  duplicates: { count: 0, incomplete: false, listed: [] },
+  split: { share: 0.1, seed: 1, train: 9, validation: 1 },
+  cut: 0,
+  leftOut: { overLong: 0, nothingToLearn: 0 },
+  ...changes,
+});

@@ -1,5 +1,5 @@
 // Finds examples that are there twice, by their fingerprints, in bounded memory: 64 bits of the fingerprint and 32 of the position of the first one. Among
-// 4 million examples two different ones share 64 bits with a probability of 4 in 10 million.
+// 3 million examples two different ones share 64 bits with a probability of 3 in 10 million.
 import { EXAMPLES_REMEMBERED } from '../../contract/datasets.ts';
 
 const SEGMENTS = 64;
@@ -80,7 +80,7 @@ export class DuplicateFinder {
     return this.#incomplete;
   }
 
-  /** of the table: with as many examples as are remembered usually, 64 to 80 MB */
+  /** of the table: with as many examples as are remembered usually, 48 to 60 MB */
   get bytes(): number {
     return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
   }

@@ -22,6 +22,7 @@ import { dataDefaults, surveyTokens, withTokeniser } from '../data/tokeniser.ts'
 import { Histories } from '../run/histories.ts';
 import { recipeOf, refuseWithoutValidation, type TrainJob } from '../run/job.ts';
 import { runFiles } from '../run/run-folder.ts';
+import { withRoomForSamples } from '../run/sampler.ts';
 import { train, wholeFactors } from '../run/train.ts';
 import { CheckpointWork, type WorkHooks } from './checkpoint-work.ts';
 import { settingDifferences } from './differences.ts';
@@ -172,8 +173,10 @@ export class TrainingService {
     const sizes = exampleLengths(report, plan, plan.batchTokens ?? BATCH_TOKENS);
     if (sizes === null) throw new MoebiusError('dataset.no-good-row', 'There is no example to train on, so nothing can be estimated.');
     const objective = plan.objective ?? (report.good === report.kinds.preference ? 'dpo' : 'next-token');
-    const settings = { ...recipeOf(plan), objective, model: path };
-    return this.#parts.withEngine((engine) => engine.call('train.estimate', { settings, ...sizes, time }, { signal }), wholeFactors);
+    return this.#parts.withEngine(async (engine) => {
+      const recipe = await withRoomForSamples(engine, path, recipeOf(plan), plan.samples);
+      return engine.call('train.estimate', { settings: { ...recipe, objective, model: path }, ...sizes, time }, { signal });
+    }, wholeFactors);
   }
 
   async #create({ name, modelId, plan }: TrainingDraft): Promise<TrainingRun> {

@@ -6,6 +6,7 @@ type Step = Extract<RunEvent, { event: 'step' }>;
 type KeptStep = Omit<Step, 'event' | 'expertTokens' | 'unmoved' | 'guardian'>;
 
 export class RunHistory {
+  #data: RunMetrics['data'] = null;
   #steps: KeptStep[] = [];
   #validations: RunMetrics['validations'] = [];
   #saved: number[] = [];
@@ -32,8 +33,12 @@ export class RunHistory {
       case 'movement':
         this.#movement = { step: event.step, tensors: event.tensors };
         return;
+      case 'data': {
+        const { event: _, ...use } = event;
+        this.#data = use;
+        return;
+      }
       case 'preparing':
-      case 'data':
       case 'sample':
       case 'ended':
     }
@@ -43,6 +48,7 @@ export class RunHistory {
   metrics(id: string, points: number): RunMetrics {
     return {
       id,
+      data: this.#data,
       points: fewer(this.#steps, points),
       validations: this.#validations,
       saved: this.#saved,

@@ -3,7 +3,8 @@ import { MoebiusError, toErrorBody } from '../../contract/errors.ts';
 import type { SampleSettings, TrainingSample } from '../../contract/training-runs.ts';
 import type { CallParameters, Engine } from '../../engine/engine.ts';
 import type { WithEngine } from '../../engine/own-engine.ts';
-import type { LoadedModel } from '../../engine/protocol.ts';
+import type { LoadedModel, LoadOptions } from '../../engine/protocol.ts';
+import type { Recipe } from '../../engine/train-protocol.ts';
 import { readExamples } from '../data/encoded/read.ts';
 import type { Sequence } from '../data/encoded/record.ts';
 import { type AnsweringModel, withCheckpointModel } from './checkpoint-model.ts';
@@ -32,6 +33,28 @@ interface Question {
   expected: string | null;
 }
 
+const LOAD: LoadOptions = { sequences: 1, telemetry: false };
+
+/**
+ * RAM that a run with these questions needs beside its own, at least: its checkpoints are asked in an engine of its own, which keeps experts on disk where there is no room for all. Of a model that has
+ * to be merged first: what its base needs. Throws as model.estimate.
+ */
+async function answeringBytes(engine: Engine, model: string, samples: SampleSettings | undefined): Promise<number> {
+  const isAsked = samples !== undefined && (samples.prompts ? samples.prompts.length > 0 : samples.examples !== 0);
+  if (!isAsked) return 0;
+  const { devices, expertRoom } = await engine.call('model.estimate', { path: model, options: LOAD });
+  const [ram] = devices; // the CPU comes first
+  if (ram === undefined) return 0;
+  const { weights, experts, kvCache, compute } = ram;
+  return weights + Math.min(experts, expertRoom?.ramBytesLeast ?? experts) + kvCache + compute;
+}
+
+/** The recipe with room for answering samples. Throws as model.estimate. */
+export async function withRoomForSamples(engine: Engine, model: string, recipe: Recipe, samples: SampleSettings | undefined): Promise<Recipe> {
+  const bytes = await answeringBytes(engine, model, samples);
+  return bytes === 0 ? recipe : { ...recipe, devices: { ...recipe.devices, reservedBytes: (recipe.devices?.reservedBytes ?? 0) + bytes } };
+}
+
 export class Sampler {
   readonly #parts: SamplerParts;
 
@@ -47,7 +70,7 @@ export class Sampler {
       await withEngine((engine) =>
         withCheckpointModel(
           engine,
-          { checkpoint: path, model, scratch: runFiles(folder).scratch, options: { sequences: 1, telemetry: false }, signal, ...(onMerging && { onMerging }) },
+          { checkpoint: path, model, scratch: runFiles(folder).scratch, options: LOAD, signal, ...(onMerging && { onMerging }) },
           async (answering) => {
             for (const { input, prompt, expected } of await this.#questions(engine, answering.loaded)) {
               const answer = await this.#answer(engine, answering, input, signal);

@@ -1,7 +1,9 @@
 // A run from its job to its end: data encoded, steps led, checkpoints asked, what happens written down. The command line and the queue both come here.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { DataUse } from '../../contract/datasets.ts';
 import type { Preparation, RunEvent } from '../../contract/training-runs.ts';
+import type { Engine } from '../../engine/engine.ts';
 import type { WithEngine } from '../../engine/own-engine.ts';
 import type { TrainEstimate } from '../../engine/train-estimate-protocol.ts';
 import { dataUse, type EncodedManifest } from '../data/encoded/format.ts';
@@ -13,7 +15,7 @@ import { recipeOf, refuseWithoutValidation, type TrainJob } from './job.ts';
 import { objectiveFor } from './objective.ts';
 import { JsonLines, runFiles } from './run-folder.ts';
 import { lockRun } from './run-lock.ts';
-import { Sampler } from './sampler.ts';
+import { Sampler, withRoomForSamples } from './sampler.ts';
 import { sparingly } from './sparingly.ts';
 
 /** Checkpoints that are kept where the job says nothing. */
@@ -44,11 +46,10 @@ async function trainAlone(training: Training): Promise<void> {
   const files = runFiles(job.folder);
   await rm(files.scratch, { recursive: true, force: true });
   const prepare = sparingly((preparation: Preparation) => onEvent({ event: 'preparing', ...preparation }));
-  const data = await encode(training, files.data, prepare);
+  const { data, settings } = await prepared(training, prepare);
   const { folder, model, validateEvery = 0, saveEvery = 0, saveFirst = false, keep = KEEP, samples } = job;
   const checkpoints = new Checkpoints(folder, keep);
   const sampler = samples && new Sampler({ withEngine, model, folder, settings: samples });
-  const settings = await settingsOf(job, files.data);
   const history = await new Histories().of(folder);
   const isValidated = (step: number) => history.hasValidation(step);
   const onChoosing = (fraction: number) => prepare({ what: 'experts', fraction });
@@ -69,19 +70,12 @@ async function trainAlone(training: Training): Promise<void> {
 /** llama.cpp's Vulkan backend rounds the factors of matrix products to 16 bits where it may: gradients would be 1e-3 off. */
 export const wholeFactors = { GGML_VK_DISABLE_F16: '1' };
 
-/** What the engine is told, of a job whose data is encoded. Throws as objectiveFor. */
-async function settingsOf(job: Training['job'], data: string) {
-  const recipe = recipeOf(job);
-  return { ...recipe, objective: await objectiveFor(data, recipe), model: job.model, data };
-}
-
-/** Memory and time of the job; its data is encoded, and nothing is trained. Throws as encodedDataset, objectiveFor and train.estimate do. */
-export async function estimate(training: Omit<Training, 'onEvent'>): Promise<TrainEstimate> {
-  const { job, withEngine, signal } = training;
-  const { data } = runFiles(job.folder);
-  await encode(training, data);
-  const settings = await settingsOf(job, data);
-  return withEngine((engine) => engine.call('train.estimate', { settings }, { signal }), wholeFactors);
+/** Memory and time of the job, and what became of its rows; its data is encoded, and nothing is trained. Throws as encodedDataset, objectiveFor and train.estimate do. */
+export async function estimate(training: Omit<Training, 'onEvent'>): Promise<TrainEstimate & { data: DataUse }> {
+  const { withEngine, signal } = training;
+  const { data, settings } = await prepared(training);
+  const found = await withEngine((engine) => engine.call('train.estimate', { settings }, { signal }), wholeFactors);
+  return { ...found, data: dataUse(data) };
 }
 
 /** Writes what happens to the run's folder before it is told. */
@@ -115,22 +109,32 @@ class RunLog {
   }
 }
 
-/** The base is loaded into llama.cpp for its chat template and tokens alone, and gone before training begins. */
+/** Encoded data and what the engine is told; in an engine that is gone before training begins. Throws as encodedDataset, objectiveFor and model.estimate do. */
+async function prepared(training: Omit<Training, 'onEvent'>, prepare?: (preparation: Preparation) => void) {
+  const { job, withEngine } = training;
+  const { data: folder } = runFiles(job.folder);
+  return withEngine(async (engine) => {
+    const data = await encode(engine, training, folder, prepare);
+    const recipe = await withRoomForSamples(engine, job.model, recipeOf(job), job.samples);
+    return { data, settings: { ...recipe, objective: await objectiveFor(folder, recipe), model: job.model, data: folder } };
+  });
+}
+
+/** The base is loaded into llama.cpp for its chat template and tokens alone. */
 async function encode(
-  { job, withEngine, signal }: Omit<Training, 'onEvent'>,
+  engine: Engine,
+  { job, signal }: Omit<Training, 'onEvent'>,
   folder: string,
   prepare?: (preparation: Preparation) => void,
 ): Promise<EncodedManifest> {
   const [begun] = await new Checkpoints(job.folder, KEEP).list();
   const scratch = join(runFiles(job.folder).scratch, 'data');
-  return withEngine((engine) =>
-    withTokeniser(engine, job.model, (loaded) =>
-      encodeFor(engine, loaded, job.data, {
-        folder,
-        signal,
-        onProgress: ({ fraction }) => prepare?.({ what: 'data', fraction }),
-        ...(begun && { begun: { scratch } }),
-      }),
-    ),
+  return withTokeniser(engine, job.model, (loaded) =>
+    encodeFor(engine, loaded, job.data, {
+      folder,
+      signal,
+      onProgress: ({ fraction }) => prepare?.({ what: 'data', fraction }),
+      ...(begun && { begun: { scratch } }),
+    }),
   );
 }

@@ -22,6 +22,7 @@ json split_to_json(const run_memory_split & memory) {
         { "compute", memory.compute },
         { "saving", memory.saving },
         { "data", memory.data },
+        { "reserved", memory.reserved },
     };
 }
 
@@ -38,6 +39,7 @@ std::string advice_for(const run_device & device, const run_settings & how, uint
     std::vector<std::pair<uint64_t, std::string>> ways = {
         { memory.layer_inputs + memory.compute, "fewer tokens in a batch (batchTokens, now " + std::to_string(how.batch_tokens) + ")" + (how.devices.activation_bytes ? ", less room for activations (activationBytes)" : "") },
         { trained, std::string("a smaller loraRank, fewer parts that are trained") + (how.optimiser.kind == optimiser_kind::adamw ? " or the optimiser adamw-8bit" : "") },
+        { memory.reserved, "nothing beside it (checkpoints that are asked no samples, less reservedBytes)" },
         { experts, "less room for experts (devices.experts with bytes), whose other layers are then read from disk in turns" },
     };
     std::stable_sort(ways.begin(), ways.end(), [](const auto & a, const auto & b) { return a.first > b.first; });

@@ -233,6 +233,7 @@ run_memory estimate_run_memory(const run_outline & run, const planned_batches & 
     add_experts(all, run, hollow);
     add_descent(all, run, batches.largest.front());
     run_memory_split & here = memory_on(all, run.where.main);
+    here.reserved           = run.how.devices.reserved_bytes;
     here.layer_inputs       = uint64_t(run.shape.layers) * kept_bytes(run, batches.largest.front().batch);
     all.is_least            = all.short_device() != nullptr;
     if (!all.is_least) {

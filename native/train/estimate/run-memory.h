@@ -18,8 +18,9 @@ struct run_memory_split {
     uint64_t compute      = 0;  // activations that are kept, graphs and the host's numbers of the largest layer and of the head
     uint64_t saving       = 0;  // what a checkpoint is written from, as far as it is more than a batch's numbers, which are gone then
     uint64_t data         = 0;  // the batches of a step
+    uint64_t reserved     = 0;  // for what runs beside it
 
-    uint64_t sum() const { return weights + experts + adapter + gradients + optimiser + guardian + layer_inputs + compute + saving + data; }
+    uint64_t sum() const { return weights + experts + adapter + gradients + optimiser + guardian + layer_inputs + compute + saving + data + reserved; }
 };
 
 struct run_device {

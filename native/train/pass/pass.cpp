@@ -23,6 +23,11 @@ base_shape routed_shape(base_shape shape, const lora_mixture & mixture) {
     return shape;
 }
 
+uint64_t usual_activation_bytes(uint64_t reserved) {
+    const uint64_t free = host_memory_now().available;
+    return (free - std::min(free, reserved)) / 2;
+}
+
 // Writes down how long it lives.
 class stopwatch {
   public:
@@ -46,7 +51,7 @@ train_pass::train_pass(const gguf_model & file, const base_shape & of, const ada
       no_adapters({}, device),
       experts(file, of, trained, where.experts.empty() && of.experts > 0 ? std::vector<copies_room>{ { device, of.experts, UINT64_MAX } } : where.experts, threads),
       mixture(device, threads, shape, base, adapters),
-      activation_bytes(where.activation_bytes.value_or(host_memory_now().available / 2)) {
+      activation_bytes(where.activation_bytes.value_or(usual_activation_bytes(where.reserved_bytes))) {
     for (int64_t layer = 0; layer < shape.layers; layer++) {
         kept_memory.emplace_back(device);
     }

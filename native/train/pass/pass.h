@@ -27,8 +27,9 @@ struct pass_devices {
     int                      threads = 1;        // of CPU devices
     std::vector<copies_room> experts;            // none: all of them on `main`
     // Most that a batch's activations may take between forward and backward pass; those of layers beyond it are computed again (checkpointing, arXiv 1604.06174). Unless said, half of the RAM
-    // that is free once the base is there.
+    // that is free once the base is there and the reserved bytes are left to others.
     std::optional<uint64_t>  activation_bytes;
+    uint64_t                 reserved_bytes = 0;
 };
 
 // d loss / d row_losses [rows] of a batch whose loss is no weighted sum of them.

@@ -166,6 +166,7 @@ device_settings devices_of(const json & wanted) {
     if (const auto bytes = source.optional_integer("activationBytes", 0, std::numeric_limits<int64_t>::max())) {
         settings.activation_bytes = uint64_t(*bytes);
     }
+    settings.reserved_bytes = uint64_t(source.optional_integer("reservedBytes", 0, std::numeric_limits<int64_t>::max()).value_or(0));
     if (const json * experts = source.optional_array("experts")) {
         for (const json & each : *experts) {
             parameters             of(each, "devices.experts");
@@ -214,7 +215,7 @@ routed_run routed_run_of(const run_settings & how) {
 }
 
 pass_devices pass_devices_of(const device_settings & wanted, int threads, int64_t experts) {
-    pass_devices  where{ ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads, {}, wanted.activation_bytes };
+    pass_devices  where{ ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), threads, {}, wanted.activation_bytes, wanted.reserved_bytes };
     const int64_t count  = int64_t(wanted.experts.size());
     if (count > 0 && experts == 0) {
         throw user_error("request.invalid", "This model has no experts to place on devices; leave devices.experts out.", { { "parameter", "devices" } });

@@ -26,6 +26,7 @@ struct expert_device_settings {
 struct device_settings {
     std::vector<expert_device_settings> experts;  // none: all of them on the CPU, which computes the rest
     std::optional<uint64_t>             activation_bytes;  // as pass_devices has it
+    uint64_t                            reserved_bytes = 0;  // of RAM, for what runs beside it
 };
 
 struct run_settings {

@@ -1,7 +1,8 @@
 // What is said of a run in words.
-import type { RunState, TrainingRun } from '../../../main/contract/index.ts';
+import { type DataUse, REPETITIONS_NOT_SOUGHT, type RunState, type TrainingRun } from '../../../main/contract/index.ts';
 import { format, type Tone } from '../../components/index.ts';
 import { isAtWork, queuedRuns } from '../../stores/training.ts';
+import { placeText } from './place-text.ts';
 
 export const stateTones: Record<RunState, Tone> = {
   queued: 'neutral',
@@ -90,4 +91,25 @@ export function movedText({ unmoved, trained, progress }: Pick<TrainingRun, 'unm
   });
   const more = unmoved.length > 3 ? ` and ${format.exact(unmoved.length - 3)} more` : '';
   return { good: false, text: `Should have moved in the first two steps and did not: ${named.join('; ')}${more}.` };
+}
+
+/** What became of the rows of a run's data: all of them in a sentence, and those that are worth a look. */
+export function dataText({ files, rows, good, bad, split, badRows, cut, leftOut, duplicates, warnings }: DataUse): { text: string; looks: string[] } {
+  const text = `${format.exact(rows)} rows, ${format.exact(good)} good and ${format.exact(bad)} bad; ${format.exact(split.train)} for training, ${format.exact(split.validation)} for validation.`;
+  const firstOf = (reason: string) => badRows.listed.find((row) => row.reason === reason);
+  const looks = [
+    ...badRows.reasons.map(({ reason, text, count }) => {
+      const first = firstOf(reason);
+      return `${format.exact(count)} bad: ${text}${first ? ` (first: ${placeText(files, first)}, ${first.detail})` : ''}`;
+    }),
+    ...(cut > 0 ? [`${format.exact(cut)} cut to the most tokens that may be`] : []),
+    ...(leftOut.overLong > 0 ? [`${format.exact(leftOut.overLong)} left out: more tokens than may be`] : []),
+    ...(leftOut.nothingToLearn > 0 ? [`${format.exact(leftOut.nothingToLearn)} left out: nothing to learn in them`] : []),
+    ...duplicates.listed
+      .slice(0, 1)
+      .map((row) => `${format.exact(duplicates.count)} repeated (first: ${placeText(files, row)}, as ${placeText(files, row.first)})`),
+    ...(duplicates.incomplete ? [REPETITIONS_NOT_SOUGHT] : []),
+    ...warnings.map(({ text, count, first }) => `${format.exact(count)} used, but worth a look: ${text} (first: ${placeText(files, first)})`),
+  ];
+  return { text, looks };
 }

@@ -8,7 +8,7 @@ import { settingDifferences } from '../../../main/training/jobs/differences.ts';
 import { recipesFor } from '../../../main/training/jobs/recipes.ts';
 import { Histories } from '../../../main/training/run/histories.ts';
 import { RunHistory } from '../../../main/training/run/run-history.ts';
-import { trainingRun, trainingStep } from '../../support/training.ts';
+import { dataUse, trainingRun, trainingStep } from '../../support/training.ts';
 
 const openedAt = (step: number): RunEvent => ({
   event: 'opened',
@@ -43,6 +43,12 @@ describe('a run history', () => {
       [0, 5],
       [3, 3],
     ]);
+  });
+
+  it('keeps what became of the rows, as the newest life told it', () => {
+    expect(historyOf([openedAt(0)]).metrics('a', 100).data).toBeNull();
+    const told = (cut: number): RunEvent => ({ event: 'data', ...dataUse({ cut }) });
+    expect(historyOf([told(1), openedAt(0), told(2), openedAt(0)]).metrics('a', 100).data).toEqual(dataUse({ cut: 2 }));
   });
 
   it('follows the guardian back, and tells where it did not let a step pass', () => {

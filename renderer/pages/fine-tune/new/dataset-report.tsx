@@ -1,8 +1,8 @@
 // What a survey found: figures, lengths, examples as the model sees them, and every row that is left out, with its reason.
 import { type DatasetReport, REPETITIONS_NOT_SOUGHT } from '../../../../main/contract/index.ts';
 import { type Column, Figures, format, Notice, Table } from '../../../components/index.ts';
+import { fileName, placeText } from '../place-text.ts';
 import style from './new-run.module.css';
-import { fileName, placeText } from './place-text.ts';
 import { Preview } from './preview.tsx';
 
 export function DatasetReportView({ report }: { report: DatasetReport }) {

@@ -11,6 +11,7 @@ export const MEMORY_PARTS: Part[] = [
   { label: 'adapter and gradients', keys: ['adapter', 'gradients'] },
   { label: 'optimiser and copies', keys: ['optimiser', 'guardian', 'saving'] },
   { label: 'activations', keys: ['layerInputs', 'compute', 'data'] },
+  { label: 'answering samples', keys: ['reserved'] },
 ];
 
 export const partBytes = (memory: TrainMemory, { keys }: Part): number => keys.reduce((sum, key) => sum + memory[key], 0);
@@ -55,6 +56,7 @@ export function fitAdvice({ devices }: TrainEstimate): string {
   const ways: [number, string][] = [
     [sum(['layerInputs', 'compute']), 'fewer tokens in a batch'],
     [sum(['adapter', 'gradients', 'optimiser', 'guardian', 'saving']), 'smaller ranks, fewer parts or the 8-bit optimiser'],
+    [sum(['reserved']), 'no samples from checkpoints'],
     [sum(['experts']), 'less room for experts, so that their layers are read from disk in turns'],
   ];
   const wanted = ways.filter(([bytes]) => bytes > 0).sort(([a], [b]) => b - a);

@@ -2,8 +2,8 @@
 import { useId } from 'react';
 import { DatasetFormat, formatFields, type UnsureFormat } from '../../../../main/contract/index.ts';
 import { Button, Field, Notice, Select, TextInput } from '../../../components/index.ts';
+import { fileName } from '../place-text.ts';
 import style from './new-run.module.css';
-import { fileName } from './place-text.ts';
 import { useRunDraft } from './run-draft.ts';
 
 const AS_IT_LOOKS = 'as-it-looks';

@@ -3,8 +3,8 @@ import { ChevronLeft, ChevronRight } from 'lucide-react';
 import { useState } from 'react';
 import type { DatasetReport } from '../../../../main/contract/index.ts';
 import { IconButton } from '../../../components/index.ts';
+import { placeText } from '../place-text.ts';
 import style from './new-run.module.css';
-import { placeText } from './place-text.ts';
 
 export function Preview({ report: { preview, files } }: { report: Pick<DatasetReport, 'preview' | 'files'> }) {
   const [at, setAt] = useState(0);

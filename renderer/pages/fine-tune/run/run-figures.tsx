@@ -1,7 +1,7 @@
-// The newest figures of a run, whether everything moved, and where the guardian stepped in.
+// The newest figures of a run, what became of its rows, whether everything moved, and where the guardian stepped in.
 import type { TrainingRun } from '../../../../main/contract/index.ts';
 import { Figures, format, Notice } from '../../../components/index.ts';
-import { lossText, movedText } from '../run-texts.ts';
+import { dataText, lossText, movedText } from '../run-texts.ts';
 import style from './run.module.css';
 import type { RunHistory } from './run-history.ts';
 
@@ -53,6 +53,21 @@ export function Moved({ run }: { run: TrainingRun }) {
   return (
     <Notice tone="warn" title="Not everything moved">
       {moved.text}
+    </Notice>
+  );
+}
+
+export function RunData({ history: { data } }: { history: RunHistory }) {
+  if (data === null) return null;
+  const { text, looks } = dataText(data);
+  if (looks.length === 0) return <p className={style.waiting}>{text}</p>;
+  return (
+    <Notice tone="warn" title={text}>
+      <ul>
+        {looks.map((look) => (
+          <li key={look}>{look}</li>
+        ))}
+      </ul>
     </Notice>
   );
 }

@@ -7,6 +7,7 @@ type Column = (number | null)[];
 type Judged = Pick<MetricPoint, 'loss' | 'preference'>;
 
 export class RunHistory {
+  data: RunMetrics['data'] = null;
   points: MetricPoint[] = [];
   validations: RunMetrics['validations'] = [];
   interventions: RunMetrics['interventions'] = [];
@@ -14,7 +15,8 @@ export class RunHistory {
   movement: RunMetrics['movement'] = null;
 
   /** What the core knew when it answered; steps that were told meanwhile stay. */
-  take({ points, validations, interventions, expertTokens, movement }: RunMetrics): void {
+  take({ data, points, validations, interventions, expertTokens, movement }: RunMetrics): void {
+    this.data = data ?? this.data;
     const last = points.at(-1)?.step ?? 0;
     this.points = [...points, ...this.points.filter(({ step }) => step > last)];
     const known = new Set(validations.map(({ step }) => step));
@@ -25,6 +27,7 @@ export class RunHistory {
   }
 
   add(event: RunEvent): void {
+    if (event.event === 'data') this.data = event;
     if (event.event === 'opened') this.#dropBehind(event.step);
     if (event.event === 'step') this.#addStep(event);
     if (event.event === 'movement') this.movement = event;

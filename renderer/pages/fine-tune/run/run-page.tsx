@@ -14,7 +14,7 @@ import { Checkpoints } from './checkpoints.tsx';
 import style from './run.module.css';
 import { RunCharts } from './run-charts.tsx';
 import { RunExperts } from './run-experts.tsx';
-import { Guardian, Moved, RunFigures } from './run-figures.tsx';
+import { Guardian, Moved, RunData, RunFigures } from './run-figures.tsx';
 import type { RunHistory } from './run-history.ts';
 import { RunSettings } from './run-settings.tsx';
 import { useRunHistory } from './use-run-history.ts';
@@ -92,6 +92,7 @@ function Progress({ run, history, version }: { run: TrainingRun; history: RunHis
     <div className={style.view}>
       {run.error && <ErrorNotice error={run.error} />}
       <RunFigures run={run} history={history} />
+      <RunData history={history} />
       <Moved run={run} />
       <Guardian history={history} />
       <RunCharts run={run} history={history} />

@@ -8,7 +8,7 @@ const metrics = (losses: [step: number, loss: number | null][]): RunMetrics => {
   const figures = { steps: 1, lossLeast: 0, lossMost: 0, balanceLoss: 0, zLoss: 0, learningRate: 1, gradientNorm: 1, tokensPerSecond: 1 };
   const points = losses.map(([step, loss]) => ({ step, loss, ...figures, memoryBytes: null, preference: null }));
   const validations = losses.slice(0, 1).map(([step, loss]) => ({ step, loss, targets: 1, preference: null }));
-  return { id: 'r', points, validations, saved: [], interventions: [], expertTokens: null, movement: null };
+  return { id: 'r', data: null, points, validations, saved: [], interventions: [], expertTokens: null, movement: null };
 };
 
 it('puts curves of runs with other steps over each other', () => {

@@ -4,7 +4,7 @@ import { aboutText, fitAdvice, MEMORY_PARTS, partBytes, shortText } from '../../
 
 type Device = TrainEstimate['devices'][number];
 const device: Device = {
-  ...{ id: 'CPU', weights: 10, experts: 20, adapter: 3, gradients: 1, optimiser: 2, guardian: 3, layerInputs: 4, compute: 50, saving: 5, data: 1 },
+  ...{ id: 'CPU', weights: 10, experts: 20, adapter: 3, gradients: 1, optimiser: 2, guardian: 3, layerInputs: 4, compute: 50, saving: 5, data: 1, reserved: 0 },
   ...{ need: 99, memoryFree: 1000, memoryTotal: 2000 },
 };
 const estimate = (changes: Partial<Device>): TrainEstimate => ({

@@ -28,7 +28,7 @@ const point = (number: number, loss: number): MetricPoint => {
   return { step: number, steps: 1, loss, lossLeast: loss, lossMost: loss, ...figures };
 };
 const metrics = (changes: Partial<RunMetrics> = {}): RunMetrics => {
-  return { id: 'r', points: [], validations: [], saved: [], interventions: [], expertTokens: null, movement: null, ...changes };
+  return { id: 'r', data: null, points: [], validations: [], saved: [], interventions: [], expertTokens: null, movement: null, ...changes };
 };
 
 const losses = (history: RunHistory) => history.columnsOfBoth(({ loss }) => loss);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { RunProgress, TrainingRun } from '../../../../main/contract/index.ts';
-import { actionsOf, fractionOf, lossText, movedText, progressText, stateText } from '../../../../renderer/pages/fine-tune/run-texts.ts';
+import { REPETITIONS_NOT_SOUGHT, type RunProgress, type TrainingRun } from '../../../../main/contract/index.ts';
+import { actionsOf, dataText, fractionOf, lossText, movedText, progressText, stateText } from '../../../../renderer/pages/fine-tune/run-texts.ts';
+import { dataUse } from '../../../support/training.ts';
 
 const progress = (changes: Partial<RunProgress> = {}): RunProgress => {
   return { step: 40, loss: 1, validationLoss: null, learningRate: 1, tokensPerSecond: 512, secondsLeft: 200, memoryBytes: null, ...changes };
@@ -47,4 +48,49 @@ it('tells what should have moved and did not', () => {
 
 it('has no figure for a loss that is no number', () => {
   expect([lossText(1.23456), lossText(null), lossText(undefined)]).toEqual(['1.235', '–', '–']);
+});
+
+describe('what became of the rows', () => {
+  it('is a sentence, with nothing to look at when all are learnt as they are', () => {
+    expect(dataText(dataUse())).toEqual({ text: '10 rows, 10 good and 0 bad; 9 for training, 1 for validation.', looks: [] });
+  });
+
+  it('names bad, cut, left-out and repeated rows, with the first place of each', () => {
+    const files = [
+      {
+        path: '/data/a.jsonl',
+        kind: 'jsonl' as const,
+        unit: 'line' as const,
+        bytes: 1,
+        format: 'text' as const,
+        map: {},
+        why: '',
+        confidence: 1,
+        rows: 10,
+        bad: 1,
+      },
+    ];
+    const { looks } = dataText(
+      dataUse({
+        files,
+        badRows: {
+          reasons: [{ reason: 'row.not-json', text: 'not valid JSON', count: 2 }],
+          listed: [{ file: 0, place: 7, reason: 'row.not-json', detail: 'no end' }],
+        },
+        cut: 3,
+        leftOut: { overLong: 4, nothingToLearn: 5 },
+        duplicates: { count: 6, incomplete: true, listed: [{ file: 0, place: 9, first: { file: 0, place: 1 } }] },
+        warnings: [{ warning: 'turns.joined', text: 'they are joined', count: 8, first: { file: 0, place: 2 } }],
+      }),
+    );
+    expect(looks).toEqual([
+      '2 bad: not valid JSON (first: a.jsonl:7, no end)',
+      '3 cut to the most tokens that may be',
+      '4 left out: more tokens than may be',
+      '5 left out: nothing to learn in them',
+      '6 repeated (first: a.jsonl:9, as a.jsonl:1)',
+      REPETITIONS_NOT_SOUGHT,
+      '8 used, but worth a look: they are joined (first: a.jsonl:2)',
+    ]);
+  });
 });

@@ -1,4 +1,4 @@
-import type { RowPlace, SurveyedFile } from '../../../../main/contract/index.ts';
+import type { RowPlace, SurveyedFile } from '../../../main/contract/index.ts';
 
 /** `chats.jsonl:12` for a line, `chats.json row 12`; without the folder */
 export function placeText(files: readonly SurveyedFile[], { file, place }: RowPlace): string {
