@@ -4,9 +4,11 @@
 #include "rpc/errors.h"
 #include "run-fixture.h"
 #include "train/descent/gradients.h"
+#include "train/pass/learnt-tokens.h"
 #include "trained-numbers.h"
 
 #include <limits>
+#include <map>
 
 using namespace moebius_test;
 
@@ -133,7 +135,24 @@ void forget(adapter & of, const std::vector<std::vector<float>> & before, const 
     }
 }
 
-// Everything is trained, and the first updates say so; then as if something were not.
+// Of the experts of a layer that have a gradient, the one that the fewest tokens tell something.
+int64_t quietest_expert(const adapter & of, size_t layer, const std::string & kind, const std::vector<int64_t> & learnt) {
+    const std::string name = "blk." + std::to_string(layer) + ".ffn_gate_exps.weight" + kind;
+    const auto        gate = std::find_if(of.parameters.begin(), of.parameters.end(), [&](const train_parameter & each) { return each.name == name; });
+    const int64_t     size = gate->n0 * gate->n1;
+    int64_t           found = -1;
+    for (int64_t expert = 0; expert < gate->n2; expert++) {
+        const auto first = gate->gradient.begin() + expert * size;
+        const bool has   = std::any_of(first, first + size, [](float x) { return x != 0; });
+        CHECK(!has || learnt[size_t(expert)] > 0);
+        if (has && (found < 0 || learnt[size_t(expert)] < learnt[size_t(found)])) {
+            found = expert;
+        }
+    }
+    return found;
+}
+
+// Everything is trained, and the first updates say so; then as if something were not: a matrix of attention, and each matrix of an expert, in the last layer, too, whose experts learn of few tokens.
 void what_is_not_trained_is_named(const scratch & room) {
     train_run run(run_settings_of(settings_of(room.data(), "adamw", 2)));
     for (int64_t number = 0; number < 2; number++) {
@@ -141,25 +160,41 @@ void what_is_not_trained_is_named(const scratch & room) {
         for (const train_parameter & parameter : run.trained().parameters) {
             before.push_back(parameter.values);
         }
-        const auto    report = run.step(always);
-        const auto &  tokens = report->expert_tokens[1];
-        const int64_t busy   = std::max_element(tokens.begin(), tokens.end()) - tokens.begin();
-        const seen_update update{ number, before, report->expert_tokens, report->lost };
+        const auto        report = run.step(always);
+        const seen_update update{ number, before, report->learnt_tokens, report->attending };
         const std::string kind = number == 0 ? ".lora_b" : ".lora_a", matrix = "blk.2.attn_v.weight" + kind;
         CHECK(report->unmoved.empty() && unmoved_by(update, run.trained()).empty());
-        CHECK(report->lost.behind > 0 && report->lost.behind < tokens[size_t(busy)] && report->lost.unlearnt > report->lost.behind);
-        adapter broken = run.trained();
+        adapter      broken = run.trained();
+        const size_t last   = report->learnt_tokens.size() - 1;
         forget(broken, before, matrix, -1);
-        for (const char * part : { "gate", "up", "down" }) {
-            forget(broken, before, std::string("blk.1.ffn_") + part + "_exps.weight" + kind, busy);
+        std::map<size_t, int64_t> forgotten;
+        for (const size_t layer : { size_t(1), last }) {
+            forgotten[layer] = quietest_expert(run.trained(), layer, kind, report->learnt_tokens[layer]);
+            for (const char * part : { "gate", "up", "down" }) {
+                forget(broken, before, "blk." + std::to_string(layer) + ".ffn_" + part + "_exps.weight" + kind, forgotten[layer]);
+            }
         }
+        CHECK(report->learnt_tokens[last][size_t(forgotten[last])] <= report->tokens - report->targets);  // less than what predicts nothing
         const std::vector<unmoved_part> found = unmoved_by(update, broken);
-        CHECK_EQUAL(found.size(), 4u);
-        CHECK(std::all_of(found.begin(), found.end(), [&](const unmoved_part & part) { return !part.has_gradient && (part.name == matrix ? part.expert == -1 : part.expert == busy); }));
+        CHECK_EQUAL(found.size(), 7u);
+        CHECK(std::all_of(found.begin(), found.end(), [&](const unmoved_part & part) {
+            return !part.has_gradient && (part.name == matrix ? part.expert == -1 : part.expert == forgotten[size_t(part.name[4] - '0')]);
+        }));
         adapter frozen = run.trained();  // by the optimiser
         frozen.parameters[number == 0 ? 1 : 0].values = before[number == 0 ? 1 : 0];
         CHECK(unmoved_by(update, frozen).size() == 1 && unmoved_by(update, frozen)[0].has_gradient);
     }
+}
+
+void only_tokens_that_the_loss_depends_on_are_learnt() {
+    token_batch batch;
+    batch.lengths = { 3, 4, 2 };
+    batch.tokens.resize(9);
+    batch.rows = { 1, 3, 5 };  // none of the last sequence
+    CHECK(learnt_tokens(batch, true) == std::vector<bool>({ false, true, false, true, false, true, false, false, false }));
+    CHECK(learnt_tokens(batch, false) == std::vector<bool>({ true, true, false, true, true, true, false, false, false }));
+    const std::vector<int64_t> counts = count_by_expert({ 0, 1, 1, 2, 2, -1 }, 3, { true, false, true });
+    CHECK(counts == std::vector<int64_t>({ 1, 1, 1 }));
 }
 
 // The adapter at step 0 and at step 1 give the gradient away.
@@ -221,6 +256,7 @@ void batches_that_are_added_up_give_one_large_batchs_gradients(const scratch & r
 int main() {
     backends_load();
     const scratch room;
+    only_tokens_that_the_loss_depends_on_are_learnt();
     what_is_not_trained_is_named(room);
     sgd_subtracts_the_gradient(room);
     batches_that_are_added_up_give_one_large_batchs_gradients(room);

@@ -1,5 +1,6 @@
 #include "pass.h"
 
+#include "learnt-tokens.h"
 #include "train/graph/counter-random.h"
 #include "model/host.h"
 #include "rpc/errors.h"
@@ -147,11 +148,9 @@ std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batc
         const stopwatch watch(result.forward_seconds[size_t(layer)]);
         states.push_back({ std::move(hidden), {}, std::vector<double>(size_t(shape.experts), 0.0), nullptr, nullptr });
         hidden = through_layer(batch, layer, states.back(), purpose, budget);
-        std::vector<int64_t> tokens(size_t(shape.experts), 0);
-        for (const int32_t id : states.back().chosen.ids) {
-            tokens[size_t(id)]++;
-        }
-        result.expert_tokens.push_back(std::move(tokens));
+        const std::vector<int32_t> & chosen = states.back().chosen.ids;
+        result.expert_tokens.push_back(count_by_expert(chosen, shape.experts, std::vector<bool>(batch.tokens.size(), true)));
+        result.learnt_tokens.push_back(count_by_expert(chosen, shape.experts, learnt_tokens(batch, layer + 1 == shape.layers)));
         result.expert_weights.push_back(states.back().weights);
         result.kept_layers += states.back().kept != nullptr;
     }

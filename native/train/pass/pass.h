@@ -15,6 +15,7 @@ struct pass_result {
     double                            balance = 0, z = 0;  // of the router, mean over layers, without factors; of backward passes only
     std::vector<float>                row_losses;    // [rows], -log of the label's probability
     std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts]
+    std::vector<std::vector<int64_t>> learnt_tokens;  // the same, of those that the loss depends on
     std::vector<std::vector<double>>  expert_weights;  // the same: sums of what they were weighed with
     int64_t                           kept_layers = 0;  // whose activations were kept for the backward pass
     uint64_t                          kept_bytes  = 0;  // that they took

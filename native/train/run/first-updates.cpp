@@ -108,27 +108,16 @@ bool should_have_gradient(const seen_update & update, const adapter & of, const 
         return false;
     }
     if (place.expert < 0) {
-        return update.lost.attending > 0;
+        return update.attending > 0;
     }
-    const bool    is_last = place.layer + 1 == int64_t(update.expert_tokens.size());
-    const int64_t lost    = is_last ? update.lost.unlearnt : update.lost.behind;
-    return siblings.count({ place.layer, place.expert }) > 0 || update.expert_tokens[size_t(place.layer)][size_t(place.expert)] > lost;
+    const bool is_doubtful = update.has_pairs && place.layer + 1 == int64_t(update.learnt_tokens.size());
+    return siblings.count({ place.layer, place.expert }) > 0 || (!is_doubtful && update.learnt_tokens[size_t(place.layer)][size_t(place.expert)] > 0);
 }
 
 }  // namespace
 
-void add_lost_tokens(lost_tokens & sum, const token_batch & batch) {
-    sum.unlearnt += int64_t(batch.tokens.size()) - int64_t(batch.rows.size());
-    size_t  row = 0;
-    int64_t end = 0;
-    for (const int64_t length : batch.lengths) {
-        int64_t last = end - 1;
-        for (end += length; row < batch.rows.size() && batch.rows[row] < end; row++) {
-            last = batch.rows[row];
-            sum.attending += batch.positions[size_t(last)] > 0;
-        }
-        sum.behind += end - 1 - last;
-    }
+int64_t attending_tokens(const token_batch & batch) {
+    return std::count_if(batch.rows.begin(), batch.rows.end(), [&batch](int32_t row) { return batch.positions[size_t(row)] > 0; });
 }
 
 std::vector<unmoved_part> unmoved_by(const seen_update & update, const adapter & of) {

@@ -6,20 +6,15 @@
 
 namespace moebius {
 
-// How many of a step's tokens cannot reach its loss, so that an expert that no other came to rightly has no gradient.
-struct lost_tokens {
-    int64_t behind    = 0;  // the last row of their sequence that predicts something
-    int64_t unlearnt  = 0;  // all rows that predict nothing: lost in the last layer, which no attention follows
-    int64_t attending = 0;  // rows that predict something from more than themselves; without any, attention learns nothing
-};
-
-void add_lost_tokens(lost_tokens & sum, const token_batch & batch);
+// Tokens that predict something from more than themselves; without any, attention learns nothing.
+int64_t attending_tokens(const token_batch & batch);
 
 struct seen_update {
     int64_t number = 0;  // from 0: updates before it
     const std::vector<std::vector<float>> &   before;         // [parameters] values
-    const std::vector<std::vector<int64_t>> & expert_tokens;  // [layers][experts], of the step
-    lost_tokens lost;
+    const std::vector<std::vector<int64_t>> & learnt_tokens;  // [layers][experts], of the step: those that its loss depends on
+    int64_t     attending        = 0;
+    bool        has_pairs        = false;  // what two answers begin with alike is learnt and unlearnt alike: in the last layer it may add up to nothing
     bool        are_counts_drawn = false;  // of experts that a token uses: where it is one, its weight may always be 1, and the router learns nothing of it
     double      plain_rate = 0;  // of an optimiser that moves a number by rate * gradient, which may be too little for a float; 0: of one whose steps don't depend on the gradient's size
 };
@@ -27,7 +22,7 @@ struct seen_update {
 constexpr int64_t checked_updates = 2;
 
 // After the first update every lora_b and every whole tensor should have moved, after the second every lora_a, whose b is not zero any more. What has a gradient and did not, and what has none though it should: whole
-// parameters; of experts those that more tokens came to than are lost, or whose other matrices have a gradient. Gradients of `of` are still those of the step. Experts by their numbers in the base.
+// parameters; of experts those that came by tokens that the loss depends on, or whose other matrices have a gradient. Gradients of `of` are still those of the step. Experts by their numbers in the base.
 std::vector<unmoved_part> unmoved_by(const seen_update & update, const adapter & of);
 
 }  // namespace moebius

@@ -183,7 +183,8 @@ bool train_run::accumulate(step_report & report, const std::function<bool()> & g
         report.targets += int64_t(packed.batch.rows.size());
         report.fill += packed.fill() * double(share);
         add_expert_tokens(report.expert_tokens, seen.expert_tokens);
-        add_lost_tokens(report.lost, packed.batch);
+        add_expert_tokens(report.learnt_tokens, seen.learnt_tokens);
+        report.attending += attending_tokens(packed.batch);
     }
     if (how.objective == train_objective::dpo) {
         report.loss       = pairs.loss / whole;
@@ -207,7 +208,7 @@ void train_run::update(step_report & report) {
     pass.write(adapted);
     if (is_checked) {
         const double plain_rate = how.optimiser.kind == optimiser_kind::sgd ? report.learning_rate : 0;
-        report.unmoved          = unmoved_by({ number, before, report.expert_tokens, report.lost, !report.used_counts.empty(), plain_rate }, adapted);
+        report.unmoved          = unmoved_by({ number, before, report.learnt_tokens, report.attending, how.objective == train_objective::dpo, !report.used_counts.empty(), plain_rate }, adapted);
     }
 }
 

@@ -32,7 +32,8 @@ struct step_report {
     guardian_verdict verdict;
     std::vector<std::vector<int64_t>> expert_tokens;  // [layers][experts], summed over its batches
     expert_copies_report              copies;         // as the next step finds them, and what was computed and written since the step before
-    lost_tokens                       lost;           // of its batches
+    std::vector<std::vector<int64_t>> learnt_tokens;  // the same, of those that the loss depends on
+    int64_t                           attending = 0;  // attending_tokens of its batches
     std::vector<unmoved_part>         unmoved;        // by the first updates: what should have moved (first-updates.h)
     std::optional<preference_report>  preference;
     std::vector<int64_t>              used_counts;    // [layers] experts that a token used, where they were drawn
