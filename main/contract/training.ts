@@ -106,6 +106,15 @@ export const trainingMethods = {
     }),
     result: z.array(TrainingSample),
   },
+  /**
+   * One question to a checkpoint, the most probable tokens, which stream as `training.answer`. Where no adapter file holds what was trained a merged model is made, as large as the base, and kept
+   * for the next question until `training.release`, or another checkpoint that needs one.
+   */
+  'training.ask': {
+    parameters: Checkpoint.extend({ question: z.string().min(1), maxTokens: SampleSettings.shape.maxTokens, ...Ticket.shape }),
+    result: z.object({ text: z.string(), tokensPerSecond: z.number() }),
+  },
+  'training.release': { parameters: Checkpoint, result: Ok },
   /** Writes files of a checkpoint. Rejects with disk.full, file.unwritable, request.invalid (what a format cannot hold). */
   'training.export': { parameters: CheckpointExport.extend(Ticket.shape), result: z.object({ path: z.string(), bytes: count }) },
   /** The run's adapter of this step as a LoRA GGUF in its folder, to chat with and without it: made at the first call. */
@@ -122,6 +131,8 @@ export const trainingEvents = {
   'training.removed': Id,
   /** what happens in a run, as it happens */
   'training.event': z.object({ id: z.string(), event: RunEvent }),
-  /** of preview, sample, export, adapter and evaluate: 0 to 1, a few times a second */
+  /** of training.ask, as it comes */
+  'training.answer': Ticket.extend({ text: z.string() }),
+  /** of preview, sample, ask, export, adapter and evaluate: 0 to 1, a few times a second */
   'training.progress': Ticket.extend({ fraction: z.number() }),
 } as const;

@@ -233,7 +233,7 @@ test('the base and the tuned model answer the same question beside each other', 
 });
 
 folder(
-  'what no adapter file holds answers beside the base as a merged model, which is gone behind it; adapters are exported without it',
+  'what no adapter file holds answers beside the base as a merged model, which is kept while they are compared; adapters are exported without it',
   async ({ app, core, folder: exports }) => {
     test.setTimeout(180_000);
     const plan = {
@@ -252,9 +252,17 @@ folder(
     for (const side of ['Base', 'Merged model of step 2'])
       await expect(app.getByRole('article', { name: side, exact: true }).locator('[class*="markdown"]')).toHaveText(/\S/, { timeout: 60_000 });
     await expect(app.getByText(/^No adapter file holds what this run trained/)).toBeVisible();
-    await expect.poll(() => readdirSync(join(runFolder, 'scratch'))).toEqual([]);
+    expect(readdirSync(join(runFolder, 'scratch'))).toEqual([]);
+    const merged = readdirSync(join(runFolder, 'merged'));
+    expect(merged).toHaveLength(1);
+    await app.getByRole('textbox', { name: 'Question' }).fill('Write 15 as a Roman numeral.');
+    await app.getByRole('button', { name: 'Ask both' }).click();
+    await expect(app.getByRole('button', { name: 'Stop', exact: true })).toBeVisible();
+    await expect(app.getByRole('button', { name: 'Ask both' })).toBeEnabled({ timeout: 60_000 });
+    expect(readdirSync(join(runFolder, 'merged'))).toEqual(merged);
 
     await app.getByRole('tab', { name: 'Checkpoints' }).click();
+    await expect.poll(() => existsSync(join(runFolder, 'merged'))).toBe(false);
     await app.getByRole('button', { name: 'Export step 2' }).click();
     const dialog = app.getByRole('dialog');
     const file = join(exports, 'pairs.gguf');

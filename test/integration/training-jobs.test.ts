@@ -1,5 +1,5 @@
 // Fine-tuning through the core as the app's page uses it: a dataset is looked at, runs wait and train, die and go on, and what they leave is used.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -150,6 +150,29 @@ describe('training runs', { timeout: 300_000 }, () => {
     expect(Math.abs(tuned.loss - (validations[2]?.loss ?? 0))).toBeLessThan(0.02);
     expect(base.targets).toBe(validations[0]?.targets);
     expect(tuned.perplexity).toBeLessThan(base.perplexity);
+  });
+
+  it('answer in words as they come, as merged models that are kept while they are asked where no adapter file holds them', async () => {
+    const { id } = await create({ adapter: { attention: { loraRank: 2 }, wholeNorms: true }, schedule: { ...plan.schedule, steps: 1 } });
+    const { folder } = await ended(id);
+    const told: EventPayload<'training.answer'>[] = [];
+    const unsubscribe = client.on('training.answer', (answer) => told.push(answer));
+    const ask = (ticket: string) => client.call('training.ask', { id, step: 1, question: 'Write 14.', maxTokens: 6, ticket });
+    const made = () => readdirSync(join(folder, 'merged')).map((name) => [name, statSync(join(folder, 'merged', name)).mtimeMs]);
+    const first = await ask('first');
+    const merged = made();
+    expect(merged).toHaveLength(1);
+    expect((await ask('second')).text).toBe(first.text);
+    expect(made()).toEqual(merged);
+    for (const ticket of ['first', 'second']) expect(told.flatMap((each) => (each.ticket === ticket ? [each.text] : [])).join('')).toBe(first.text);
+    unsubscribe();
+    await client.call('training.release', { id, step: 1 });
+    expect(existsSync(join(folder, 'merged'))).toBe(false);
+    expect(
+      (await client.call('training.ask', { id: whole.id, step: STEPS, question: 'Write 14.', maxTokens: 6, ticket: 'adapter' })).tokensPerSecond,
+    ).toBeGreaterThan(0);
+    expect(existsSync(join(whole.folder, 'merged'))).toBe(false);
+    await client.call('training.delete', { id });
   });
 
   it('pause and go on to the bit, as does one whose engine was killed, while chat has its own', async () => {

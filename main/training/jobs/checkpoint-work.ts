@@ -19,8 +19,9 @@ import { withCheckpointModel } from '../run/checkpoint-model.ts';
 import { type CheckpointFile, Checkpoints } from '../run/checkpoints.ts';
 import type { Histories } from '../run/histories.ts';
 import { readLines, runFiles } from '../run/run-folder.ts';
-import { Sampler } from '../run/sampler.ts';
+import { ASKED_LOAD, answerTo, questionInput, Sampler } from '../run/sampler.ts';
 import { KEEP } from '../run/train.ts';
+import { KeptMerge } from './kept-merge.ts';
 
 /** of asking a checkpoint that has to be merged first */
 const MERGING_SHARE = 0.8;
@@ -37,6 +38,7 @@ type Evaluations = z.infer<typeof Evaluations>;
 export class CheckpointWork {
   readonly #withEngine: WithEngine;
   readonly #histories: Histories;
+  readonly #merge = new KeptMerge();
 
   constructor(withEngine: WithEngine, histories: Histories) {
     this.#withEngine = withEngine;
@@ -111,6 +113,32 @@ export class CheckpointWork {
     const problem = samples.find((sample) => sample.problem !== null)?.problem;
     if (problem) throw new MoebiusError(problem.code, problem.message, { details: problem.details ?? {} });
     return samples;
+  }
+
+  /** One question, the answer as it comes. A merged model is kept for the next one, until `release`. Throws as withCheckpointModel and answerTo do. */
+  async ask(
+    run: TrainingRun,
+    step: number,
+    { question, maxTokens }: { question: string; maxTokens?: number | undefined },
+    { signal, onProgress, onText }: WorkHooks & { onText(text: string): void },
+  ): Promise<{ text: string; tokensPerSecond: number }> {
+    const checkpoint = await this.#find(run, step);
+    const merged = await this.#merge.pathFor(run, checkpoint);
+    const { scratch } = runFiles(run.folder);
+    const what = { checkpoint: checkpoint.path, model: run.modelPath, scratch, merged, options: ASKED_LOAD, signal, onMerging: onProgress };
+    return this.#withEngine((engine) =>
+      withCheckpointModel(engine, what, (answering) => answerTo(engine, answering, questionInput(answering.loaded, question), { maxTokens, signal, onText })),
+    );
+  }
+
+  /** Its merged model is not needed any more. */
+  release(id: string, step: number): Promise<void> {
+    return this.#merge.release(id, step);
+  }
+
+  /** Nothing is kept behind it. Idempotent. */
+  dispose(): Promise<void> {
+    return this.#merge.clear();
   }
 
   /** On the run's validation part. Throws dataset.no-good-row if it has none. */

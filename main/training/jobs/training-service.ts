@@ -72,15 +72,16 @@ export class TrainingService {
   }
 
   /** Runs that were at work when the app ended are paused; queued ones begin. */
-  start(): Promise<void> {
-    return this.#queue.start();
+  async start(): Promise<void> {
+    await this.#queue.start();
+    await Promise.all(this.#queue.list().map(({ folder }) => rm(runFiles(folder).merged, { recursive: true, force: true }))); // a killed app's
   }
 
   /** The run at work saves what it has. Idempotent. */
   async dispose(): Promise<void> {
     this.#questions.dispose();
     await this.#queue.dispose();
-    await this.#serial.run(async () => undefined); // what was asked beside it ends its engine
+    await this.#serial.run(() => this.#checkpoints.dispose()); // what was asked beside it has ended its engine
   }
 
   #dataHandlers(): Handlers<'training.preview' | 'training.recipes' | 'training.estimate' | 'training.cancel'> {
@@ -126,11 +127,19 @@ export class TrainingService {
     };
   }
 
-  #checkpointHandlers(): Handlers<`training.${'checkpoints' | 'sample' | 'export' | 'adapter' | 'evaluate'}`> {
+  #checkpointHandlers(): Handlers<`training.${'checkpoints' | 'sample' | 'ask' | 'release' | 'export' | 'adapter' | 'evaluate'}`> {
     const [queue, checkpoints] = [this.#queue, this.#checkpoints];
     return {
       'training.checkpoints': ({ id }) => checkpoints.list(queue.get(id)),
       'training.sample': ({ id, step, ticket, ...what }) => this.#ask(ticket, (hooks) => checkpoints.sample(queue.get(id), step, what, hooks)),
+      'training.ask': ({ id, step, ticket, ...what }) => {
+        const onText = (text: string) => this.#parts.publish('training.answer', { ticket, text });
+        return this.#ask(ticket, (hooks) => checkpoints.ask(queue.get(id), step, what, { ...hooks, onText }));
+      },
+      'training.release': async ({ id, step }) => {
+        await this.#serial.run(() => checkpoints.release(id, step));
+        return {};
+      },
       'training.export': ({ id, ticket, ...how }) => this.#ask(ticket, (hooks) => checkpoints.export(queue.get(id), how, hooks)),
       'training.adapter': ({ id, step, ticket }) => this.#ask(ticket, (hooks) => checkpoints.adapter(queue.get(id), step, hooks)),
       'training.evaluate': ({ id, step, ticket }) => this.#ask(ticket, (hooks) => checkpoints.evaluate(queue.get(id), step, hooks)),

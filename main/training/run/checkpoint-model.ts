@@ -1,7 +1,8 @@
 // A checkpoint as a model that answers: its base with the adapter of what was trained switched on.
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { MoebiusError } from '../../contract/errors.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { LoadedModel, LoadOptions } from '../../engine/protocol.ts';
@@ -12,6 +13,8 @@ export interface CheckpointModel {
   model: string;
   /** for a file that is there meanwhile */
   scratch: string;
+  /** a merged model's file, where one is needed: used if it is there, and left there; without it the file is gone behind the work */
+  merged?: string;
   options: LoadOptions;
   signal: AbortSignal;
   /** asked first, of the base alone, in the model that then gets the adapter where that can be */
@@ -28,20 +31,24 @@ export interface AnsweringModel {
 
 /** Loads it for the work. Throws as train.export, model.load and adapter.load, and as the work does. */
 export async function withCheckpointModel<T>(engine: Engine, what: CheckpointModel, work: (answering: AnsweringModel) => Promise<T>): Promise<T> {
-  const { checkpoint, model, scratch, options, signal, ofBase, onMerging } = what;
+  const { checkpoint, model, scratch, merged, options, signal, ofBase, onMerging } = what;
+  const isMerged = merged !== undefined && existsSync(merged);
   await mkdir(scratch, { recursive: true });
   const path = join(scratch, `${randomUUID()}.gguf`);
   const withModel = <R>(of: string, use: (loaded: LoadedModel) => Promise<R>) => withLoaded(engine, { path: of, options, signal }, use);
   try {
-    if (await exportAdapter(engine, { checkpoint, path, signal }))
+    if (!isMerged && (await exportAdapter(engine, { checkpoint, path, signal })))
       return await withModel(model, async (loaded) => {
         await ofBase?.(loaded);
         const { adapter } = await engine.call('adapter.load', { model: loaded.model, path }, { signal });
         return work({ loaded, adapters: [adapter] });
       });
     if (ofBase) await withModel(model, ofBase);
-    await engine.call('train.export', { checkpoint, format: 'merged', path }, { signal, onProgress: ({ fraction }) => onMerging?.(fraction) });
-    return await withModel(path, (loaded) => work({ loaded, adapters: [] }));
+    const file = merged ?? path;
+    await mkdir(dirname(file), { recursive: true });
+    if (!isMerged)
+      await engine.call('train.export', { checkpoint, format: 'merged', path: file }, { signal, onProgress: ({ fraction }) => onMerging?.(fraction) });
+    return await withModel(file, (loaded) => work({ loaded, adapters: [] }));
   } finally {
     await rm(path, { force: true });
   }

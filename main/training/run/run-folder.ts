@@ -12,6 +12,8 @@ export const runFiles = (folder: string) => ({
   metrics: join(folder, 'metrics.jsonl'),
   samples: join(folder, 'samples.jsonl'),
   adapters: join(folder, 'adapters'),
+  /** the model of a checkpoint that is being compared with its base */
+  merged: join(folder, 'merged'),
   evaluations: join(folder, 'evaluations.json'),
   /** held by the process that trains */
   lock: join(folder, 'run.lock'),

@@ -27,13 +27,16 @@ export interface SamplerParts {
   onMerging?(fraction: number): void;
 }
 
+type Input = Pick<CallParameters<'generate'>, 'tokens' | 'chat' | 'prompt'>;
+
 interface Question {
-  input: Pick<CallParameters<'generate'>, 'tokens' | 'chat' | 'prompt'>;
+  input: Input;
   prompt: string;
   expected: string | null;
 }
 
-const LOAD: LoadOptions = { sequences: 1, telemetry: false };
+/** of a model that is asked one question after the other */
+export const ASKED_LOAD: LoadOptions = { sequences: 1, telemetry: false };
 
 /**
  * RAM that a run with these questions needs beside its own, at least: its checkpoints are asked in an engine of its own, which keeps experts on disk where there is no room for all. Of a model that has
@@ -42,7 +45,7 @@ const LOAD: LoadOptions = { sequences: 1, telemetry: false };
 async function answeringBytes(engine: Engine, model: string, samples: SampleSettings | undefined): Promise<number> {
   const isAsked = samples !== undefined && (samples.prompts ? samples.prompts.length > 0 : samples.examples !== 0);
   if (!isAsked) return 0;
-  const { devices, expertRoom } = await engine.call('model.estimate', { path: model, options: LOAD });
+  const { devices, expertRoom } = await engine.call('model.estimate', { path: model, options: ASKED_LOAD });
   const [ram] = devices; // the CPU comes first
   if (ram === undefined) return 0;
   const { weights, experts, kvCache, compute } = ram;
@@ -55,6 +58,30 @@ export async function withRoomForSamples(engine: Engine, model: string, recipe: 
   return bytes === 0 ? recipe : { ...recipe, devices: { ...recipe.devices, reservedBytes: (recipe.devices?.reservedBytes ?? 0) + bytes } };
 }
 
+/** What a user says to the model, in its chat template if it has one. */
+export function questionInput({ inspection: { chatTemplate } }: LoadedModel, question: string): Input {
+  return chatTemplate === null ? { prompt: question } : { chat: { messages: [{ role: 'user', content: question }] } };
+}
+
+/** The most probable tokens. `onText` hears them as they come. Throws cancelled, and as generate does. */
+export async function answerTo(
+  engine: Engine,
+  { loaded: { model }, adapters }: AnsweringModel,
+  input: Input,
+  { maxTokens = MAX_TOKENS, signal, onText }: { maxTokens?: number | undefined; signal: AbortSignal; onText?(text: string): void },
+): Promise<{ text: string; tokensPerSecond: number }> {
+  let answer = '';
+  const onTokens = (tokens: { text: string }[]) => {
+    const text = tokens.map((token) => token.text).join('');
+    answer += text;
+    onText?.(text);
+  };
+  const how = { maxTokens, sampling: { temperature: 0 }, adapters: adapters.map((adapter) => ({ adapter })) };
+  const { finishReason, tokens, decodeMilliseconds } = await engine.call('generate', { model, ...input, ...how }, { signal, onTokens });
+  if (finishReason === 'cancelled') throw new MoebiusError('cancelled', 'The question was given up.');
+  return { text: answer, tokensPerSecond: decodeMilliseconds > 0 ? (tokens * 1000) / decodeMilliseconds : 0 };
+}
+
 export class Sampler {
   readonly #parts: SamplerParts;
 
@@ -64,16 +91,16 @@ export class Sampler {
 
   /** The answers, greedy. What fails is the sample's `problem`; aborted, the rest is left out. */
   async ask({ step, path }: CheckpointFile, signal: AbortSignal, onSample: (sample: TrainingSample) => Promise<void> | void): Promise<void> {
-    const { withEngine, model, folder, onMerging } = this.#parts;
+    const { withEngine, model, folder, settings, onMerging } = this.#parts;
     let asked = 0;
     try {
       await withEngine((engine) =>
         withCheckpointModel(
           engine,
-          { checkpoint: path, model, scratch: runFiles(folder).scratch, options: LOAD, signal, ...(onMerging && { onMerging }) },
+          { checkpoint: path, model, scratch: runFiles(folder).scratch, options: ASKED_LOAD, signal, ...(onMerging && { onMerging }) },
           async (answering) => {
             for (const { input, prompt, expected } of await this.#questions(engine, answering.loaded)) {
-              const answer = await this.#answer(engine, answering, input, signal);
+              const { text: answer } = await answerTo(engine, answering, input, { maxTokens: settings.maxTokens, signal });
               await onSample({ step, index: asked++, prompt, expected, answer, problem: null });
             }
           },
@@ -85,27 +112,9 @@ export class Sampler {
     }
   }
 
-  async #answer(engine: Engine, { loaded: { model }, adapters }: AnsweringModel, input: Question['input'], signal: AbortSignal): Promise<string> {
-    const { maxTokens = MAX_TOKENS } = this.#parts.settings;
-    let answer = '';
-    const onTokens = (tokens: { text: string }[]) => {
-      for (const { text } of tokens) answer += text;
-    };
-    const how = { maxTokens, sampling: { temperature: 0 }, adapters: adapters.map((adapter) => ({ adapter })) };
-    const { finishReason } = await engine.call('generate', { model, ...input, ...how }, { signal, onTokens });
-    if (finishReason === 'cancelled') throw new MoebiusError('cancelled', 'The question was given up.');
-    return answer;
-  }
-
   async #questions(engine: Engine, loaded: LoadedModel): Promise<Question[]> {
     const { prompts, examples = EXAMPLES } = this.#parts.settings;
-    const { chatTemplate } = loaded.inspection;
-    if (prompts) {
-      return prompts.map((prompt) => {
-        const input = chatTemplate === null ? { prompt } : { chat: { messages: [{ role: 'user' as const, content: prompt }] } };
-        return { input, prompt, expected: null };
-      });
-    }
+    if (prompts) return prompts.map((prompt) => ({ input: questionInput(loaded, prompt), prompt, expected: null }));
     const questions: Question[] = [];
     for await (const [first] of readExamples(runFiles(this.#parts.folder).data, 'validation')) {
       if (questions.length === examples) break;

@@ -55,6 +55,22 @@ it('is merged where no adapter file holds what was trained', async () => {
   expect(existsSync(path)).toBe(false);
 });
 
+it('is merged once, where its file is kept', async () => {
+  const engine = engineWith('model.unsupported');
+  const merged = join(scratch, 'merged', 'step-5.gguf');
+  const what = {
+    checkpoint: '/run/step-5',
+    model: '/base.gguf',
+    scratch: join(scratch, 'meanwhile'),
+    merged,
+    options: {},
+    signal: new AbortController().signal,
+  };
+  for (const _ of [1, 2]) expect(await withCheckpointModel(engine, what, async ({ loaded }) => loaded.path)).toBe(merged);
+  const exports = engine.calls.flatMap(({ method, parameters }) => (method === 'train.export' ? [parameters.format] : []));
+  expect([exports, existsSync(merged), readdirSync(what.scratch)]).toEqual([['adapter', 'merged'], true, []]);
+});
+
 it('passes on what else goes wrong', async () => {
   await expect(ask(engineWith('disk.full'))).rejects.toMatchObject({ code: 'disk.full' });
 });

@@ -45,29 +45,27 @@ export function SideBySide({ run, step }: { run: TrainingRun; step: number }) {
         )}
       </Field>
       <div>{button}</div>
-      {isMerged && <p className={style.waiting}>No adapter file holds what this run trained: each question is asked of a merged model, made for it.</p>}
-      <TicketProgress ticket={preparing} what={isMerged ? 'Making the merged model and asking it' : 'Making the adapter'} />
+      {isMerged && <p className={style.waiting}>No adapter file holds what this run trained: a merged model is made, which is kept while this view is open.</p>}
+      {answers.tuned.text === '' && <TicketProgress ticket={preparing} what={isMerged ? 'Making the merged model' : 'Making the adapter'} />}
       {error && <ErrorNotice error={error} advice={errorHelp(error, stores).advice} />}
       <div className={style.sides}>
         {sides.map((side) => (
-          <AnswerView
-            key={side}
-            name={names[side]}
-            answer={answers[side]}
-            waiting={isMerged && side === 'tuned' ? 'Comes as a whole, when it is there…' : 'Reading the question…'}
-          />
+          <AnswerView key={side} name={names[side]} answer={answers[side]} />
         ))}
       </div>
     </Section>
   );
 }
 
-/** waiting: what is said before its first word */
-function AnswerView({ name, answer: { text, speed, running }, waiting }: { name: string; answer: Answer; waiting: string }) {
+function AnswerView({ name, answer: { text, speed, running } }: { name: string; answer: Answer }) {
   return (
     <article className={style.side} aria-label={name} aria-busy={running}>
       <h3>{name}</h3>
-      {text === '' ? <p className={style.waiting}>{running ? waiting : 'Its answer appears here.'}</p> : <Markdown text={text} streaming={running} />}
+      {text === '' ? (
+        <p className={style.waiting}>{running ? 'Reading the question…' : 'Its answer appears here.'}</p>
+      ) : (
+        <Markdown text={text} streaming={running} />
+      )}
       {speed !== null && <p className={style.waiting}>{format.rate(speed)}</p>}
     </article>
   );

@@ -29,8 +29,12 @@ export function useTwoAnswers(run: TrainingRun, step: number) {
     for (const ticket of tickets.current) client.call('trials.cancel', { ticket }).catch(() => {}); // it has ended already
     preparing.cancel();
   };
+  const leave = () => {
+    stop();
+    client.call('training.release', { id: run.id, step }).catch(() => {}); // the connection is gone, or the run
+  };
   // biome-ignore lint/correctness/useExhaustiveDependencies: when the component goes
-  useEffect(() => stop, []);
+  useEffect(() => leave, []);
 
   const streamed = async (side: Side, question: string, on: { id: string; scale: number }[]) => {
     const ticket = `side-${Date.now()}-${last++}`;
@@ -50,11 +54,18 @@ export function useTwoAnswers(run: TrainingRun, step: number) {
     }
   };
   const merged = async (question: string) => {
+    let unsubscribe = () => {};
     try {
-      const asked = { id: run.id, step, prompts: [question], maxTokens: MOST_TOKENS };
-      const [sample] = await preparing.run((ticket) => client.call('training.sample', { ...asked, ticket }));
-      change('tuned', () => ({ text: sample?.answer ?? '', speed: null, running: false }));
+      const { text, tokensPerSecond } = await preparing.run((ticket) => {
+        unsubscribe = client.on(
+          'training.answer',
+          (told) => told.ticket === ticket && change('tuned', (before) => ({ ...before, text: before.text + told.text })),
+        );
+        return client.call('training.ask', { id: run.id, step, question, maxTokens: MOST_TOKENS, ticket });
+      });
+      change('tuned', () => ({ text, speed: tokensPerSecond, running: false }));
     } finally {
+      unsubscribe();
       change('tuned', (before) => ({ ...before, running: false }));
     }
   };
