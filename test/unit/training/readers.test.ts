@@ -10,7 +10,6 @@ import { readJsonLines } from '../../../main/training/data/readers/jsonl.ts';
 import { readLines } from '../../../main/training/data/readers/lines.ts';
 import { ObjectLayoutScanner } from '../../../main/training/data/readers/object-layout.ts';
 import { kindOf, openDataFile } from '../../../main/training/data/readers/open.ts';
-import { readParquet } from '../../../main/training/data/readers/parquet.ts';
 import { DOCUMENT_BYTES_MOST, readPlainText } from '../../../main/training/data/readers/plain-text.ts';
 import { LONGEST_ROW, type Row, type Rows } from '../../../main/training/data/readers/row.ts';
 
@@ -221,34 +220,6 @@ describe('CSV', () => {
     const rows = await all(readDelimited(file(`a,b\n1,2\n"${'x\n'.repeat(LONGEST_ROW / 2 + 10)}`)));
     expect(rows[0]?.value).toEqual({ a: '1', b: '2' });
     expect(problems(rows)).toEqual([[3, 'row.too-long']]);
-  });
-});
-
-describe('Parquet', () => {
-  it('gives nested lists, over several row groups', async () => {
-    const rows = await all(readParquet(data('messages-snappy.parquet')));
-    expect(rows.map(({ place }) => place)).toEqual([1, 2, 3, 4, 5, 6, 7]);
-    expect(rows[4]?.value).toEqual({
-      messages: [
-        { role: 'user', content: 'Say 4.' },
-        { role: 'assistant', content: '4' },
-      ],
-      source: 4,
-    });
-  });
-  it('gives nulls, and 64-bit numbers as numbers', async () => {
-    expect((await values(readParquet(data('alpaca-zstd.parquet')))).slice(1)).toEqual([
-      { instruction: 'Add.', input: '2 2', output: '4', n: 2 ** 40 },
-      { instruction: null, input: '3 3', output: '6', n: 3 },
-    ]);
-  });
-  it('tells the rows of a row group that is broken, and goes on', async () => {
-    const rows = await all(readParquet(data('bad/row-group-2-overwritten.parquet')));
-    expect(problems(rows)).toEqual([4, 5, 6].map((place) => [place, 'row.unreadable']));
-    expect(rows[6]?.value).toMatchObject({ source: 6 });
-  });
-  it('is refused when it is cut off', async () => {
-    await expect(all(readParquet(data('bad/truncated.parquet')))).rejects.toMatchObject({ code: 'file.corrupt' });
   });
 });
 

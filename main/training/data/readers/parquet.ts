@@ -1,4 +1,4 @@
-// Parquet, one row group in memory at a time.
+// Parquet, at most one row group in memory at a time.
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { asyncBufferFromFile } from 'hyparquet/src/node.js';
 import { compressors } from 'hyparquet-compressors';
@@ -8,6 +8,8 @@ import type { Row, Rows } from './row.ts';
 
 /** A larger row group would not leave the memory that is promised. Bytes before compression. */
 const LARGEST_ROW_GROUP = 192 * 1024 * 1024;
+/** Of short rows a row group has a million: as objects they would take hundreds of MB. Pages of other rows are skipped, unless a column is nested. */
+const PIECE_ROWS = 32_768;
 const BATCH_ROWS = 256;
 
 /** Rows are numbered from 1. Throws file.corrupt, file.unreadable. */
@@ -17,7 +19,7 @@ export async function* readParquet(path: string): Rows {
   for (const [group, { num_rows, total_byte_size }] of metadata.row_groups.entries()) {
     const count = Number(num_rows);
     if (Number(total_byte_size) > LARGEST_ROW_GROUP) throw groupTooLarge(path, group, Number(total_byte_size));
-    yield* readGroup(file, metadata, first, count, group);
+    for (let begin = 0; begin < count; begin += PIECE_ROWS) yield* readPiece(file, metadata, first + begin, Math.min(PIECE_ROWS, count - begin), group);
     first += count;
   }
 }
@@ -32,7 +34,7 @@ async function openParquet(path: string): Promise<{ file: AsyncBuffer; metadata:
   }
 }
 
-async function* readGroup(file: AsyncBuffer, metadata: FileMetaData, first: number, count: number, group: number): Rows {
+async function* readPiece(file: AsyncBuffer, metadata: FileMetaData, first: number, count: number, group: number): Rows {
   let values: Record<string, unknown>[];
   try {
     values = await parquetReadObjects({ file, metadata, compressors, rowStart: first, rowEnd: first + count });
