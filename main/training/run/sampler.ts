@@ -3,6 +3,7 @@ import { MoebiusError, toErrorBody } from '../../contract/errors.ts';
 import type { SampleSettings, TrainingSample } from '../../contract/training-runs.ts';
 import type { CallParameters, Engine } from '../../engine/engine.ts';
 import type { WithEngine } from '../../engine/own-engine.ts';
+import { processMemory } from '../../engine/process-memory.ts';
 import type { LoadedModel, LoadOptions } from '../../engine/protocol.ts';
 import type { Recipe } from '../../engine/train-protocol.ts';
 import { readExamples } from '../data/encoded/read.ts';
@@ -40,7 +41,7 @@ export const ASKED_LOAD: LoadOptions = { sequences: 1, telemetry: false };
 
 /**
  * RAM that a run with these questions needs beside its own, at least: its checkpoints are asked in an engine of its own, which keeps experts on disk where there is no room for all. Of a model that has
- * to be merged first: what its base needs. Throws as model.estimate.
+ * to be merged first: what its base needs. With what an engine has by itself, which is what `engine` has. Throws as model.estimate.
  */
 async function answeringBytes(engine: Engine, model: string, samples: SampleSettings | undefined): Promise<number> {
   const isAsked = samples !== undefined && (samples.prompts ? samples.prompts.length > 0 : samples.examples !== 0);
@@ -49,7 +50,8 @@ async function answeringBytes(engine: Engine, model: string, samples: SampleSett
   const [ram] = devices; // the CPU comes first
   if (ram === undefined) return 0;
   const { weights, experts, kvCache, compute } = ram;
-  return weights + Math.min(experts, expertRoom?.ramBytesLeast ?? experts) + kvCache + compute;
+  const itself = (await processMemory(engine.status.processId)) ?? 0;
+  return itself + weights + Math.min(experts, expertRoom?.ramBytesLeast ?? experts) + kvCache + compute;
 }
 
 /** The recipe with room for answering samples. Throws as model.estimate. */
