@@ -22,7 +22,7 @@ struct outcome {
     std::vector<numbers> gradients;  // of the operands, empty where there is none
 };
 
-numbers to_numbers(const std::vector<float> & values) {
+template <typename Values> numbers to_numbers(const Values & values) {
     return numbers(values.begin(), values.end());
 }
 

@@ -126,7 +126,8 @@ std::vector<float> tape_gradients(const small_loss & loss, bool of_draws) {
     what.tape.backward();
     what.tape.keep(what.tape.gradient(z));
     what.run(runner);
-    return train_runner::read(what.tape.gradient(z));
+    const float_rows found = train_runner::read(what.tape.gradient(z));
+    return { found.begin(), found.end() };
 }
 
 struct mean_gradient {

@@ -72,10 +72,34 @@ void gradients_of_several_uses_and_seeds_are_added() {
     runner.write(of_twice, seed.data());
     runner.write(of_sum, &of_the_sum);
     runner.compute(g.tape.graph());
-    const std::vector<float> found = runner.read(g.tape.gradient(g.x));
+    const float_rows found = runner.read(g.tape.gradient(g.x));
     for (size_t i = 0; i < found.size(); i++) {
         CHECK_EQUAL(found[i], 3 * float(i) + 100);  // small integers: exact
     }
+}
+
+void memory_of_rows_is_used_again() {
+    constexpr size_t count = 1 << 20;
+    const float *    first = nullptr;
+    {
+        const float_rows rows(count);
+        first = rows.data();
+    }
+    CHECK_EQUAL(spare_memory_bytes(), count * sizeof(float));
+    {
+        const float_rows fewer(count - 1000), more(count);
+        CHECK(fewer.data() == first && more.data() != first);
+    }
+    CHECK_EQUAL(spare_memory_bytes(), 2 * count * sizeof(float));
+    {
+        const float_rows many(4 * count);  // nothing fits
+        CHECK_EQUAL(spare_memory_bytes(), size_t(0));
+    }
+    release_spare_memory();
+    CHECK_EQUAL(spare_memory_bytes(), size_t(0));
+    const std::vector<float> small(16);
+    CHECK_EQUAL(float_rows(small.begin(), small.end()).size(), small.size());
+    CHECK_EQUAL(spare_memory_bytes(), size_t(0));
 }
 
 }  // namespace
@@ -85,5 +109,6 @@ int main() {
     what_nothing_depends_on_emits_nothing();
     a_weight_that_nobody_wants_costs_nothing();
     gradients_of_several_uses_and_seeds_are_added();
+    memory_of_rows_is_used_again();
     return check_result();
 }

@@ -49,7 +49,7 @@ std::vector<int64_t> expert_groups::counts() const {
     return made;
 }
 
-std::vector<double> expert_groups::sums_by_expert(const std::vector<float> & of) const {
+std::vector<double> expert_groups::sums_by_expert(const float_rows & of) const {
     std::vector<double> sums(size_t(experts), 0.0);
     for (const group & each : groups) {
         sums[size_t(each.expert)] = std::accumulate(of.begin() + each.begin, of.begin() + each.begin + each.count, 0.0);

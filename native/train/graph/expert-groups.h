@@ -1,6 +1,8 @@
 // The host's side of routing: which experts a batch's tokens chose, as the lists that graphs of experts take.
 #pragma once
 
+#include "float-rows.h"
+
 #include <ggml.h>
 
 #include <cstdint>
@@ -33,7 +35,7 @@ struct expert_groups {
 
     std::vector<int64_t> counts() const;  // [experts] assignments
     // of: [assignments] -> [experts]
-    std::vector<double> sums_by_expert(const std::vector<float> & of) const;
+    std::vector<double> sums_by_expert(const float_rows & of) const;
 
     bool even() const { return int64_t(token.size()) == tokens * per_token; }  // every token has as many
 };

@@ -64,8 +64,8 @@ void train_runner::compute_at_once(ggml_cgraph * graph, int begin, int end) {
     }
 }
 
-std::vector<float> train_runner::read(const ggml_tensor * tensor) {
-    std::vector<float> values(size_t(ggml_nelements(tensor)));
+float_rows train_runner::read(const ggml_tensor * tensor) {
+    float_rows values(size_t(ggml_nelements(tensor)));
     ggml_backend_tensor_get(tensor, values.data(), 0, ggml_nbytes(tensor));
     return values;
 }

@@ -1,6 +1,7 @@
 // Memory and computation of training graphs on one device.
 #pragma once
 
+#include "float-rows.h"
 #include "model/threadpool.h"
 
 #include <ggml-backend.h>
@@ -48,7 +49,7 @@ class train_runner {
     void compute(ggml_cgraph * graph) { compute(graph, 0, ggml_graph_n_nodes(graph)); }
 
     static void               write(ggml_tensor * tensor, const void * data) { ggml_backend_tensor_set(tensor, data, 0, ggml_nbytes(tensor)); }
-    static std::vector<float> read(const ggml_tensor * tensor);  // F32
+    static float_rows read(const ggml_tensor * tensor);  // F32
 
   private:
     void compute_at_once(ggml_cgraph * graph, int begin, int end);

@@ -1,18 +1,25 @@
 #include "tape-job.h"
 
+#include <cstring>
 #include <unordered_set>
 
 namespace moebius {
 
-void tape_job::write(ggml_tensor * input, const void * data) {
-    const auto * bytes = static_cast<const uint8_t *>(data);
-    inputs.emplace_back(input, std::vector<uint8_t>(bytes, bytes + ggml_nbytes(input)));
+// Inputs have memory of their own until nothing needs them any more.
+void tape_job::write_now(ggml_tensor * input, const void * data) {
+    if (input->buffer) {  // else nothing needs it
+        train_runner::write(input, data);
+    }
 }
 
-ggml_tensor * tape_job::floats(const std::vector<float> & values, int64_t n0, int64_t n1) {
-    ggml_tensor * input = tape.input(GGML_TYPE_F32, n0, n1);
-    write(input, values.data());
-    return input;
+void tape_job::write(ggml_tensor * input, const void * data) {
+    if (done >= 0) {
+        write_now(input, data);
+        return;
+    }
+    inputs.emplace_back().first = input;
+    inputs.back().second.resize(ggml_nbytes(input));
+    std::memcpy(inputs.back().second.data(), data, ggml_nbytes(input));
 }
 
 ggml_tensor * tape_job::ids(const std::vector<int32_t> & values, int64_t n0, int64_t n1) {
@@ -64,9 +71,7 @@ void tape_job::run(train_runner & runner, size_t pause) {
         done = 0;
     }
     for (const auto & [input, bytes] : inputs) {
-        if (input->buffer) {  // else nothing needs it
-            train_runner::write(input, bytes.data());
-        }
+        write_now(input, bytes.data());
     }
     inputs.clear();
     runner.compute(graph, done, end);

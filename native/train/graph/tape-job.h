@@ -15,7 +15,11 @@ class tape_job {
 
     // Inputs with their data, which is copied.
     void                   write(ggml_tensor * input, const void * data);
-    ggml_tensor *          floats(const std::vector<float> & values, int64_t n0, int64_t n1 = 1);
+    template <typename Values = std::vector<float>> ggml_tensor * floats(const Values & values, int64_t n0, int64_t n1 = 1) {
+        ggml_tensor * const input = tape.input(GGML_TYPE_F32, n0, n1);
+        write(input, values.data());
+        return input;
+    }
     ggml_tensor *          ids(const std::vector<int32_t> & values, int64_t n0, int64_t n1 = 1);
     routing_inputs::writer writer();
 
@@ -31,10 +35,11 @@ class tape_job {
     void run(train_runner & runner, size_t pause = SIZE_MAX);
 
   private:
+    static void   write_now(ggml_tensor * input, const void * data);
     ggml_cgraph * plan();
 
     ggml_backend_dev_t                                          device;
-    std::vector<std::pair<ggml_tensor *, std::vector<uint8_t>>> inputs;
+    std::vector<std::pair<ggml_tensor *, std::vector<uint8_t, spare_memory<uint8_t>>>> inputs;  // until there is memory for them
     std::vector<int>                                            pauses;  // nodes before each
     graph_memory *                                              its_memory = nullptr;
     ggml_context_ptr                                            planned;

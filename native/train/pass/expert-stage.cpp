@@ -9,7 +9,13 @@ namespace moebius {
 
 namespace {
 
-void add_rows(std::vector<float> & all, const std::vector<int32_t> & rows, int64_t n, const std::vector<float> & some) {
+// Adds rows of a matrix [size / n][n], which is 0 as long as it is empty.
+void add_rows(float_rows & all, size_t size, const std::vector<int32_t> & rows, int64_t n, float_rows some) {
+    if (all.empty() && are_all(rows, n, size) && some.size() == size) {
+        all = std::move(some);
+        return;
+    }
+    all.resize(size, 0.0f);
     for (size_t i = 0; i < rows.size() && !some.empty(); i++) {
         float * const       to   = all.data() + rows[i] * n;
         const float * const from = some.data() + i * size_t(n);
@@ -128,27 +134,28 @@ expert_outputs expert_stage::forward(int64_t layer, int64_t next, const expert_i
     const std::vector<expert_share> shares = shares_of(layer, inputs.routes);
     expert_outputs                  made;
     made.kept = kept ? kept_tape(layer, next, shares[0], inputs, *kept, wants_inputs) : nullptr;
-    const auto sums = on_all(workers.size(), [&](size_t device) { return made.kept ? made.kept->sums(workers[0].runner) : forward_on(workers[device], layer, next, shares[device], inputs); });
-    made.sum.assign(inputs.normed.size(), 0.0f);
-    made.by_expert.assign(inputs.wants_by_expert ? size_t(shape.experts * shape.n_embd) : 0, 0.0f);
+    auto sums = on_all(workers.size(), [&](size_t device) { return made.kept ? made.kept->sums(workers[0].runner) : forward_on(workers[device], layer, next, shares[device], inputs); });
     for (size_t device = 0; device < sums.size(); device++) {
-        add_rows(made.sum, shares[device].tokens, shape.n_embd, sums[device].of_tokens);
-        add_rows(made.by_expert, experts_of(workers[device].copies->slot_of(layer), shares[device]), shape.n_embd, sums[device].by_expert);
+        add_rows(made.sum, inputs.normed.size(), shares[device].tokens, shape.n_embd, std::move(sums[device].of_tokens));
+        if (inputs.wants_by_expert) {
+            add_rows(made.by_expert, size_t(shape.experts * shape.n_embd), experts_of(workers[device].copies->slot_of(layer), shares[device]), shape.n_embd, std::move(sums[device].by_expert));
+        }
         computed[device] += int64_t(shares[device].assignments.size());
     }
     return made;
 }
 
-share_gradients expert_stage::backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient,
+share_gradients expert_stage::backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const float_rows & gradient,
                                           bool wants_inputs) const {
     const placed_experts here = on.copies->use(layer, next, true);
     if (share.tokens.empty()) {
         return {};
     }
-    return expert_tape(*on.copies, here, layer, share, inputs, { false, true, wants_inputs }).gradients(on.runner, rows_of(gradient, share.tokens, shape.n_embd));
+    float_rows some;
+    return expert_tape(*on.copies, here, layer, share, inputs, { false, true, wants_inputs }).gradients(on.runner, rows_of(gradient, share.tokens, shape.n_embd, some));
 }
 
-expert_input_gradients expert_stage::backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::unique_ptr<expert_tape> & kept, const std::vector<float> & gradient,
+expert_input_gradients expert_stage::backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::unique_ptr<expert_tape> & kept, const float_rows & gradient,
                                               bool wants_inputs, adapter & of) {
     const expert_groups &           groups = inputs.routes.groups;
     const std::vector<expert_share> shares = shares_of(layer, inputs.routes);
@@ -157,17 +164,16 @@ expert_input_gradients expert_stage::backward(int64_t layer, int64_t next, const
         load[size_t(group.expert)] = uint32_t(group.count);
     }
     placements[size_t(layer)].observe(load, { inputs.routes.ids, uint32_t(groups.per_token) });
-    const auto made = on_all(workers.size(), [&](size_t device) {
-        return kept ? kept->gradients(workers[0].runner, rows_of(gradient, shares[0].tokens, shape.n_embd)) : backward_on(workers[device], layer, next, shares[device], inputs, gradient, wants_inputs);
+    auto made = on_all(workers.size(), [&](size_t device) {
+        float_rows some;
+        return kept ? kept->gradients(workers[0].runner, rows_of(gradient, shares[0].tokens, shape.n_embd, some)) : backward_on(workers[device], layer, next, shares[device], inputs, gradient, wants_inputs);
     });
     expert_input_gradients found;
-    if (wants_inputs) {
-        found.normed.assign(inputs.normed.size(), 0.0f);
-        found.weights.assign(inputs.weights.size(), 0.0f);
-    }
     for (size_t device = 0; device < made.size(); device++) {
-        add_rows(found.normed, shares[device].tokens, shape.n_embd, made[device].normed);
-        add_rows(found.weights, shares[device].assignments, 1, made[device].weights);
+        if (wants_inputs) {
+            add_rows(found.normed, inputs.normed.size(), shares[device].tokens, shape.n_embd, std::move(made[device].normed));
+            add_rows(found.weights, inputs.weights.size(), shares[device].assignments, 1, std::move(made[device].weights));
+        }
         for (const share_gradients::part & part : made[device].parts) {
             float * const sum = of.parameters[part.parameter].gradient.data() + part.offset;
             for (size_t i = 0; i < part.values.size(); i++) {

@@ -12,12 +12,12 @@
 namespace moebius {
 
 struct expert_input_gradients {
-    std::vector<float> normed, weights;
+    float_rows normed, weights;
 };
 
 struct expert_outputs {
-    std::vector<float>           sum;   // of each token's experts, weighed: [tokens][n_embd]
-    std::vector<float>           by_expert;  // [experts][n_embd], not weighed, added up; if wanted
+    float_rows                   sum;   // of each token's experts, weighed: [tokens][n_embd]
+    float_rows                   by_expert;  // [experts][n_embd], not weighed, added up; if wanted
     std::unique_ptr<expert_tape> kept;  // activations for backward(); null: it computes them again
 };
 
@@ -39,7 +39,7 @@ class expert_stage {
     expert_outputs forward(int64_t layer, int64_t next, const expert_inputs & inputs, activation_budget * kept, bool wants_inputs);
 
     // gradient: of the sum. Adds those of adapters to `of`. wants_inputs: else it gives nothing.
-    expert_input_gradients backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::unique_ptr<expert_tape> & kept, const std::vector<float> & gradient, bool wants_inputs,
+    expert_input_gradients backward(int64_t layer, int64_t next, const expert_inputs & inputs, const std::unique_ptr<expert_tape> & kept, const float_rows & gradient, bool wants_inputs,
                                     adapter & of);
 
     // Values of adapters to where they are used.
@@ -63,7 +63,7 @@ class expert_stage {
     std::vector<expert_share> shares_of(int64_t layer, const batch_routes & routes) const;
     std::unique_ptr<expert_tape> kept_tape(int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, activation_budget & budget, bool wants_inputs);
     expert_sums               forward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs) const;
-    share_gradients           backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs) const;
+    share_gradients           backward_on(worker & on, int64_t layer, int64_t next, const expert_share & share, const expert_inputs & inputs, const float_rows & gradient, bool wants_inputs) const;
     layer_rig                 rig() const;
     void                      place(int64_t layer);
     void                      measure_speeds();

@@ -1,5 +1,7 @@
 #include "expert-tape.h"
 
+#include <algorithm>
+
 namespace moebius {
 
 namespace {
@@ -11,11 +13,17 @@ size_t nodes_for(const expert_groups & groups) {
 
 }  // namespace
 
-std::vector<float> rows_of(const std::vector<float> & all, const std::vector<int32_t> & rows, int64_t n) {
-    std::vector<float> some;
-    some.reserve(rows.size() * size_t(n));
-    for (const int32_t row : rows) {
-        some.insert(some.end(), all.begin() + row * n, all.begin() + (row + 1) * n);
+bool are_all(const std::vector<int32_t> & rows, int64_t n, size_t size) {
+    return rows.size() * size_t(n) == size && std::is_sorted(rows.begin(), rows.end());
+}
+
+const float_rows & rows_of(const float_rows & all, const std::vector<int32_t> & rows, int64_t n, float_rows & some) {
+    if (are_all(rows, n, all.size())) {
+        return all;
+    }
+    some.resize(rows.size() * size_t(n));
+    for (size_t i = 0; i < rows.size(); i++) {
+        std::copy_n(all.begin() + rows[i] * n, n, some.begin() + int64_t(i) * n);
     }
     return some;
 }
@@ -27,9 +35,10 @@ expert_tape::expert_tape(const expert_copies & of, const placed_experts & here, 
     routing.fill(share.groups, what.writer());
     set_adapters(share, inputs);
     const auto value = [&](ggml_tensor * input) { return purpose.wants_inputs ? what.tape.variable(input) : train_value(input); };
-    normed           = value(what.floats(rows_of(inputs.normed, share.tokens, n_embd), n_embd, share.groups.tokens));
-    weights          = value(what.floats(rows_of(inputs.weights, share.assignments, 1), 1, int64_t(share.assignments.size())));
-    made             = train_experts(what.tape, normed, weights, ffn, routing, purpose.sums && inputs.wants_by_expert);
+    float_rows some, its_weights;
+    normed  = value(what.floats(rows_of(inputs.normed, share.tokens, n_embd, some), n_embd, share.groups.tokens));
+    weights = value(what.floats(rows_of(inputs.weights, share.assignments, 1, its_weights), 1, int64_t(share.assignments.size())));
+    made    = train_experts(what.tape, normed, weights, ffn, routing, purpose.sums && inputs.wants_by_expert);
     if (purpose.sums) {
         what.tape.keep(made.sum.tensor);
     }
@@ -78,17 +87,17 @@ void expert_tape::differentiate() {
 
 expert_sums expert_tape::sums(train_runner & runner) {
     what.run(runner, 0);
-    return { train_runner::read(made.sum.tensor), made.by_expert ? train_runner::read(made.by_expert) : std::vector<float>() };
+    return { train_runner::read(made.sum.tensor), made.by_expert ? train_runner::read(made.by_expert) : float_rows() };
 }
 
-share_gradients expert_tape::gradients(train_runner & runner, const std::vector<float> & gradient) {
+share_gradients expert_tape::gradients(train_runner & runner, const float_rows & gradient) {
     share_gradients found;
     if (!of_sum) {
         return found;
     }
     what.write(of_sum, gradient.data());
     what.run(runner);
-    const auto read = [this](const train_value & of) { return what.tape.gradient(of) ? train_runner::read(what.tape.gradient(of)) : std::vector<float>(); };
+    const auto read = [this](const train_value & of) { return what.tape.gradient(of) ? train_runner::read(what.tape.gradient(of)) : float_rows(); };
     found.normed    = read(normed);
     found.weights   = read(weights);
     for (const used_adapter & used : made.adapters) {

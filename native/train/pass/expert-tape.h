@@ -10,8 +10,8 @@ namespace moebius {
 
 struct expert_inputs {
     const batch_routes &       routes;
-    const std::vector<float> & normed;   // [tokens][n_embd]
-    const std::vector<float> & weights;  // [assignments]
+    const float_rows &     normed;   // [tokens][n_embd]
+    const float_rows &     weights;  // [assignments]
     dropout_stream             dropped    = std::nullopt;
     bool                       is_adapted = true;
     bool                       wants_by_expert = false;  // forward: what each gave, too
@@ -19,8 +19,8 @@ struct expert_inputs {
 
 // What experts give of some tokens.
 struct expert_sums {
-    std::vector<float> of_tokens;  // [tokens][n_embd], weighed
-    std::vector<float> by_expert;  // [groups][n_embd], not weighed, added up; if wanted
+    float_rows of_tokens;  // [tokens][n_embd], weighed
+    float_rows by_expert;  // [groups][n_embd], not weighed, added up; if wanted
 };
 
 // What a tape of experts is for.
@@ -33,11 +33,11 @@ struct expert_purpose {
 // Gradients of some assignments and their tokens.
 struct share_gradients {
     struct part {
-        size_t             parameter = 0, offset = 0;  // of adapter::parameters, and where in it
-        std::vector<float> values;
+        size_t     parameter = 0, offset = 0;  // of adapter::parameters, and where in it
+        float_rows values;
     };
-    std::vector<float> normed, weights;
-    std::vector<part>  parts;
+    float_rows        normed, weights;
+    std::vector<part> parts;
 };
 
 class expert_tape {
@@ -53,7 +53,7 @@ class expert_tape {
     expert_sums sums(train_runner & runner);
 
     // gradient: of that sum. Throws as above.
-    share_gradients gradients(train_runner & runner, const std::vector<float> & gradient);
+    share_gradients gradients(train_runner & runner, const float_rows & gradient);
 
   private:
     void set_adapters(const expert_share & share, const expert_inputs & inputs);
@@ -69,7 +69,10 @@ class expert_tape {
     ggml_tensor *                of_sum = nullptr;  // its gradient; null: nothing is trained
 };
 
-// Rows of a matrix [all][n].
-std::vector<float> rows_of(const std::vector<float> & all, const std::vector<int32_t> & rows, int64_t n);
+// Whether rows, each at most once, are a matrix [size / n][n] as it is.
+bool are_all(const std::vector<int32_t> & rows, int64_t n, size_t size);
+
+// These rows of a matrix [all][n]: itself, or `some`, made of copies.
+const float_rows & rows_of(const float_rows & all, const std::vector<int32_t> & rows, int64_t n, float_rows & some);
 
 }  // namespace moebius

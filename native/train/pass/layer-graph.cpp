@@ -22,7 +22,7 @@ void keep_gradients(train_tape & tape, const std::vector<parameter_use> & uses) 
 void add_up_gradients(const train_tape & tape, const std::vector<parameter_use> & uses, adapter & of) {
     for (const parameter_use & use : uses) {
         if (ggml_tensor * const found = tape.gradient(use.value)) {
-            const std::vector<float> values = train_runner::read(found);
+            const float_rows values = train_runner::read(found);
             std::vector<float> &     sum    = of.parameters[use.parameter].gradient;
             std::transform(values.begin(), values.end(), sum.begin(), sum.begin(), std::plus<float>());
         }

@@ -17,16 +17,10 @@ size_t nodes_for(size_t sequences) {
     return 2048 + 128 * sequences;
 }
 
-std::vector<float> scaled(std::vector<float> values, float factor) {
-    for (float & value : values) {
-        value *= factor;
-    }
-    return values;
-}
 
 }  // namespace
 
-layer_tape::layer_tape(ggml_backend_dev_t device, const layer_tools & with, const token_batch & batch, int64_t layer, const std::vector<float> & input, const layer_purpose & of)
+layer_tape::layer_tape(ggml_backend_dev_t device, const layer_tools & with, const token_batch & batch, int64_t layer, const float_rows & input, const layer_purpose & of)
     : tools(with),
       purpose(of),
       tokens(int64_t(batch.tokens.size())),
@@ -123,7 +117,7 @@ void layer_tape::differentiate() {
     }
 }
 
-std::vector<float> layer_tape::scores() {
+float_rows layer_tape::scores() {
     what.run(tools.runner, at_choice);
     return train_runner::read(purpose.routing.draws ? router.logits.tensor : router.scores.tensor);
 }
@@ -152,21 +146,20 @@ void layer_tape::choose(const expert_groups & groups, const expert_draws & draws
     }
 }
 
-std::vector<float> layer_tape::output(const std::vector<float> & of_experts) {
+float_rows layer_tape::output(const float_rows & of_experts) {
     what.run(tools.runner, at_choice);
-    std::vector<float> sum = train_runner::read(behind.tensor);
+    float_rows sum = train_runner::read(behind.tensor);
     if (!is_routed()) {
         return sum;
     }
-    const std::vector<float> added = beside.tensor ? train_runner::read(beside.tensor) : std::vector<float>();
+    const float_rows added = beside.tensor ? train_runner::read(beside.tensor) : float_rows();
     for (size_t i = 0; i < sum.size(); i++) {
         sum[i] += tools.shape.residual_scale * (of_experts[i] + (added.empty() ? 0.0f : added[i]));
     }
     return sum;
 }
 
-layer_gradients layer_tape::backward(const std::vector<float> & gradient, const expert_input_gradients & of_experts, adapter & of) {
-    const std::vector<float> of_branch = scaled(gradient, tools.shape.residual_scale);
+layer_gradients layer_tape::backward(const float_rows & gradient, const float_rows & of_branch, const expert_input_gradients & of_experts, adapter & of) {
     for (const auto & [input, values] : { std::pair(of_behind, &gradient), std::pair(of_beside, &of_branch), std::pair(of_normed, &of_experts.normed), std::pair(of_weights, &of_experts.weights) }) {
         if (input) {
             what.write(input, values->data());
@@ -175,7 +168,7 @@ layer_gradients layer_tape::backward(const std::vector<float> & gradient, const 
     what.run(tools.runner);
     add_up_gradients(what.tape, graph.uses(), of);
     const auto number = [](const train_value & value) { return value.tensor ? double(train_runner::read(value.tensor)[0]) : 0.0; };
-    return { of_input ? train_runner::read(of_input) : std::vector<float>(), number(balance), number(z) };
+    return { of_input ? train_runner::read(of_input) : float_rows(), number(balance), number(z) };
 }
 
 }  // namespace moebius

@@ -33,19 +33,19 @@ struct layer_purpose {
 
 // What experts get.
 struct expert_entry {
-    std::vector<float> normed;   // [tokens][n_embd]
-    std::vector<float> weights;  // [assignments]
+    float_rows normed;   // [tokens][n_embd]
+    float_rows weights;  // [assignments]
 };
 
 struct layer_gradients {
-    std::vector<float> input;           // [tokens][n_embd]; none: nothing that is trained depends on it
+    float_rows input;                   // [tokens][n_embd]; none: nothing that is trained depends on it
     double             balance = 0, z = 0;  // losses of the router
 };
 
 class layer_tape {
   public:
     // batch and input [tokens][n_embd] are read and forgotten. Throws what train_runner does, as all below do.
-    layer_tape(ggml_backend_dev_t device, const layer_tools & tools, const token_batch & batch, int64_t layer, const std::vector<float> & input, const layer_purpose & purpose);
+    layer_tape(ggml_backend_dev_t device, const layer_tools & tools, const token_batch & batch, int64_t layer, const float_rows & input, const layer_purpose & purpose);
 
     bool is_routed() const { return graph.is_routed(); }
     bool trains() const { return purpose.trains; }
@@ -55,17 +55,17 @@ class layer_tape {
     size_t needed() { return what.needed(); }
 
     // Of a layer that is routed: by which experts are chosen [tokens][experts] (logits, if they are drawn), and, once they are, what they get. draws: if they are.
-    std::vector<float> scores();
-    expert_entry       enter(const expert_groups & groups, const expert_draws & draws);
+    float_rows   scores();
+    expert_entry enter(const expert_groups & groups, const expert_draws & draws);
 
     // [tokens][n_embd]. of_experts: their sums, of a layer that is routed, behind enter().
-    std::vector<float> output(const std::vector<float> & of_experts = {});
+    float_rows output(const float_rows & of_experts = {});
 
     // Whether experts are to give gradients of what they get.
     bool wants_experts() const { return of_normed || of_weights; }
 
-    // gradient: of the layer's output. of_experts: theirs; of a layer that is routed, behind enter(). Adds those of the adapter to `of`.
-    layer_gradients backward(const std::vector<float> & gradient, const expert_input_gradients & of_experts, adapter & of);
+    // gradient: of the layer's output. of_branch: of what its experts add to that, before residual_scale. of_experts: theirs; of a layer that is routed, behind enter(). Adds those of the adapter to `of`.
+    layer_gradients backward(const float_rows & gradient, const float_rows & of_branch, const expert_input_gradients & of_experts, adapter & of);
 
   private:
     void          build_dense();

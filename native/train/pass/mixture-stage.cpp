@@ -32,7 +32,7 @@ void add_expert_gradients(const train_tape & tape, const expert_output & made, c
         const lora_tensors lora = adapters.lora_of(used.matrices->weight);
         for (const auto & [index, value] : { std::pair(lora.a_index, used.a), std::pair(lora.b_index, used.b) }) {
             if (ggml_tensor * const each = tape.gradient(value)) {
-                const std::vector<float> values = train_runner::read(each);
+                const float_rows values = train_runner::read(each);
                 float * const            sum    = of.parameters[index].gradient.data() + size_t(used.expert) * values.size();
                 for (size_t i = 0; i < values.size(); i++) {
                     sum[i] += values[i];
@@ -47,7 +47,7 @@ void add_expert_gradients(const train_tape & tape, const expert_output & made, c
 mixture_stage::mixture_stage(ggml_backend_dev_t on, const train_threads & threads, const base_shape & of, const base_weights & weights, const adapter_tensors & with)
     : device(on), runner(on, threads), shape(of), base(weights), adapters(with) {}
 
-std::vector<float> mixture_stage::forward(int64_t layer, const expert_inputs & inputs) {
+float_rows mixture_stage::forward(int64_t layer, const expert_inputs & inputs) {
     const expert_groups & groups = inputs.routes.groups;
     tape_job              what(device, mixture_nodes(groups));
     const expert_ffn      ffn = mixture_ffn(base.layer(layer).dense, adapters, what, inputs, false);
@@ -60,7 +60,7 @@ std::vector<float> mixture_stage::forward(int64_t layer, const expert_inputs & i
     return train_runner::read(made.sum.tensor);
 }
 
-expert_input_gradients mixture_stage::backward(int64_t layer, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs, adapter & of) {
+expert_input_gradients mixture_stage::backward(int64_t layer, const expert_inputs & inputs, const float_rows & gradient, bool wants_inputs, adapter & of) {
     const expert_groups & groups = inputs.routes.groups;
     tape_job              what(device, mixture_nodes(groups));
     train_tape &          tape = what.tape;

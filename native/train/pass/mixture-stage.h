@@ -14,8 +14,8 @@ class mixture_stage {
     mixture_stage(ggml_backend_dev_t device, const train_threads & threads, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters);
 
     // As expert_stage's.
-    std::vector<float>     forward(int64_t layer, const expert_inputs & inputs);
-    expert_input_gradients backward(int64_t layer, const expert_inputs & inputs, const std::vector<float> & gradient, bool wants_inputs, adapter & of);
+    float_rows     forward(int64_t layer, const expert_inputs & inputs);
+    expert_input_gradients backward(int64_t layer, const expert_inputs & inputs, const float_rows & gradient, bool wants_inputs, adapter & of);
 
   private:
     ggml_backend_dev_t      device;

@@ -32,7 +32,7 @@ struct loss_graph {
     std::vector<parameter_use> uses;
 
     // trains: gradients of parameters are wanted; is_below: that of the hidden numbers, too
-    loss_graph(ggml_backend_dev_t device, const base_shape & shape, const base_weights & base, const adapter_tensors & with, const token_batch & batch, const std::vector<float> & numbers,
+    loss_graph(ggml_backend_dev_t device, const base_shape & shape, const base_weights & base, const adapter_tensors & with, const token_batch & batch, const float_rows & numbers,
                bool trains, bool is_below)
         : what(device, 4096 + 64 * size_t(shape.vocabulary / loss_settings().vocabulary_chunk + 1)) {
         const int64_t    tokens = int64_t(batch.tokens.size()), count = int64_t(batch.rows.size());
@@ -57,7 +57,8 @@ struct loss_graph {
     }
 
     void read(const token_batch & batch, pass_result & result) const {
-        result.row_losses = train_runner::read(losses.tensor);
+        const float_rows found = train_runner::read(losses.tensor);
+        result.row_losses.assign(found.begin(), found.end());
         for (size_t i = 0; i < result.row_losses.size(); i++) {
             result.loss += double(batch.weights[i]) * double(result.row_losses[i]);
         }

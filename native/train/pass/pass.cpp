@@ -29,6 +29,13 @@ uint64_t usual_activation_bytes(uint64_t reserved) {
     return (free - std::min(free, reserved)) / 2;
 }
 
+float_rows times(float_rows values, float factor) {
+    for (float & value : values) {
+        value *= factor;
+    }
+    return values;
+}
+
 // Writes down how long it lives.
 class stopwatch {
   public:
@@ -91,12 +98,12 @@ layer_routing train_pass::routing_of(int64_t layer, const batch_purpose & purpos
 }
 
 // scores: [tokens][experts], logits if they are drawn: numbers of the batch's stream and the layer.
-expert_draws train_pass::choice(int64_t layer, std::vector<float> scores, const batch_purpose & purpose) const {
+expert_draws train_pass::choice(int64_t layer, const float_rows & scores, const batch_purpose & purpose) const {
     const layer_routing routing = routing_of(layer, purpose);
     if (routing.draws) {
-        return draw_experts(scores, shape.experts, routing.experts_used, purpose.plan.reach, random_stream(purpose.dropped.value_or(0), "router of layer " + std::to_string(layer)));
+        return draw_experts({ scores.begin(), scores.end() }, shape.experts, routing.experts_used, purpose.plan.reach, random_stream(purpose.dropped.value_or(0), "router of layer " + std::to_string(layer)));
     }
-    return { chosen_experts(shape, std::move(scores), routing.experts_used), {}, {} };
+    return { chosen_experts(shape, { scores.begin(), scores.end() }, routing.experts_used), {}, {} };
 }
 
 // Forward only, or, while there is room to keep it, both ways.
@@ -163,24 +170,22 @@ train_pass::rows train_pass::back_through_layer(const token_batch & batch, int64
                                                 pass_result & result) {
     std::unique_ptr<layer_tape> tape = state.kept ? std::move(state.kept) : tape_of(batch, layer, state.input, purpose, false, true);
     if (!tape->is_routed()) {
-        return tape->backward(gradient, {}, of).input;
+        return tape->backward(gradient, {}, {}, of).input;
     }
-    const expert_input_gradients of_experts = back_through_experts(layer, state, *tape, gradient, purpose, of);
-    layer_gradients              made       = tape->backward(gradient, of_experts, of);
+    rows                         scaled;
+    const rows &                 of_branch  = shape.residual_scale == 1 ? gradient : scaled = times(gradient, shape.residual_scale);
+    const expert_input_gradients of_experts = back_through_experts(layer, state, *tape, of_branch, purpose, of);
+    layer_gradients              made       = tape->backward(gradient, of_branch, of_experts, of);
     result.balance += made.balance / double(shape.layers - shape.dense_layers);
     result.z += made.z / double(shape.layers - shape.dense_layers);
     return std::move(made.input);
 }
 
-expert_input_gradients train_pass::back_through_experts(int64_t layer, layer_state & state, layer_tape & tape, const rows & gradient, const batch_purpose & purpose, adapter & of) {
+expert_input_gradients train_pass::back_through_experts(int64_t layer, layer_state & state, layer_tape & tape, const rows & of_branch, const batch_purpose & purpose, adapter & of) {
     const expert_groups groups(state.chosen.ids, routing_of(layer, purpose).experts_used, shape.experts);
     const expert_entry  entry = tape.enter(groups, state.chosen);
     const batch_routes  routes{ state.chosen.ids, groups };
     const expert_inputs inputs{ routes, entry.normed, entry.weights, purpose.dropped };
-    rows                of_branch = gradient;
-    for (float & value : of_branch) {
-        value *= shape.residual_scale;
-    }
     const std::unique_ptr<expert_tape> kept = std::move(state.kept_experts);
     return adapters.mixture().experts > 0 ? mixture.backward(layer, inputs, of_branch, tape.wants_experts(), of) :
                                             experts.backward(layer, layer - 1, inputs, kept, of_branch, tape.wants_experts(), of);

@@ -40,6 +40,7 @@ class train_pass {
   public:
     // Reads the base. All but where outlive it. Throws what base_weights, expert_stage and adapter_tensors do.
     train_pass(const gguf_model & file, const base_shape & shape, const adapter & of, const pass_devices & where);
+    ~train_pass() { release_spare_memory(); }
 
     // New values of the same adapter.
     void write(const adapter & of);
@@ -59,7 +60,7 @@ class train_pass {
     pass_result forward_backward(const token_batch & batch, const router_loss_factors & factors, adapter & of, uint64_t stream = 0, const row_weighting & weigh = {}, const routing_plan & plan = {});
 
   private:
-    using rows = std::vector<float>;  // [tokens][n_embd]
+    using rows = float_rows;  // [tokens][n_embd]
 
     // What a forward pass leaves for the backward pass.
     struct layer_state {
@@ -86,9 +87,9 @@ class train_pass {
     void                        loss_of(const token_batch & batch, const rows & hidden, bool is_adapted, pass_result & result);
     rows                        back_through_loss(const token_batch & batch, const rows & hidden, adapter & of, pass_result & result);
     rows                        back_through_layer(const token_batch & batch, int64_t layer, layer_state & state, const rows & gradient, const batch_purpose & purpose, adapter & of, pass_result & result);
-    expert_input_gradients      back_through_experts(int64_t layer, layer_state & state, layer_tape & tape, const rows & gradient, const batch_purpose & purpose, adapter & of);
+    expert_input_gradients      back_through_experts(int64_t layer, layer_state & state, layer_tape & tape, const rows & of_branch, const batch_purpose & purpose, adapter & of);
     layer_routing               routing_of(int64_t layer, const batch_purpose & purpose) const;
-    expert_draws                choice(int64_t layer, std::vector<float> scores, const batch_purpose & purpose) const;
+    expert_draws                choice(int64_t layer, const float_rows & scores, const batch_purpose & purpose) const;
     void                        check(const token_batch & batch) const;
     bool                        trains_below(const adapter & of, int64_t layer) const;
     std::vector<layer_state>    forward_layers(const token_batch & batch, rows & hidden, pass_result & result, const batch_purpose & purpose);

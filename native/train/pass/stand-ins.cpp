@@ -14,7 +14,7 @@ stand_ins::stand_ins(int64_t layers, int64_t of_experts, int64_t numbers, double
       sums(size_t(layers), std::vector<double>(size_t(of_experts * numbers), 0.0)),
       counts(size_t(layers), std::vector<int64_t>(size_t(of_experts), 0)) {}
 
-void stand_ins::note(int64_t layer, const std::vector<float> & of, const std::vector<int64_t> & tokens) {
+void stand_ins::note(int64_t layer, const float_rows & of, const std::vector<int64_t> & tokens) {
     std::vector<double> &  sum   = sums[size_t(layer)];
     std::vector<int64_t> & count = counts[size_t(layer)];
     for (size_t i = 0; i < sum.size(); i++) {

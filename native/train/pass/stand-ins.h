@@ -2,6 +2,8 @@
 // Mixture-of-Experts", arXiv 2504.12463).
 #pragma once
 
+#include "train/graph/float-rows.h"
+
 #include <cstdint>
 #include <vector>
 
@@ -16,7 +18,7 @@ class stand_ins {
     const std::vector<float> & of_layer(int64_t layer) const { return averages[size_t(layer)]; }
 
     // Outputs of a step's tokens, not weighed: [experts][n_embd] sums, and how many tokens each expert had.
-    void note(int64_t layer, const std::vector<float> & sums, const std::vector<int64_t> & tokens);
+    void note(int64_t layer, const float_rows & sums, const std::vector<int64_t> & tokens);
 
     // Behind a step: average = beta * average + (1 - beta) * the step's mean, of experts that had tokens.
     void follow();
