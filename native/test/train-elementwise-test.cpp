@@ -76,26 +76,34 @@ void functions_of_one_number() {
                } });
 }
 
-void swiglu() {
+// weights: [columns] or none
+numbers swiglu(const numbers & gate, const numbers & up, const numbers & weights) {
+    numbers      y;
+    const size_t n = weights.empty() ? 0 : gate.size() / weights.size();
+    for (size_t i = 0; i < gate.size(); i++) {
+        y.push_back(gate[i] * sigmoid(gate[i]) * up[i] * (n == 0 ? 1 : weights[i / n]));
+    }
+    return y;
+}
+
+// [2 n, columns] -> the gates, or what is behind them
+numbers half_of(const numbers & both, size_t n, size_t offset) {
+    numbers half;
+    for (size_t i = 0; i < both.size(); i += 2 * n) {
+        half.insert(half.end(), both.begin() + ptrdiff_t(i + offset), both.begin() + ptrdiff_t(i + offset + n));
+    }
+    return half;
+}
+
+void swiglu_with_and_without_weights() {
     check_op({ "swiglu", { { 9, 4 }, { 9, 4 } }, [](graph_maker & maker, const values & of) { return train_swiglu(maker.tape, of[0], of[1]); },
-               [](const std::vector<numbers> & of) {
-                   numbers y;
-                   for (size_t i = 0; i < of[0].size(); i++) {
-                       y.push_back(of[0][i] * sigmoid(of[0][i]) * of[1][i]);
-                   }
-                   return y;
-               } });
+               [](const std::vector<numbers> & of) { return swiglu(of[0], of[1], {}); } });
+    check_op({ "weighed swiglu", { { 21, 70 }, { 21, 70 }, { 1, 70 } }, [](graph_maker & maker, const values & of) { return train_swiglu(maker.tape, of[0], of[1], of[2]); },
+               [](const std::vector<numbers> & of) { return swiglu(of[0], of[1], of[2]); } });
     check_op({ "swiglu of one tensor", { { 18, 4 } }, [](graph_maker & maker, const values & of) { return train_swiglu_fused(maker.tape, of[0]); },
-               [](const std::vector<numbers> & of) {
-                   numbers y;
-                   for (size_t t = 0; t < 4; t++) {
-                       for (size_t i = 0; i < 9; i++) {
-                           const double gate = of[0][t * 18 + i];
-                           y.push_back(gate * sigmoid(gate) * of[0][t * 18 + 9 + i]);
-                       }
-                   }
-                   return y;
-               } });
+               [](const std::vector<numbers> & of) { return swiglu(half_of(of[0], 9, 0), half_of(of[0], 9, 9), {}); } });
+    check_op({ "weighed swiglu of one tensor", { { 18, 4 }, { 1, 4 } }, [](graph_maker & maker, const values & of) { return train_swiglu_fused(maker.tape, of[0], of[1]); },
+               [](const std::vector<numbers> & of) { return swiglu(half_of(of[0], 9, 0), half_of(of[0], 9, 9), of[1]); } });
 }
 
 void norm() {
@@ -161,7 +169,7 @@ void softmax_and_log_sum() {
 int main() {
     sums_and_products();
     functions_of_one_number();
-    swiglu();
+    swiglu_with_and_without_weights();
     norm();
     softmax_and_log_sum();
     report_ops();

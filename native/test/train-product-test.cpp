@@ -1,4 +1,4 @@
-// Products and softmax of the CPU on every kind of instructions that this processor has, against double precision; products with the same bits however the work is dealt.
+// Products, softmax and SwiGLU of the CPU on every kind of instructions that this processor has, against double precision; products with the same bits however the work is dealt.
 #include "check.h"
 #include "train/kernels/product.h"
 
@@ -139,6 +139,32 @@ void softmax_of_nan(const tile_kernels & kernels) {
     CHECK(std::isnan(p[17]) && std::isnan(p[0]));
 }
 
+// Against double precision, gates from -90 to 90.
+void swiglu_rows(const tile_kernels & kernels) {
+    constexpr float weight = 0.3f;
+    for (const size_t count : { 1, 16, 100 }) {
+        std::minstd_rand   random(uint32_t(count) + 2);
+        std::vector<float> gate(count), up(count), d(count), y(count), of_gate(count), of_up(count);
+        for (size_t i = 0; i < count; i++) {
+            gate[i] = (i % 5 == 0 ? 10 : 1) * (float(random() % 1801) / 100 - 9);
+            up[i]   = float(random() % 2001) / 1000 - 1;
+            d[i]    = float(random() % 2001) / 1000 - 1;
+        }
+        kernels.swiglu(gate.data(), up.data(), weight, y.data(), int64_t(count));
+        const float of_weight = kernels.swiglu_back(gate.data(), up.data(), d.data(), weight, of_gate.data(), of_up.data(), int64_t(count));
+        double      sum = 0, most = 0;
+        for (size_t i = 0; i < count; i++) {
+            const double x = double(gate[i]), share = 1 / (1 + std::exp(-x)), silu = x * share, scale = std::fabs(x) + 1;
+            CHECK(std::fabs(double(y[i]) - double(weight) * silu * double(up[i])) <= 4e-7 * scale);
+            CHECK(std::fabs(double(of_up[i]) - double(weight) * silu * double(d[i])) <= 4e-7 * scale);
+            CHECK(std::fabs(double(of_gate[i]) - double(weight) * double(d[i]) * double(up[i]) * share * (1 + x * (1 - share))) <= 4e-7 * scale);
+            sum += double(d[i]) * silu * double(up[i]);
+            most += std::fabs(silu);
+        }
+        CHECK(std::fabs(double(of_weight) - sum) <= 1e-6 * most + 1e-7);
+    }
+}
+
 void added_product(const tile_kernels & kernels) {
     const std::vector<float> x{ 1, 2, 3, 4 }, w{ 5, 6, 7, 8 };
     std::vector<float>       c{ 100, 200, 300, 400 };
@@ -156,6 +182,7 @@ int main() {
         all_shapes(*kernels[i]);
         softmax_rows(*kernels[i]);
         softmax_of_nan(*kernels[i]);
+        swiglu_rows(*kernels[i]);
         added_product(*kernels[i]);
     }
     return check_result();

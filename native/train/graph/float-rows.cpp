@@ -1,8 +1,8 @@
 #include "float-rows.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
-#include <numeric>
 
 namespace moebius {
 
@@ -19,30 +19,55 @@ size_t size_class(size_t bytes) {
     return (bytes + step - 1) / step * step;
 }
 
-struct spare_blocks {
-    std::mutex                    access;
-    std::multimap<size_t, void *> by_size;
-
+class spare_blocks {
+  public:
     ~spare_blocks() { release(); }
 
     void * take(size_t size) {
         const std::lock_guard<std::mutex> lock(access);
-        const auto                        found = by_size.find(size);
-        if (found == by_size.end()) {
-            release();
-            return nullptr;
+        in_use += size;
+        most_in_use      = std::max(most_in_use, in_use);
+        const auto found = by_size.find(size);
+        if (found != by_size.end()) {
+            return taken_out(found);
         }
-        void * const block = found->second;
-        by_size.erase(found);
-        return block;
+        while (!by_size.empty() && in_use + kept > most_in_use + most_in_use / 4) {
+            ::operator delete(taken_out(by_size.begin()));
+        }
+        return ::operator new(size);
+    }
+
+    void give(void * block, size_t size) {
+        const std::lock_guard<std::mutex> lock(access);
+        in_use -= size;
+        by_size.emplace(size, block);
+        kept += size;
     }
 
     void release() {
-        for (const auto & [size, block] : by_size) {
-            ::operator delete(block);
+        const std::lock_guard<std::mutex> lock(access);
+        while (!by_size.empty()) {
+            ::operator delete(taken_out(by_size.begin()));
         }
-        by_size.clear();
+        most_in_use = in_use;
     }
+
+    size_t bytes() {
+        const std::lock_guard<std::mutex> lock(access);
+        return kept;
+    }
+
+  private:
+    void * taken_out(std::multimap<size_t, void *>::iterator at) {
+        void * const block = at->second;
+        kept -= at->first;
+        by_size.erase(at);
+        return block;
+    }
+
+    std::mutex                    access;
+    std::multimap<size_t, void *> by_size;
+    size_t                        kept = 0, in_use = 0, most_in_use = 0;  // bytes
 };
 
 spare_blocks & spares() {
@@ -53,34 +78,19 @@ spare_blocks & spares() {
 }  // namespace
 
 void * take_spare_memory(size_t bytes) {
-    if (bytes < least_kept) {
-        return ::operator new(bytes);
-    }
-    void * const kept = spares().take(size_class(bytes));
-    return kept ? kept : ::operator new(size_class(bytes));
+    return bytes < least_kept ? ::operator new(bytes) : spares().take(size_class(bytes));
 }
 
 void give_spare_memory(void * memory, size_t bytes) noexcept {
-    if (bytes < least_kept) {
-        ::operator delete(memory);
-        return;
-    }
-    try {
-        const std::lock_guard<std::mutex> lock(spares().access);
-        spares().by_size.emplace(size_class(bytes), memory);
-    } catch (...) {
-        ::operator delete(memory);
-    }
+    bytes < least_kept ? ::operator delete(memory) : spares().give(memory, size_class(bytes));
 }
 
 void release_spare_memory() noexcept {
-    const std::lock_guard<std::mutex> lock(spares().access);
     spares().release();
 }
 
 size_t spare_memory_bytes() {
-    const std::lock_guard<std::mutex> lock(spares().access);
-    return std::accumulate(spares().by_size.begin(), spares().by_size.end(), size_t(0), [](size_t sum, const auto & each) { return sum + each.first; });
+    return spares().bytes();
 }
 
 }  // namespace moebius

@@ -1,5 +1,5 @@
 // Matrices on the host that come and go with every layer of a pass, some MiB each. What is given back is kept for the next ones of about that size, since pages that are new to a process cost
-// more than what is done with them, and nothing is set to 0 unless asked. There is never more of it than was in use at once: when none fits, all that is kept goes back to the system.
+// more than what is done with them, and nothing is set to 0 unless asked. What is in use and what is kept are at most a quarter more than was in use at once.
 #pragma once
 
 #include <cstddef>

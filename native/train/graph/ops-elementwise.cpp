@@ -1,5 +1,6 @@
 #include "ops-elementwise.h"
 
+#include "cpu-swiglu.h"
 #include "nodes.h"
 
 namespace moebius {
@@ -52,8 +53,11 @@ train_value train_silu(train_tape & tape, const train_value & x) {
                        [&tape, x](ggml_tensor * gradient) { tape.add_gradient(x, ggml_silu_back(tape.context(), gradient, x.tensor)); });
 }
 
-train_value train_swiglu(train_tape & tape, const train_value & gate, const train_value & up) {
-    return tape.record(ggml_swiglu_split(tape.context(), gate.tensor, up.tensor), { gate, up }, [&tape, gate, up](ggml_tensor * gradient) {
+train_value train_swiglu(train_tape & tape, const train_value & gate, const train_value & up, const train_value & weights) {
+    if (tape.on_cpu()) {
+        return swiglu_on_cpu(tape, gate, up, weights);
+    }
+    const train_value hidden = tape.record(ggml_swiglu_split(tape.context(), gate.tensor, up.tensor), { gate, up }, [&tape, gate, up](ggml_tensor * gradient) {
         if (up.wanted()) {
             tape.add_gradient(up, ggml_mul(tape.context(), gradient, ggml_silu(tape.context(), gate.tensor)));
         }
@@ -61,10 +65,14 @@ train_value train_swiglu(train_tape & tape, const train_value & gate, const trai
             tape.add_gradient(gate, ggml_silu_back(tape.context(), ggml_mul(tape.context(), gradient, up.tensor), gate.tensor));
         }
     });
+    return weights.tensor ? train_mul(tape, hidden, weights) : hidden;
 }
 
-train_value train_swiglu_fused(train_tape & tape, const train_value & gate_up) {
-    return tape.record(ggml_swiglu(tape.context(), gate_up.tensor), { gate_up }, [&tape, gate_up](ggml_tensor * gradient) {
+train_value train_swiglu_fused(train_tape & tape, const train_value & gate_up, const train_value & weights) {
+    if (tape.on_cpu()) {
+        return swiglu_on_cpu(tape, gate_up, weights);
+    }
+    const train_value hidden = tape.record(ggml_swiglu(tape.context(), gate_up.tensor), { gate_up }, [&tape, gate_up](ggml_tensor * gradient) {
         ggml_context * context = tape.context();
         ggml_tensor *  both    = gate_up.tensor;
         const int64_t  n       = gradient->ne[0];
@@ -73,6 +81,7 @@ train_value train_swiglu_fused(train_tape & tape, const train_value & gate_up) {
         ggml_tensor *  of_gate = ggml_silu_back(context, ggml_mul(context, gradient, up), gate);
         tape.add_gradient(gate_up, ggml_concat(context, of_gate, ggml_mul(context, gradient, ggml_silu(context, gate)), 0));
     });
+    return weights.tensor ? train_mul(tape, hidden, weights) : hidden;
 }
 
 train_value train_sum(train_tape & tape, const train_value & x) {

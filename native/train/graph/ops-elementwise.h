@@ -15,11 +15,11 @@ train_value train_reshape(train_tape & tape, const train_value & x, int64_t n0, 
 train_value train_sigmoid(train_tape & tape, const train_value & x);
 train_value train_silu(train_tape & tape, const train_value & x);  // x * sigmoid(x)
 
-// silu(gate) * up (SwiGLU, arXiv 2002.05202); both [n, columns]
-train_value train_swiglu(train_tape & tape, const train_value & gate, const train_value & up);
+// weights * silu(gate) * up (SwiGLU, arXiv 2002.05202); both [n, columns]. weights: [1, columns], none: 1.
+train_value train_swiglu(train_tape & tape, const train_value & gate, const train_value & up, const train_value & weights = {});
 
 // The same of [2 n, columns], the gate in front, as llama.cpp's ffn_gate_up gives it -> [n, columns]
-train_value train_swiglu_fused(train_tape & tape, const train_value & gate_up);
+train_value train_swiglu_fused(train_tape & tape, const train_value & gate_up, const train_value & weights = {});
 
 // Sum of all numbers -> [1]
 train_value train_sum(train_tape & tape, const train_value & x);

@@ -112,11 +112,11 @@ train_value experts_together(train_tape & tape, const train_value & in, const tr
         first.push_back(grouped(tape, ffn.up, routing, in, adapters));
     }
     const std::vector<train_value> both   = train_grouped_linear(tape, in, groups, first);
-    const train_value              hidden = ffn.up.weight ? train_swiglu(tape, both[0], both[1]) : train_swiglu_fused(tape, both[0]);
+    const auto                     hidden = [&](const train_value & of) { return ffn.up.weight ? train_swiglu(tape, both[0], both[1], of) : train_swiglu_fused(tape, both[0], of); };
     if (by_expert) {
-        by_expert->push_back(outputs_by_expert(tape, hidden.tensor, ffn.down, routing));
+        by_expert->push_back(outputs_by_expert(tape, hidden({}).tensor, ffn.down, routing));
     }
-    const train_value              weighed = train_mul(tape, hidden, weights);
+    const train_value              weighed = hidden(weights);
     return train_grouped_linear(tape, weighed, groups, { grouped(tape, ffn.down, routing, weighed, adapters) })[0];
 }
 

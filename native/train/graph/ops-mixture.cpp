@@ -34,7 +34,7 @@ expert_output train_mixture(train_tape & tape, const train_value & x, const trai
         const expert_groups::group & group = routing.groups[i];
         const train_value            gate  = train_add(tape, gates[i], maker.change(ffn.gate, group, inputs[i]));
         const train_value            up    = train_add(tape, ups[i], maker.change(ffn.up, group, inputs[i]));
-        hidden.push_back(train_mul(tape, train_swiglu(tape, gate, up), parts[i]));
+        hidden.push_back(train_swiglu(tape, gate, up, parts[i]));
         changes.push_back(maker.change(ffn.down, group, hidden.back()));
     }
     maker.made.sum = train_add(tape, train_linear(tape, ffn.down.weight, maker.by_token(hidden)), maker.by_token(changes));

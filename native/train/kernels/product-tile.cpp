@@ -1,6 +1,7 @@
 #include "product-tile.h"
 
 #include "softmax-rows.h"
+#include "swiglu-rows.h"
 
 #include <cstring>
 
@@ -47,11 +48,17 @@ void scale_plain(const float * from, int64_t from_stride, int64_t rows, int64_t 
     }
 }
 
-void softmax_plain(float * row, int64_t count, float scale) { softmax_of_row(row, count, scale); }
+void softmax_plain(float * row, int64_t count, float scale) { softmax_of_row<plain_lanes>(row, count, scale); }
 
-void softmax_back_plain(const float * p, float * d, int64_t count, float scale) { softmax_back_of_row(p, d, count, scale); }
+void softmax_back_plain(const float * p, float * d, int64_t count, float scale) { softmax_back_of_row<plain_lanes>(p, d, count, scale); }
 
-constexpr tile_kernels plain = { "plain", 4, multiply_plain, transpose_plain, softmax_plain, softmax_back_plain, scale_plain, nullptr };
+void swiglu_plain(const float * gate, const float * up, float weight, float * to, int64_t count) { swiglu_of_row<plain_lanes>(gate, up, weight, to, count); }
+
+float swiglu_back_plain(const float * gate, const float * up, const float * d, float weight, float * of_gate, float * of_up, int64_t count) {
+    return swiglu_back_of_row<plain_lanes>(gate, up, d, weight, of_gate, of_up, count);
+}
+
+constexpr tile_kernels plain = { "plain", 4, multiply_plain, transpose_plain, softmax_plain, softmax_back_plain, swiglu_plain, swiglu_back_plain, scale_plain, nullptr };
 
 #if defined(MOEBIUS_PRODUCT_TILES)
 
@@ -223,12 +230,28 @@ MOEBIUS_AVX2 void q8_0_avx2(const void * blocks, int64_t count, float * values, 
     }
 }
 
-MOEBIUS_AVX2 void softmax_avx2(float * row, int64_t count, float scale) { softmax_of_row(row, count, scale); }
+MOEBIUS_AVX2 void softmax_avx2(float * row, int64_t count, float scale) { softmax_of_row<lanes<8>>(row, count, scale); }
 
-MOEBIUS_AVX2 void softmax_back_avx2(const float * p, float * d, int64_t count, float scale) { softmax_back_of_row(p, d, count, scale); }
+MOEBIUS_AVX2 void softmax_back_avx2(const float * p, float * d, int64_t count, float scale) { softmax_back_of_row<lanes<8>>(p, d, count, scale); }
 
-constexpr tile_kernels avx512 = { "AVX-512", 14, multiply_avx512, transpose_avx2, softmax_avx2, softmax_back_avx2, scale_avx2, q8_0_avx2 };
-constexpr tile_kernels avx2   = { "AVX2", 6, multiply_avx2, transpose_avx2, softmax_avx2, softmax_back_avx2, scale_avx2, q8_0_avx2 };
+MOEBIUS_AVX2 void swiglu_avx2(const float * gate, const float * up, float weight, float * to, int64_t count) { swiglu_of_row<lanes<8>>(gate, up, weight, to, count); }
+
+MOEBIUS_AVX2 float swiglu_back_avx2(const float * gate, const float * up, const float * d, float weight, float * of_gate, float * of_up, int64_t count) {
+    return swiglu_back_of_row<lanes<8>>(gate, up, d, weight, of_gate, of_up, count);
+}
+
+MOEBIUS_AVX512 void softmax_avx512(float * row, int64_t count, float scale) { softmax_of_row<lanes<16>>(row, count, scale); }
+
+MOEBIUS_AVX512 void softmax_back_avx512(const float * p, float * d, int64_t count, float scale) { softmax_back_of_row<lanes<16>>(p, d, count, scale); }
+
+MOEBIUS_AVX512 void swiglu_avx512(const float * gate, const float * up, float weight, float * to, int64_t count) { swiglu_of_row<lanes<16>>(gate, up, weight, to, count); }
+
+MOEBIUS_AVX512 float swiglu_back_avx512(const float * gate, const float * up, const float * d, float weight, float * of_gate, float * of_up, int64_t count) {
+    return swiglu_back_of_row<lanes<16>>(gate, up, d, weight, of_gate, of_up, count);
+}
+
+constexpr tile_kernels avx512 = { "AVX-512", 14, multiply_avx512, transpose_avx2, softmax_avx512, softmax_back_avx512, swiglu_avx512, swiglu_back_avx512, scale_avx2, q8_0_avx2 };
+constexpr tile_kernels avx2   = { "AVX2", 6, multiply_avx2, transpose_avx2, softmax_avx2, softmax_back_avx2, swiglu_avx2, swiglu_back_avx2, scale_avx2, q8_0_avx2 };
 
 #endif
 

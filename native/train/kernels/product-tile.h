@@ -1,4 +1,4 @@
-// The innermost loops of the CPU: of F32 products a tile of a few rows and some vectors of columns, kept in registers while k passes; rows of softmax.
+// The innermost loops of the CPU: of F32 products a tile of a few rows and some vectors of columns, kept in registers while k passes; rows of softmax and of SwiGLU.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,12 @@ struct tile_kernels {
 
     // d: the gradient of p = softmax(scale * x) -> that of x
     void (*softmax_back)(const float * p, float * d, int64_t count, float scale);
+
+    // to = weight * silu(gate) * up, rows of `count` numbers
+    void (*swiglu)(const float * gate, const float * up, float weight, float * to, int64_t count);
+
+    // d: the gradient of that -> those of gate and up, and of weight as the result
+    float (*swiglu_back)(const float * gate, const float * up, const float * d, float weight, float * of_gate, float * of_up, int64_t count);
 
     // to[i * to_stride + j] = factor * from[i * from_stride + j] for i < rows, j < columns
     void (*scale)(const float * from, int64_t from_stride, int64_t rows, int64_t columns, float factor, float * to, int64_t to_stride);
