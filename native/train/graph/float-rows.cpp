@@ -25,26 +25,33 @@ class spare_blocks {
 
     void * take(size_t size) {
         const std::lock_guard<std::mutex> lock(access);
-        in_use += size;
-        most_in_use      = std::max(most_in_use, in_use);
-        const auto found = by_size.find(size);
-        if (found != by_size.end()) {
-            return taken_out(found);
+        const size_t wanted = in_use + size;
+        const size_t most   = std::max(most_in_use, wanted);
+        const auto   found  = by_size.find(size);
+        void *       block  = found == by_size.end() ? nullptr : taken_out(found);
+        if (block == nullptr) {
+            while (!by_size.empty() && wanted + kept > most + most / 4) {
+                ::operator delete(taken_out(by_size.begin()));
+            }
+            block = ::operator new(size);
         }
-        while (!by_size.empty() && in_use + kept > most_in_use + most_in_use / 4) {
-            ::operator delete(taken_out(by_size.begin()));
-        }
-        return ::operator new(size);
+        in_use      = wanted;
+        most_in_use = most;
+        return block;
     }
 
-    void give(void * block, size_t size) {
+    void give(void * block, size_t size) noexcept {
         const std::lock_guard<std::mutex> lock(access);
         in_use -= size;
-        by_size.emplace(size, block);
-        kept += size;
+        try {
+            by_size.emplace(size, block);
+            kept += size;
+        } catch (const std::bad_alloc &) {
+            ::operator delete(block);
+        }
     }
 
-    void release() {
+    void release() noexcept {
         const std::lock_guard<std::mutex> lock(access);
         while (!by_size.empty()) {
             ::operator delete(taken_out(by_size.begin()));

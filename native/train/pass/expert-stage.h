@@ -11,10 +11,6 @@
 
 namespace moebius {
 
-struct expert_input_gradients {
-    float_rows normed, weights;
-};
-
 struct expert_outputs {
     float_rows                   sum;   // of each token's experts, weighed: [tokens][n_embd]
     float_rows                   by_expert;  // [experts][n_embd], not weighed, added up; if wanted

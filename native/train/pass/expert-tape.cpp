@@ -4,14 +4,30 @@
 
 namespace moebius {
 
-namespace {
-
-// Tensors of a tape: what the ops emit for each expert in both directions, and some more.
-size_t nodes_for(const expert_groups & groups) {
+size_t expert_nodes(const expert_groups & groups) {
     return 1024 + 512 * groups.groups.size();
 }
 
-}  // namespace
+ggml_tensor * keep_gradients(train_tape & tape, const expert_output & of, const train_value & normed, const train_value & weights) {
+    if (!of.sum.wanted()) {
+        return nullptr;
+    }
+    ggml_tensor * const of_sum = tape.input(GGML_TYPE_F32, of.sum.tensor->ne[0], of.sum.tensor->ne[1]);
+    tape.add_gradient(of.sum, of_sum);
+    tape.backward();
+    const auto keep = [&](const train_value & value) {
+        if (ggml_tensor * const found = tape.gradient(value)) {
+            tape.keep(found);
+        }
+    };
+    keep(normed);
+    keep(weights);
+    for (const used_adapter & used : of.adapters) {
+        keep(used.a);
+        keep(used.b);
+    }
+    return of_sum;
+}
 
 bool are_all(const std::vector<int32_t> & rows, int64_t n, size_t size) {
     return rows.size() * size_t(n) == size && std::is_sorted(rows.begin(), rows.end());
@@ -29,7 +45,7 @@ const float_rows & rows_of(const float_rows & all, const std::vector<int32_t> & 
 }
 
 expert_tape::expert_tape(const expert_copies & of, const placed_experts & here, int64_t its_layer, const expert_share & share, const expert_inputs & inputs, const expert_purpose & purpose)
-    : copies(of), layer(its_layer), experts(here.experts), what(of.device(), nodes_for(share.groups)), ffn(here.ffn) {
+    : copies(of), layer(its_layer), experts(here.experts), what(of.device(), expert_nodes(share.groups)), ffn(here.ffn) {
     const int64_t        n_embd = int64_t(inputs.normed.size()) / inputs.routes.groups.tokens;
     const routing_inputs routing(what.tape, share.groups);
     routing.fill(share.groups, what.writer());
@@ -46,9 +62,7 @@ expert_tape::expert_tape(const expert_copies & of, const placed_experts & here, 
         what.tape.keep(made.by_expert);
     }
     what.pause();
-    if (purpose.trains && made.sum.wanted()) {
-        differentiate();
-    }
+    of_sum = purpose.trains ? keep_gradients(what.tape, made, normed, weights) : nullptr;
 }
 
 // None, or with dropout: masks are of the batch's tokens and experts, whichever device computes them.
@@ -65,23 +79,6 @@ void expert_tape::set_adapters(const expert_share & share, const expert_inputs &
             each->dropout = dropout_input(what.tape, what.writer(), inputs.dropped, each->weight, copies.dropout_of(layer, part), places);
         }
         part++;
-    }
-}
-
-void expert_tape::differentiate() {
-    of_sum = what.tape.input(GGML_TYPE_F32, made.sum.tensor->ne[0], made.sum.tensor->ne[1]);
-    what.tape.add_gradient(made.sum, of_sum);
-    what.tape.backward();
-    const auto keep = [this](const train_value & of) {
-        if (ggml_tensor * const found = what.tape.gradient(of)) {
-            what.tape.keep(found);
-        }
-    };
-    keep(normed);
-    keep(weights);
-    for (const used_adapter & used : made.adapters) {
-        keep(used.a);
-        keep(used.b);
     }
 }
 

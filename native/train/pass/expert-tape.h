@@ -17,6 +17,11 @@ struct expert_inputs {
     bool                       wants_by_expert = false;  // forward: what each gave, too
 };
 
+// As expert_inputs; nothing if they are not wanted.
+struct expert_input_gradients {
+    float_rows normed, weights;
+};
+
 // What experts give of some tokens.
 struct expert_sums {
     float_rows of_tokens;  // [tokens][n_embd], weighed
@@ -40,6 +45,12 @@ struct share_gradients {
     std::vector<part> parts;
 };
 
+// Tensors of a tape of experts: what the ops emit for each in both directions, and some more.
+size_t expert_nodes(const expert_groups & groups);
+
+// Emits and keeps the gradients of what a sum of experts is made of; null if none are wanted. An input: the gradient of the sum, to be written before they are computed.
+ggml_tensor * keep_gradients(train_tape & tape, const expert_output & of, const train_value & normed, const train_value & weights);
+
 class expert_tape {
   public:
     // here: of `copies`, which outlive it; other arguments are read and forgotten. `share` has tokens.
@@ -57,7 +68,6 @@ class expert_tape {
 
   private:
     void set_adapters(const expert_share & share, const expert_inputs & inputs);
-    void differentiate();
 
     const expert_copies &        copies;
     const int64_t                layer;

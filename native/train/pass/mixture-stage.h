@@ -2,27 +2,33 @@
 // which they share.
 #pragma once
 
-#include "expert-stage.h"
-#include "train/adapter/adapter-tensors.h"
-#include "train/base/base-weights.h"
+#include "activation-budget.h"
+#include "mixture-tape.h"
+
+#include <memory>
 
 namespace moebius {
 
+struct mixture_output {
+    float_rows                    sum;   // of each token's experts, weighed: [tokens][n_embd]
+    std::unique_ptr<mixture_tape> kept;  // activations for backward(); null: it computes them again
+};
+
 class mixture_stage {
   public:
-    // All but threads outlive it. shape: with the mixture's experts.
-    mixture_stage(ggml_backend_dev_t device, const train_threads & threads, const base_shape & shape, const base_weights & base, const adapter_tensors & adapters);
+    // All but threads outlive it.
+    mixture_stage(ggml_backend_dev_t device, const train_threads & threads, int64_t layers, const base_weights & base, const adapter_tensors & adapters);
 
     // As expert_stage's.
-    float_rows     forward(int64_t layer, const expert_inputs & inputs);
-    expert_input_gradients backward(int64_t layer, const expert_inputs & inputs, const float_rows & gradient, bool wants_inputs, adapter & of);
+    mixture_output         forward(int64_t layer, const expert_inputs & inputs, activation_budget * kept, bool wants_inputs);
+    expert_input_gradients backward(int64_t layer, const expert_inputs & inputs, const std::unique_ptr<mixture_tape> & kept, const float_rows & gradient, bool wants_inputs, adapter & of);
 
   private:
-    ggml_backend_dev_t      device;
-    train_runner            runner;
-    const base_shape &      shape;
-    const base_weights &    base;
-    const adapter_tensors & adapters;
+    ggml_backend_dev_t        device;
+    train_runner              runner;
+    const base_weights &      base;
+    const adapter_tensors &   adapters;
+    std::vector<graph_memory> kept_memory;  // [layers]
 };
 
 }  // namespace moebius

@@ -58,7 +58,7 @@ train_pass::train_pass(const gguf_model & file, const base_shape & of, const ada
       adapters(trained, device),
       no_adapters({}, device),
       experts(file, of, trained, where.experts.empty() && of.experts > 0 ? std::vector<copies_room>{ { device, of.experts, UINT64_MAX } } : where.experts, threads),
-      mixture(device, threads, shape, base, adapters),
+      mixture(device, threads, shape.layers, base, adapters),
       activation_bytes(where.activation_bytes.value_or(usual_activation_bytes(where.reserved_bytes))) {
     for (int64_t layer = 0; layer < shape.layers; layer++) {
         kept_memory.emplace_back(device);
@@ -134,10 +134,13 @@ train_pass::rows train_pass::through_layer(const token_batch & batch, int64_t la
     state.weights = groups.sums_by_expert(entry.weights);
     const batch_routes  routes{ state.chosen.ids, groups };
     const expert_inputs inputs{ routes, entry.normed, entry.weights, purpose.dropped, purpose.is_adapted, purpose.plan.averages != nullptr };
+    activation_budget * const room = is_kept ? &budget : nullptr;
     if (adapters.mixture().experts > 0) {
-        return finished(tape->output(mixture.forward(layer, inputs)));
+        mixture_output made = mixture.forward(layer, inputs, room, tape->wants_experts());
+        state.kept_mixture  = std::move(made.kept);
+        return finished(tape->output(made.sum));
     }
-    expert_outputs made = experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, inputs, is_kept ? &budget : nullptr, tape->wants_experts());
+    expert_outputs made = experts.forward(layer, layer + 1 < shape.layers ? layer + 1 : -1, inputs, room, tape->wants_experts());
     state.kept_experts  = std::move(made.kept);
     if (purpose.plan.averages) {
         purpose.plan.averages->note(layer, made.by_expert, groups.counts());
@@ -153,7 +156,7 @@ std::vector<train_pass::layer_state> train_pass::forward_layers(const token_batc
     result.forward_seconds.assign(size_t(shape.layers), 0);
     for (int64_t layer = 0; layer < shape.layers; layer++) {
         const stopwatch watch(result.forward_seconds[size_t(layer)]);
-        states.push_back({ std::move(hidden), {}, std::vector<double>(size_t(shape.experts), 0.0), nullptr, nullptr });
+        states.push_back({ std::move(hidden), {}, std::vector<double>(size_t(shape.experts), 0.0), nullptr, nullptr, nullptr });
         hidden = through_layer(batch, layer, states.back(), purpose, budget);
         const std::vector<int32_t> & chosen = states.back().chosen.ids;
         result.expert_tokens.push_back(count_by_expert(chosen, shape.experts, std::vector<bool>(batch.tokens.size(), true)));
@@ -186,8 +189,9 @@ expert_input_gradients train_pass::back_through_experts(int64_t layer, layer_sta
     const expert_entry  entry = tape.enter(groups, state.chosen);
     const batch_routes  routes{ state.chosen.ids, groups };
     const expert_inputs inputs{ routes, entry.normed, entry.weights, purpose.dropped };
-    const std::unique_ptr<expert_tape> kept = std::move(state.kept_experts);
-    return adapters.mixture().experts > 0 ? mixture.backward(layer, inputs, of_branch, tape.wants_experts(), of) :
+    const auto          kept         = std::move(state.kept_experts);
+    const auto          kept_mixture = std::move(state.kept_mixture);
+    return adapters.mixture().experts > 0 ? mixture.backward(layer, inputs, kept_mixture, of_branch, tape.wants_experts(), of) :
                                             experts.backward(layer, layer - 1, inputs, kept, of_branch, tape.wants_experts(), of);
 }
 

@@ -64,11 +64,12 @@ class train_pass {
 
     // What a forward pass leaves for the backward pass.
     struct layer_state {
-        rows                         input;
-        expert_draws                 chosen;  // by tokens, drawn or not (then only ids); none of a layer that is not routed
-        std::vector<double>          weights;       // [experts] what they were weighed with, of all tokens
-        std::unique_ptr<layer_tape>  kept;          // null: it is built again
-        std::unique_ptr<expert_tape> kept_experts;  // null: as above
+        rows                          input;
+        expert_draws                  chosen;        // by tokens, drawn or not (then only ids); none of a layer that is not routed
+        std::vector<double>           weights;       // [experts] what they were weighed with, of all tokens
+        std::unique_ptr<layer_tape>   kept;          // null: it is built again
+        std::unique_ptr<expert_tape>  kept_experts;  // null: as above
+        std::unique_ptr<mixture_tape> kept_mixture;  // the same
     };
     // What is done with a batch.
     struct batch_purpose {
