@@ -16,8 +16,8 @@ const STEPS = 160;
 const SEEDS = [1, 2, 3];
 /** of each language; the held-out ones are in none of the files that are trained on */
 const ROWS = { learnt: 1410, heldOut: 90 };
-/** of a language, that the merged model is asked by stock llama-server, and the share that it is to answer to the letter */
-const [QUESTIONS, RIGHT] = [30, 0.25];
+/** of a language, that the merged model is asked by stock llama-server, and the share of their words that it is to say in their places */
+const [QUESTIONS, RIGHT] = [30, 0.4];
 const MINUTES = 60_000;
 
 /** What is learnt. The one LoRA is a little larger. */
@@ -133,25 +133,28 @@ it.skipIf(base === null)(
   'is a MoE that stock llama-server loads and chats with',
   async () => {
     const { merged } = runs.mixture[0] ?? expect.fail();
-    const server = await startLlamaServer(await buildLlamaServer(), ['-m', merged, '-c', '512', '-np', '1', '--no-warmup']);
+    const server = await startLlamaServer(await buildLlamaServer(), ['-m', merged, '-c', '512', '-np', '1', '--no-warmup', '-lv', '4']);
     try {
       expect(server.log()).toMatch(/n_expert +=+ 4\b/);
       expect(server.log()).toMatch(/n_expert_used +=+ 2\b/);
       for (const language of LANGUAGES) {
-        let right = 0;
+        const words = { all: 0, right: 0 };
         for (const row of rowsOf(language).heldOut.slice(0, QUESTIONS)) {
           const { messages } = Row.parse(JSON.parse(row));
-          const answer = messages.pop()?.content;
+          const expected = messages.pop()?.content.split(' ') ?? [];
           const response = await fetch(`${server.url}/v1/chat/completions`, {
             method: 'POST',
             headers: { 'content-type': 'application/json' },
             body: JSON.stringify({ messages, max_tokens: 48, temperature: 0 }),
           });
-          const reply = Reply.parse(await response.json());
-          if (reply.choices[0].message.content.trim() === answer) right++;
+          const said = Reply.parse(await response.json())
+            .choices[0].message.content.trim()
+            .split(' ');
+          words.all += expected.length;
+          words.right += expected.filter((word, place) => said[place] === word).length;
         }
-        console.log(`stock llama-server answers ${right} of ${QUESTIONS} held-out sentences in ${language.name} to the letter`);
-        expect(right).toBeGreaterThan(QUESTIONS * RIGHT);
+        console.log(`stock llama-server says ${words.right} of ${words.all} words of held-out sentences in ${language.name}`);
+        expect(words.right).toBeGreaterThan(words.all * RIGHT);
       }
     } finally {
       await server.stop();
